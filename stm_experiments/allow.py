@@ -1,0 +1,68 @@
+"""What a config may build: everything else is refused before anything is instantiated."""
+
+import importlib
+import inspect
+
+# Exact names from other packages. Anything of this package that is a class it defines is allowed.
+ALLOWED = frozenset(
+    {
+        "lightning.Trainer",
+        "lightning.pytorch.loggers.TensorBoardLogger",
+        "lightning.pytorch.loggers.WandbLogger",
+        "torch.optim.Adam",
+        "torch.optim.AdamW",
+        "torch.optim.SGD",
+        "torch.optim.RMSprop",
+        "torch.optim.NAdam",
+        "torch.optim.RAdam",
+        "torch.optim.lr_scheduler.CosineAnnealingLR",
+        "torch.optim.lr_scheduler.ExponentialLR",
+        "torch.optim.lr_scheduler.MultiStepLR",
+        "torch.optim.lr_scheduler.OneCycleLR",
+        "torch.optim.lr_scheduler.StepLR",
+    }
+)
+
+PACKAGE = "stm_experiments"
+
+
+def refuse_unknown_targets(config: object, where: str = "") -> None:
+    """Walks a plain config and checks every ``_target_`` in it.
+
+    Args:
+        config: Nested dicts and lists.
+        where: Dotted key of ``config``, for the message.
+
+    Raises:
+        PermissionError: If a ``_target_`` is not on the list.
+    """
+    if isinstance(config, dict):
+        for key, value in config.items():
+            name = f"{where}.{key}" if where else str(key)
+            if key == "_target_" and not is_allowed(value):
+                raise PermissionError(
+                    f"{name}={value!r} is not allowed: configs build only classes of "
+                    f"{PACKAGE} and the names listed in {PACKAGE}/allow.py"
+                )
+            refuse_unknown_targets(value, name)
+    elif isinstance(config, list):
+        for number, value in enumerate(config):
+            refuse_unknown_targets(value, f"{where}[{number}]")
+
+
+def is_allowed(target: object) -> bool:
+    """Whether a config may name this dotted path as ``_target_``."""
+    if not isinstance(target, str):
+        return False
+    if target in ALLOWED:
+        return True
+    module_name, _, name = target.rpartition(".")
+    if module_name != PACKAGE and not module_name.startswith(f"{PACKAGE}."):
+        return False
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError:
+        return False
+    # A class that the package merely imports (an alias path) is not of the package.
+    found = getattr(module, name, None)
+    return inspect.isclass(found) and found.__module__.split(".")[0] == PACKAGE

@@ -1,0 +1,90 @@
+"""Scores a trained network beside its rivals, and draws what it does."""
+
+from matplotlib.figure import Figure
+from rich.console import Console
+from torch import nn
+
+from stm_experiments import checkpoint
+from stm_experiments.analysis.metrics import noise_floor
+from stm_experiments.analysis.scores import NOISY_INPUT, plain, score, score_table
+from stm_experiments.data import PatchData
+from stm_experiments.figures import patch_montage, save
+from stm_experiments.figures.run import run_figures
+from stm_experiments.models import PCA
+from stm_experiments.objectives.callbacks import FirstReconstruction, History
+from stm_experiments.run_folder import RunFolder
+from stm_experiments.simulator import LATTICES
+
+
+def assess(
+    net: nn.Module,
+    data: PatchData,
+    run: RunFolder,
+    history: History,
+    first: FirstReconstruction,
+    rivals: list[int],
+) -> dict[str, float]:
+    """Prints and writes the scores on held-out images, the figures and the final model file.
+
+    Args:
+        net: The trained network, on the CPU.
+        data: Where its patches come from.
+        run: Where everything goes.
+        history: Its losses.
+        first: Its first reconstructions.
+        rivals: Components of the PCAs that are fitted to the same training patches.
+
+    Returns:
+        The content of metrics.json.
+    """
+    split = data.test_split
+    networks = {type(net).__name__: net, **fit_rivals(data, net.window, rivals)}
+    scores, by_lattice = score(networks, data.loader(split))
+    names = list(LATTICES)
+    title = f"{split} images of {', '.join(names[label] for label in by_lattice)}"
+    if split == "validation":
+        title += " (there are no test images: last weights, not the best)"
+    Console().print(score_table(scores, title))
+    metrics = plain(scores, split)
+    if len(by_lattice) > 1:
+        for label, of_lattice in by_lattice.items():
+            metrics |= plain(of_lattice, split, names[label])
+    if "mse_clean" in scores[NOISY_INPUT]:
+        sigma2 = scores[NOISY_INPUT]["mse_clean"].mean
+        metrics["floor/mse_clean"] = noise_floor(sigma2, net.window**2)
+    if history.rows:
+        metrics["train/loss"] = history.rows[-1]["train/loss"]
+        losses = [row["val/loss"] for row in history.rows if "val/loss" in row]
+        metrics |= {"val/loss": losses[-1], "val/best_loss": min(losses)} if losses else {}
+    run.write_json("metrics.json", metrics)
+
+    curves = history.curves()
+    references = {name: row["mse_noisy"].mean for name, row in scores.items() if name in networks}
+    references.pop(type(net).__name__)
+    patches, samples = data.loader(split), data.samples(8)
+    figures = run_figures(net, patches, samples, first.reconstructions, curves, references, names)
+    figures["patches"] = montage(data)
+    for name, figure in figures.items():
+        save(figure, run.figures / f"{name}.png")
+    checkpoint.add_scores(run.checkpoints, metrics)
+    return metrics
+
+
+def montage(data: PatchData) -> Figure:
+    """The first test image, clean and noisy, with patches that are cut from it (Figure 10)."""
+    loader = data.loader(data.test_split)
+    image = loader.source(0, 0, 1)
+    batch = next(iter(loader))
+    here = (batch.image == image.index[0]).nonzero().flatten()[:16]
+    clean = None if image.clean is None else image.clean[0, 0]
+    noisy, cut = image.noisy[0, 0], batch.noisy[here]
+    return patch_montage(noisy, clean, batch.position[here], cut.shape[-1], cut)
+
+
+def fit_rivals(data: PatchData, window: int, components: list[int]) -> dict[str, PCA]:
+    """PCAs of several sizes from one fit to an epoch of training patches."""
+    if not components:
+        return {}
+    largest = PCA(max(components), window)
+    largest.fit(batch.noisy for batch in data.loader("train"))
+    return {f"PCA-{number}": largest.truncated(number) for number in components}

@@ -1,0 +1,115 @@
+"""From a config to objects: the only place that instantiates anything."""
+
+import contextlib
+import ctypes
+import netrc
+import os
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from stm_experiments.allow import refuse_unknown_targets
+from stm_experiments.checkpoint import Card
+from stm_experiments.data import PatchData
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The resolved config as plain data, with every ``_target_`` checked.
+
+    Raises:
+        PermissionError: If the config would build something that is not on the allow list.
+    """
+    resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(resolved, dict)
+    refuse_unknown_targets(resolved)
+    return {str(key): value for key, value in resolved.items()}
+
+
+def build_model(config: dict[str, Any]) -> LightningModule:
+    """The objective with its network, optimiser and schedule."""
+    return instantiate(config["model"], _convert_="all")
+
+
+def build_data(config: dict[str, Any], window: int) -> PatchData:
+    """The data module, cutting patches of the network's window."""
+    settings = dict(config["data"])
+    if settings["_target_"].endswith("ImageData"):
+        settings["need_clean"] = config["model"]["target"] == "clean"
+    return instantiate(settings, window=window, _convert_="all")
+
+
+def build_loggers(config: dict[str, Any], folder: Path) -> list[Logger]:
+    """The chosen logger, if it is more than the run folder's own files."""
+    settings = dict(config["logger"])
+    if "_target_" not in settings:
+        return []
+    settings["save_dir"] = settings["save_dir"] or str(folder)
+    if settings["_target_"].endswith("WandbLogger"):
+        if settings["offline"] is None:
+            settings["offline"] = not has_wandb_account()
+        settings |= {
+            "name": folder.name,
+            "config": config,
+            "tags": [*config["lattice"], config["model"]["net"]["_target_"].split(".")[-1]],
+        }
+    return [instantiate(settings, _convert_="all")]
+
+
+def has_wandb_account() -> bool:
+    """Whether W&B could log in without asking."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        return netrc.netrc().authenticators("api.wandb.ai") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def build_trainer(
+    config: dict[str, Any], folder: Path, callbacks: list[Callback], loggers: list[Logger]
+) -> Trainer:
+    """The trainer, with a progress bar and, where asked for, early stopping."""
+    callbacks = [*callbacks, RichProgressBar(refresh_rate=10)]
+    if config["patience"] is not None:
+        callbacks.append(EarlyStopping("val/loss", patience=config["patience"]))
+    keep_freed_memory()
+    return instantiate(
+        config["trainer"],
+        default_root_dir=str(folder),
+        callbacks=callbacks,
+        logger=loggers or False,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        log_every_n_steps=10**9,
+    )
+
+
+def build_card(config: dict[str, Any], window: int | None) -> Card:
+    """What the run's model files say of themselves."""
+    arguments = dict(config["model"]["net"])
+    network = arguments.pop("_target_").rpartition(".")[2]
+    return Card(
+        network=network,
+        arguments=arguments,
+        window=window,
+        lattice=list(config["lattice"]),
+        config=config,
+    )
+
+
+def keep_freed_memory() -> None:
+    """Lets glibc reuse the activations' memory instead of mapping it afresh at every step.
+
+    A quarter to a third faster on a CPU; no effect on other C libraries or on GPUs.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
+        libc.mallopt(mmap_threshold, 2**30)
+        libc.mallopt(trim_threshold, 2**31 - 1)

@@ -1,0 +1,129 @@
+"""Model files that describe themselves: tensors and plain data, nothing that runs on loading."""
+
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from stm_experiments import models
+
+
+@dataclass
+class Card:
+    """What a model file says of itself.
+
+    Attributes:
+        network: Class name in ``stm_experiments.models``.
+        arguments: Its keyword arguments.
+        window: Patch size, px; None: any.
+        normalisation: ``minmax``: each image's minimum and maximum become -1 and 1.
+        lattice: Names of the lattices that it was trained on.
+        scores: Its test metrics, as in metrics.json.
+        config: The whole resolved config of its run.
+    """
+
+    network: str
+    arguments: dict[str, Any]
+    window: int | None
+    normalisation: str = "minmax"
+    lattice: list[str] = field(default_factory=list)
+    scores: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+class CheckpointError(ValueError):
+    """A model file that cannot be used; the message is one sentence that names the file."""
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint's dictionary without executing anything in it.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged or holds more than tensors and plain data.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(
+            f"{path}: not a readable checkpoint (damaged, cut short, or holding more than tensors "
+            "and plain data)"
+        ) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: not a checkpoint of stm_experiments")
+    return content
+
+
+def write(content: dict[str, Any], path: Path) -> None:
+    """Writes a checkpoint so that a reader sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def save(net: nn.Module, card: Card, path: Path) -> None:
+    """Writes a network alone, as a file that ``load`` takes."""
+    state = {f"net.{key}": value for key, value in net.state_dict().items()}
+    write({"state_dict": state, "card": asdict(card)}, path)
+
+
+def add_scores(folder: Path, scores: dict[str, Any]) -> None:
+    """Writes a run's test metrics into the cards of its model files."""
+    for path in (folder / "best.ckpt", folder / "last.ckpt"):
+        if path.is_file():
+            content = read(path)
+            content["card"]["scores"] = scores
+            write(content, path)
+
+
+def load(path: str | Path) -> nn.Module:
+    """Loads a trained network from a checkpoint; safe on files from strangers.
+
+    Only networks of ``stm_experiments.models`` are built, by name, from plain arguments.
+
+    Args:
+        path: A checkpoint of a run (``outputs/.../checkpoints/best.ckpt``).
+
+    Returns:
+        The network in evaluation mode, with its ``Card`` as ``.card``.
+
+    Raises:
+        CheckpointError: If the file cannot be used.
+    """
+    content = read(path)
+    try:
+        card = Card(**content["card"])
+        state = content["state_dict"]
+    except (KeyError, TypeError):
+        raise CheckpointError(f"{path}: not a checkpoint of stm_experiments") from None
+    if card.network not in models.__all__:
+        raise CheckpointError(
+            f"{path}: holds a network {card.network!r}, which is not one of "
+            + ", ".join(models.__all__)
+        )
+    try:
+        net: nn.Module = getattr(models, card.network)(**card.arguments)
+        prefix = "net."
+        net.load_state_dict(
+            {key.removeprefix(prefix): value for key, value in state.items() if prefix in key}
+        )
+    except Exception as error:
+        raise CheckpointError(
+            f"{path}: its weights do not fit the network {card.network} that it names"
+        ) from error
+    net.card = card  # type: ignore[assignment]
+    return net.eval()

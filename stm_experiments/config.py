@@ -1,0 +1,178 @@
+"""Between the command line and Hydra: paths with any characters, and errors in one sentence."""
+
+import hashlib
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import (
+    ConfigCompositionException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+# Hydra's grammar gives brackets, commas and equals signs a meaning: paths are quoted for the user.
+PATH_KEYS = ("checkpoint", "image", "runs", "resume", "init", "data.root")
+
+log = logging.getLogger(__name__)
+sweep_folder: Path | None = None
+
+
+def config_dir() -> Path:
+    """The folder of config groups: inside an installed package, or beside it in a checkout."""
+    packaged = Path(__file__).parent / "conf"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "conf"
+
+
+def folder_name(prefix: str, name: str) -> str:
+    """A folder name that any file system takes: [A-Za-z0-9_.-], at most 100 characters."""
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")
+    if len(safe) > 99:
+        safe = f"{safe[:90]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{prefix}{safe}" if safe else ""
+
+
+OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
+
+
+class SweepFolder(Callback):
+    """Remembers where a sweep writes, for the table at its end."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Called by Hydra once, before the first job."""
+        global sweep_folder
+        sweep_folder = Path(config.hydra.sweep.dir).absolute()
+
+
+def quote_path(argument: str) -> str:
+    """Quotes the value of an override whose key takes a path."""
+    key, equals, value = argument.partition("=")
+    if not equals or key.lstrip("+") not in PATH_KEYS or not value or value in ("null", "''", '""'):
+        return argument
+    if value[0] == value[-1] and value[0] in "'\"" and len(value) > 1:
+        return argument
+    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
+    return f"{key}='{escaped.replace('${', chr(92) + '${')}'"
+
+
+def arguments(given: list[str]) -> list[str]:
+    """What Hydra is to parse: paths quoted, and ``resume`` sent into its own run folder.
+
+    Raises:
+        ValueError: If ``resume`` names no run, or comes with keys that would change it.
+    """
+    resumed = [a.partition("=")[2] for a in given if a.startswith("resume=")]
+    quoted = [quote_path(argument) for argument in given]
+    if not resumed or resumed[-1] in ("", "null"):
+        return quoted
+    folder = Path(resumed[-1].strip("'\""))
+    if not (folder / "config.yaml").is_file():
+        raise ValueError(f"resume={folder}: there is no run in that folder (no config.yaml)")
+    others = [a for a in given if not a.startswith("resume=") and not a.startswith("-")]
+    if others:
+        raise ValueError(
+            f"resume={folder} goes on with that run's own config: leave out {' '.join(others)}"
+        )
+    run_dir = quote_path(f"resume={folder.absolute()}").removeprefix("resume=")
+    return [*quoted, f"hydra.run.dir={run_dir}"]
+
+
+def restored(config: DictConfig) -> DictConfig:
+    """The config of the run that is resumed, or the given one."""
+    if config.resume is None:
+        return config
+    saved = OmegaConf.load(Path(HydraConfig.get().runtime.output_dir) / "config.yaml")
+    assert isinstance(saved, DictConfig)
+    return saved
+
+
+def one_sentence(error: BaseException) -> str:
+    """What went wrong and where, without a traceback."""
+    if isinstance(error, InstantiationException):
+        if error.__cause__ is not None:
+            error = error.__cause__
+        unexpected = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword.*'(\w+)'", str(error))
+        if unexpected:
+            return f"{unexpected[1]} has no setting named {unexpected[2]!r}"
+        missing = re.search(r"(\w+)\.__init__\(\) missing .* argument.*: (.*)", str(error))
+        if missing:
+            return f"{missing[1]} needs a value for {missing[2]}"
+    text = " ".join(str(error).split())
+    text = re.sub(r" ?full_key: \S+| ?object_type=\S+| ?reference_type=\S+", "", text)
+    if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
+        cause = " ".join(str(error.__cause__).split("\n")[0].split())
+        text = f"{text.rstrip('.')} ({cause.rstrip('.')})"
+    text = re.sub(r" To append to your config use \+\S+| To append to your default list.*", "", text)
+    text = re.sub(r" Did you mean to override.*| See https?://\S+.*", "", text)
+    if isinstance(error, MissingConfigException):
+        text = re.sub(r" Config search path:.*", "", text)
+    if isinstance(error, (*EXPECTED, OSError)):
+        return text.rstrip(".")
+    return f"unexpected {type(error).__name__}: {text}".rstrip(".")
+
+
+EXPECTED = (
+    ValueError,
+    RuntimeError,
+    PermissionError,
+    OverrideParseException,
+    ConfigCompositionException,
+    MissingConfigException,
+    OmegaConfBaseException,
+)
+
+
+def launch(task: Callable[[DictConfig], Any], config_name: str) -> None:
+    """Runs an entry point under Hydra.
+
+    Errors end it with one sentence and exit code 1; the traceback goes to the run folder's log.
+
+    Args:
+        task: Takes the composed config; jobs of a sweep raise, so that the others go on.
+        config_name: File in ``conf``.
+    """
+
+    def logged(config: DictConfig) -> Any:
+        try:
+            return task(config)
+        except BaseException as error:
+            record = log.makeRecord(
+                log.name, logging.ERROR, __file__, 0, "failed", (), sys.exc_info()
+            )
+            for handler in logging.getLogger().handlers:
+                if isinstance(handler, logging.FileHandler):
+                    handler.handle(record)
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                number = HydraConfig.get().job.num
+                print(f"error: job {number}: {one_sentence(error)}", file=sys.stderr)
+            elif isinstance(error, Exception):
+                # Raised further, Hydra would add a line of its own.
+                print(f"error: {one_sentence(error)}", file=sys.stderr)
+                sys.exit(1)
+            raise
+
+    # Hydra would print its own summary and exit; with this it hands the exception on.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    logged.__module__ = task.__module__
+    try:
+        sys.argv[1:] = arguments(sys.argv[1:])
+        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)(
+            logged
+        )()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        print(f"error: {one_sentence(error)}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,8 @@
+"""Images, simulated or from files, cut into batches of patches."""
+
+from stm_experiments.data.batch import Batch, Images
+from stm_experiments.data.images import ImageData
+from stm_experiments.data.patches import PatchData, PatchLoader
+from stm_experiments.data.simulated import SimulatedData
+
+__all__ = ["Batch", "ImageData", "Images", "PatchData", "PatchLoader", "SimulatedData"]

@@ -1,0 +1,59 @@
+import hashlib
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Patches and what is known about them, the same from every source.
+
+    Attributes:
+        noisy: Patches [B, 1, h, w] on [-1, 1], scaled with their image's minimum and maximum.
+        clean: The same patches without noise, scaled with the noisy image's map; or None.
+        lattice: Lattice labels [B], indices into ``simulator.LATTICES``; -1 where unknown.
+        orientation: The three uniforms (azimuth, tilt, rotation) [B, 3]; NaN where unknown.
+        image: Number of the source image within its split and epoch [B].
+        position: Row and column of the patch's first pixel in its image, px [B, 2].
+        truth: Whatever else the source knows, by name.
+    """
+
+    noisy: Tensor
+    clean: Tensor | None
+    lattice: Tensor
+    orientation: Tensor
+    image: Tensor
+    position: Tensor
+    truth: dict[str, Tensor]
+
+
+class Images(NamedTuple):
+    """Whole images, normalised and ready to be cut.
+
+    Attributes:
+        noisy: [N, 1, H, W] on [-1, 1].
+        clean: [N, 1, H, W] in the noisy images' scale, or None.
+        lattice: Lattice labels [N].
+        orientation: The three uniforms [N, 3].
+        index: Numbers of the images within their split and epoch [N].
+    """
+
+    noisy: Tensor
+    clean: Tensor | None
+    lattice: Tensor
+    orientation: Tensor
+    index: Tensor
+
+    def to(self, device: torch.device) -> "Images":
+        """The same images on another device."""
+        return Images(*(None if part is None else part.to(device) for part in self))
+
+
+def seed_of(*key: int | str) -> int:
+    """A seed that is a pure function of its key: (seed, split, epoch, index, purpose)."""
+    return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest(), "big") >> 1
+
+
+def generator(*key: int | str) -> torch.Generator:
+    """A random stream of its own for each key, so that no draw depends on another's."""
+    return torch.Generator().manual_seed(seed_of(*key))

@@ -1,0 +1,412 @@
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from stm_experiments.data.batch import Batch, Images, generator
+
+# Images whose patches are mixed with one another before they are cut into batches.
+SHUFFLE_WINDOW = 32
+
+
+class Source(Protocol):
+    """Where images come from: a pure function of epoch and image numbers, and picklable.
+
+    Attributes:
+        count: Images in an epoch.
+        fixed: Whether every epoch has the same images.
+    """
+
+    count: int
+    fixed: bool
+
+    def __call__(self, epoch: int, first: int, last: int) -> Images:
+        """Images first .. last - 1 of an epoch."""
+        ...
+
+
+def dihedral_offsets(window: int, width: int) -> Tensor:
+    """Where each pixel of a patch lies in a flattened image, for the eight turns and flips.
+
+    Args:
+        window: Patch size, px.
+        width: Image width, px.
+
+    Returns:
+        Offsets from the patch's first pixel, px [8, window**2]; the first row is the patch as
+        it is, rows 0-3 are quarter turns, 4-7 the same of its mirror image.
+    """
+    rows, columns = torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")
+    plain = rows * width + columns
+    turned = [torch.rot90(grid, turns) for grid in (plain, plain.flip(1)) for turns in range(4)]
+    return torch.stack([grid.flatten() for grid in turned])
+
+
+def cut_patches(images: Tensor, first_pixel: Tensor, offsets: Tensor) -> Tensor:
+    """Cuts and turns many patches at once.
+
+    Args:
+        images: [N, 1, H, W].
+        first_pixel: Flat index of each patch's first pixel in ``images`` [B].
+        offsets: Offsets of its pixels [B, w*w] or [1, w*w].
+
+    Returns:
+        Patches [B, 1, w, w].
+    """
+    window = round(offsets.shape[-1] ** 0.5)
+    return images.flatten()[first_pixel[:, None] + offsets].view(-1, 1, window, window)
+
+
+def grid_positions(height: int, width: int, window: int, stride: int) -> Tensor:
+    """First pixels of the patches on a regular grid, (row, column) px [P, 2]."""
+    rows = torch.arange(0, height - window + 1, stride)
+    columns = torch.arange(0, width - window + 1, stride)
+    return torch.cartesian_prod(rows, columns)
+
+
+class _Chunks(Dataset):
+    """Images of one shuffle window; what a worker process simulates ahead of the trainer."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def __getitem__(self, key: tuple[int, int]) -> Images:
+        epoch, chunk = key
+        first = chunk * SHUFFLE_WINDOW
+        return self.source(epoch, first, min(first + SHUFFLE_WINDOW, self.source.count))
+
+
+class PatchLoader:
+    """Batches of patches; iterating it gives one epoch.
+
+    The sequence of patches of an epoch is fixed by (seed, split, epoch) alone; a batch is the next
+    ``batch_size`` of them, so neither batch size, workers nor ranks change which patches there
+    are. Patches of up to 32 fresh images, or of all images where they are fixed, are permuted
+    together.
+
+    Args:
+        source: The images.
+        split: ``train``, ``validation`` or ``test``; only ``train`` is shuffled and augmented.
+        window: Patch size, px.
+        batch_size: Patches of a batch, over all ranks.
+        patches_per_image: Random positions per image (ignored on a grid).
+        sampling: ``random`` or ``grid``.
+        stride: Step of the grid, px.
+        augment: Turn and flip each patch at random (the eight symmetries of the square).
+        fresh: Draw new positions every epoch.
+        workers: Processes that simulate ahead; 0: none.
+        seed: Of everything random.
+        device: Where patches are cut.
+        place: Gives (epoch, batch) from which to go on; (0, 0) when absent.
+        rank: This process among ``ranks``; each takes its own rows of every batch.
+        ranks: Number of processes that share a batch.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        split: str,
+        *,
+        window: int,
+        batch_size: int,
+        patches_per_image: int,
+        sampling: str,
+        stride: int,
+        augment: bool,
+        fresh: bool,
+        workers: int,
+        seed: int,
+        device: torch.device | None = None,
+        place: Callable[[], tuple[int, int]] = lambda: (0, 0),
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        self.source = source
+        self.split = split
+        self.window = window
+        self.batch_size = batch_size
+        self.patches_per_image = patches_per_image
+        self.sampling = sampling
+        self.stride = stride
+        self.augment = augment and split == "train"
+        self.fresh = fresh and split == "train"
+        self.workers = workers
+        self.seed = seed
+        self.device = device or torch.device("cpu")
+        self.place = place
+        self.rank, self.ranks = rank, ranks
+        self._kept: Images | None = None
+        self._ahead: Iterator[tuple[int, Images]] | None = None
+        self._next = (-1, -1)
+        if sampling == "grid":
+            shape = self._fixed_images().noisy.shape if source.fixed else source(0, 0, 1).noisy.shape
+            self.patches_per_image = len(grid_positions(*shape[-2:], window, stride))
+
+    @property
+    def patches_per_epoch(self) -> int:
+        """Patches of an epoch."""
+        return self.source.count * self.patches_per_image
+
+    def __len__(self) -> int:
+        """Batches of an epoch; the last may be smaller."""
+        return -(-self.patches_per_epoch // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        epoch, batches_done = self.place()
+        images_at_once = self.source.count if self.source.fixed else SHUFFLE_WINDOW
+        chunk, skip = divmod(
+            batches_done * self.batch_size, images_at_once * self.patches_per_image
+        )
+        pieces: list[Batch] = []
+        missing = self.batch_size
+        for chunk, images in self._chunks(epoch, chunk):
+            positions, turns = self._draw(epoch, images)
+            order = torch.arange(turns.numel())
+            if self.split == "train":
+                order = torch.randperm(
+                    turns.numel(), generator=generator(self.seed, self.split, epoch, chunk, "order")
+                )
+            start, skip = skip, 0
+            while start < len(order):
+                rows = order[start : start + missing]
+                pieces.append(self._cut(images, positions, turns, rows))
+                start += len(rows)
+                missing -= len(rows)
+                if missing == 0:
+                    yield self._own(pieces)
+                    pieces, missing = [], self.batch_size
+        if pieces:
+            yield self._own(pieces)
+
+    def state_dict(self) -> dict[str, int]:
+        """Nothing: batches follow from epoch and batch number, which the trainer keeps."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Nothing to restore."""
+
+    def close(self) -> None:
+        """Ends the processes that simulate ahead."""
+        self._ahead = None
+
+    def _fixed_images(self) -> Images:
+        if self._kept is None:
+            self._kept = self.source(0, 0, self.source.count).to(self.device)
+        return self._kept
+
+    def _chunks(self, epoch: int, first: int) -> Iterator[tuple[int, Images]]:
+        """Numbered chunks of images of one epoch, from chunk ``first`` on."""
+        if self.source.fixed:
+            yield 0, self._fixed_images()
+            return
+        chunks = -(-self.source.count // SHUFFLE_WINDOW)
+        if self._ahead is None or self._next != (epoch, first):
+            self._ahead = self._simulate_ahead(epoch, first, chunks)
+        for chunk in range(first, chunks):
+            _, images = next(self._ahead)
+            self._next = (epoch, chunk + 1) if chunk + 1 < chunks else (epoch + 1, 0)
+            yield chunk, images.to(self.device)
+
+    def _simulate_ahead(self, epoch: int, first: int, chunks: int) -> Iterator[tuple[int, Images]]:
+        """Chunks without end: while one epoch trains, the next one's images are simulated."""
+
+        def keys() -> Iterator[tuple[int, int]]:
+            now, chunk = epoch, first
+            while True:
+                yield now, chunk
+                now, chunk = (now, chunk + 1) if chunk + 1 < chunks else (now + 1, 0)
+
+        loader = DataLoader(
+            _Chunks(self.source), batch_size=None, sampler=keys(), num_workers=self.workers
+        )
+        return enumerate(loader)
+
+    def _draw(self, epoch: int, images: Images) -> tuple[Tensor, Tensor]:
+        """Positions [N, P, 2] (px) and symmetries [N, P] (0-7) of an epoch's patches."""
+        height, width = images.noisy.shape[-2:]
+        if self.window > min(height, width):
+            raise ValueError(
+                f"patches of {self.window}x{self.window} px do not fit into images of "
+                f"{height}x{width} px: take larger images or another network"
+            )
+        positions, turns = [], []
+        drawn_in = epoch if self.fresh else 0
+        shape = (self.patches_per_image,)
+        for index in images.index.tolist():
+            random = generator(self.seed, self.split, drawn_in, index, "positions")
+            rows = torch.randint(height - self.window + 1, shape, generator=random)
+            columns = torch.randint(width - self.window + 1, shape, generator=random)
+            positions.append(torch.stack([rows, columns], 1))
+            random = generator(self.seed, self.split, epoch, index, "turns")
+            turns.append(
+                torch.randint(8, shape, generator=random)
+                if self.augment
+                else torch.zeros(shape, dtype=torch.int64)
+            )
+        if self.sampling == "grid":
+            grid = grid_positions(height, width, self.window, self.stride)
+            positions = [grid] * len(positions)
+        return torch.stack(positions), torch.stack(turns)
+
+    def _cut(self, images: Images, positions: Tensor, turns: Tensor, rows: Tensor) -> Batch:
+        image, patch = rows // turns.shape[1], rows % turns.shape[1]
+        position = positions[image, patch]
+        height, width = images.noisy.shape[-2:]
+        first_pixel = image * height * width + position[:, 0] * width + position[:, 1]
+        offsets = dihedral_offsets(self.window, width)[turns[image, patch]]
+        first_pixel, offsets = first_pixel.to(self.device), offsets.to(self.device)
+        image = image.to(self.device)
+        return Batch(
+            noisy=cut_patches(images.noisy, first_pixel, offsets),
+            clean=None
+            if images.clean is None
+            else cut_patches(images.clean, first_pixel, offsets),
+            lattice=images.lattice[image],
+            orientation=images.orientation[image],
+            image=images.index[image],
+            position=position.to(self.device),
+            truth={},
+        )
+
+    def _own(self, pieces: list[Batch]) -> Batch:
+        """Joins the pieces of a batch and keeps this rank's rows."""
+
+        def join(parts: tuple[Tensor, ...]) -> Tensor:
+            whole = parts[0] if len(parts) == 1 else torch.cat(parts)
+            return whole if self.ranks == 1 else whole[self.rank :: self.ranks]
+
+        fields = zip(*(piece[:-1] for piece in pieces), strict=True)
+        return Batch(*(None if parts[0] is None else join(parts) for parts in fields), truth={})
+
+
+class PatchData(LightningDataModule):
+    """The data module of every source: which images, and how they are cut into patches.
+
+    Args:
+        sources: Images of each split: ``train``, ``validation``, ``test``; what is absent stays so.
+        window: Patch size, px; the network's.
+        batch_size: Patches of a training step, over all devices.
+        patches_per_image: Patches cut from each image and epoch at random positions.
+        sampling: ``random`` positions, or a ``grid`` with a stride (the paper's text).
+        stride: Step of the grid, px.
+        augment: Turn and flip each training patch at random.
+        fresh: New images (simulated) or new positions (from files) every epoch; false: fixed
+            before training, as in the paper's code.
+        num_workers: Processes that simulate ahead of the trainer.
+        seed: Of everything random.
+    """
+
+    def __init__(
+        self,
+        sources: dict[str, Source],
+        *,
+        window: int,
+        batch_size: int,
+        patches_per_image: int,
+        sampling: str,
+        stride: int,
+        augment: bool,
+        fresh: bool,
+        num_workers: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        check_counts(
+            window=window,
+            batch_size=batch_size,
+            patches_per_image=patches_per_image,
+            stride=stride,
+        )
+        check_counts(least=0, num_workers=num_workers)
+        if sampling not in ("random", "grid"):
+            raise ValueError(f"data.sampling is 'random' or 'grid', not {sampling!r}")
+        self.sources = sources
+        self.batch_size = batch_size
+        self.cutting = {
+            "window": window,
+            "patches_per_image": patches_per_image,
+            "sampling": sampling,
+            "stride": stride,
+            "augment": augment,
+            "fresh": fresh,
+            "workers": num_workers,
+            "seed": seed,
+        }
+        self._loaders: dict[str, PatchLoader] = {}
+        self._trainer_loaders: list[PatchLoader] = []
+
+    @property
+    def test_split(self) -> str:
+        """The split whose numbers are reported: ``test``, or ``validation`` where there is none."""
+        return "test" if "test" in self.sources else "validation"
+
+    def loader(self, split: str) -> PatchLoader:
+        """Patches of a split, always from the first epoch on; for scoring and figures.
+
+        Raises:
+            ValueError: If the source has no such split.
+        """
+        if split not in self.sources:
+            raise ValueError(f"this data source has no {split} images")
+        if split not in self._loaders:
+            cutting = {**self.cutting, "workers": 0}
+            self._loaders[split] = PatchLoader(
+                self.sources[split], split, batch_size=self.batch_size, **cutting
+            )
+        return self._loaders[split]
+
+    def samples(self, count: int) -> Batch:
+        """One patch of each of the first ``count`` test images, for pictures."""
+        cutting = {**self.cutting, "patches_per_image": 1, "sampling": "random", "workers": 0}
+        source = self.sources[self.test_split]
+        return next(iter(PatchLoader(source, self.test_split, batch_size=count, **cutting)))
+
+    def teardown(self, stage: str) -> None:
+        """Ends the processes that simulate ahead."""
+        for loader in self._trainer_loaders:
+            loader.close()
+        self._trainer_loaders.clear()
+
+    def train_dataloader(self) -> PatchLoader:
+        """Training patches, from wherever the trainer stands."""
+        return self._trainer_loader("train")
+
+    def val_dataloader(self) -> PatchLoader | list:
+        """Validation patches, the same every epoch."""
+        return self._trainer_loader("validation") if "validation" in self.sources else []
+
+    def _trainer_loader(self, split: str) -> PatchLoader:
+        trainer = self.trainer
+        if trainer is None:
+            return self.loader(split)
+
+        def place() -> tuple[int, int]:
+            done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+            return trainer.current_epoch, done
+
+        loader = PatchLoader(
+            self.sources[split],
+            split,
+            batch_size=self.batch_size,
+            **self.cutting,
+            device=trainer.strategy.root_device,
+            place=place if split == "train" else lambda: (0, 0),
+            rank=trainer.global_rank,
+            ranks=trainer.world_size,
+        )
+        self._trainer_loaders.append(loader)
+        return loader
+
+
+def check_counts(least: int = 1, **counts: int) -> None:
+    """Refuses counts that make no sense, by the name of their key.
+
+    Raises:
+        ValueError: If a count is not a whole number of at least ``least``.
+    """
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"data.{name} must be a whole number of at least {least}, got {value!r}")

@@ -1,0 +1,145 @@
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from stm_experiments.data.batch import Images, seed_of
+from stm_experiments.data.patches import PatchData, check_counts
+from stm_experiments.simulator import LATTICES, PRESETS, Lattice, Noise, Preset, simulate
+
+
+@dataclass(frozen=True)
+class SimulatedImages:
+    """Simulated topographs, each a pure function of (seed, split, epoch, index).
+
+    Attributes:
+        lattices: Image i shows lattice i modulo their number.
+        noise: Strengths of everything that spoils an image.
+        preset: Version of the simulator.
+        size: Image height and width, px.
+        domains: 1, or 2 crystals of different orientation in each image.
+        count: Images in an epoch.
+        fixed: The same images every epoch.
+        split: ``train``, ``validation`` or ``test``.
+        seed: Of everything random.
+    """
+
+    lattices: tuple[Lattice, ...]
+    noise: Noise
+    preset: Preset
+    size: int
+    domains: int
+    count: int
+    fixed: bool
+    split: str
+    seed: int
+
+    def __call__(self, epoch: int, first: int, last: int) -> Images:
+        """Simulates images first .. last - 1 of an epoch and maps each to [-1, 1]."""
+        drawn_in = 0 if self.fixed else epoch
+        indices = range(first, last)
+        topographs = simulate(
+            [self.lattices[index % len(self.lattices)] for index in indices],
+            [seed_of(self.seed, self.split, drawn_in, index, "image") for index in indices],
+            self.noise,
+            self.preset,
+            self.size,
+            self.domains,
+        )
+        noisy = topographs.noisy
+        low, high = noisy.amin((1, 2, 3), keepdim=True), noisy.amax((1, 2, 3), keepdim=True)
+        if bool((high <= low).any()):
+            raise ValueError("a simulated image is constant: enlarge data.size to show an atom")
+        scale = 2 / (high - low)
+        return Images(
+            noisy=(noisy - low) * scale - 1,
+            clean=(topographs.clean - low) * scale - 1,
+            lattice=topographs.lattice,
+            orientation=topographs.orientation,
+            index=torch.arange(first, last),
+        )
+
+
+class SimulatedData(PatchData):
+    """Patches of topographs that are simulated while the network trains.
+
+    Args:
+        lattices: Spread (px per lattice constant), ``azimuth_max`` and ``tilt_max`` (degrees) by
+            lattice name.
+        noise: Strengths of everything that spoils an image.
+        preset: ``physical``, ``published`` or ``released``.
+        size: Image height and width, px.
+        domains: 1, or 2 crystals of different orientation in each image.
+        images_per_epoch: Training images of an epoch.
+        validation_images: Images on which the best epoch is chosen.
+        test_images: Images that no training or choice has seen, for the final numbers.
+        cutting: How patches are cut; see ``PatchData``.
+
+    Raises:
+        ValueError: If a name or number makes no sense.
+    """
+
+    def __init__(
+        self,
+        *,
+        lattices: Mapping[str, Mapping[str, float]],
+        noise: Noise,
+        preset: str,
+        size: int,
+        domains: int,
+        images_per_epoch: int,
+        validation_images: int,
+        test_images: int,
+        fresh: bool,
+        seed: int,
+        **cutting: Any,
+    ) -> None:
+        check_counts(
+            size=size,
+            images_per_epoch=images_per_epoch,
+            validation_images=validation_images,
+            test_images=test_images,
+        )
+        if preset not in PRESETS:
+            raise ValueError(f"data.preset is one of {', '.join(PRESETS)}, not {preset!r}")
+        if domains not in (1, 2):
+            raise ValueError(f"data.domains is 1 or 2, not {domains!r}")
+        window = cutting["window"]
+        if size < window:
+            raise ValueError(f"data.size={size} px is smaller than the network's {window} px patch")
+        counts = {
+            "train": images_per_epoch,
+            "validation": validation_images,
+            "test": test_images,
+        }
+        shown = chosen_lattices(lattices)
+        sources = {
+            split: SimulatedImages(
+                lattices=shown,
+                noise=noise,
+                preset=PRESETS[preset],
+                size=size,
+                domains=domains,
+                count=count,
+                fixed=split != "train" or not fresh,
+                split=split,
+                seed=seed,
+            )
+            for split, count in counts.items()
+        }
+        super().__init__(sources, fresh=fresh, seed=seed, **cutting)
+
+
+def chosen_lattices(settings: Mapping[str, Mapping[str, float]]) -> tuple[Lattice, ...]:
+    """The lattices named in a config, with its spread and limits of orientation.
+
+    Raises:
+        ValueError: If there is no lattice, or one that is not known.
+    """
+    if not settings:
+        raise ValueError("choose at least one lattice, such as lattice=fcc or lattice=[sc,fcc]")
+    for name in settings:
+        if name not in LATTICES:
+            raise ValueError(f"lattice {name!r} is not known; there are {', '.join(LATTICES)}")
+    return tuple(replace(LATTICES[name], **limits) for name, limits in settings.items())

@@ -1,0 +1,19 @@
+"""Pictures: every function returns a matplotlib `Figure`; `save` writes it as PNG."""
+
+from stm_experiments.figures.canvas import save
+from stm_experiments.figures.curves import training_curves
+from stm_experiments.figures.latent import latent_pca
+from stm_experiments.figures.network import network_diagram
+from stm_experiments.figures.reconstruction import reconstruction_grid, whole_image
+from stm_experiments.figures.topographs import patch_montage, topograph_sheet
+
+__all__ = [
+    "latent_pca",
+    "network_diagram",
+    "patch_montage",
+    "reconstruction_grid",
+    "save",
+    "topograph_sheet",
+    "training_curves",
+    "whole_image",
+]

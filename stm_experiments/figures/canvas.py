@@ -1,0 +1,184 @@
+"""What all pictures share: colours, title and caption, images with scale bars, saving.
+
+Everything is built through matplotlib's object-oriented interface: no pyplot and no global state,
+so that pictures can be drawn in worker threads and nothing is left open.
+"""
+
+import math
+import os
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+from torch import Tensor
+
+Array = npt.NDArray[np.float64]
+ArrayOrTensor = npt.ArrayLike | Tensor
+Limits = tuple[float, float]
+
+TOPOGRAPH_COLOURS = "inferno"  # perceptually uniform, close to the usual "afmhot"
+RESIDUAL_COLOURS = "RdBu_r"  # diverging, white at zero, safe for the colour-blind
+# Okabe and Ito's palette without its yellow, which is hard to see on white.
+CATEGORY_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
+DPI = 150
+
+
+def new_figure(
+    width: float, height: float, title: str, caption: str = "", packed: bool = False
+) -> Figure:
+    """Return an empty figure whose title and caption are wrapped to its width.
+
+    Args:
+        width: Width in inches. 12 or less keeps the text readable on a page of 1200 px.
+        height: Height in inches.
+        title: Bold line(s) above the picture.
+        caption: Small text below it: what a stranger needs in order to read the picture.
+        packed: No gaps between images, whose height and width are tied to each other.
+    """
+    layout = ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08, compress=packed)
+    figure = Figure(figsize=(width, height), layout=layout)
+    figure.suptitle(wrapped(title, int(width * 8.5)), fontsize=13, fontweight="bold")
+    if caption:
+        figure.supxlabel(wrapped(caption, int(width * 13)), fontsize=9, color="0.25")
+    return figure
+
+
+def wrapped(text: str, characters: int) -> str:
+    """Break a text into lines; dollar signs (file names have them) are shown, never parsed."""
+    lines = [textwrap.fill(line, max(characters, 8)) for line in text.splitlines()]
+    return "\n".join(lines).replace("$", r"\$")
+
+
+def as_array(values: ArrayOrTensor) -> Array:
+    """Return a tensor of any device and type, an array or a list as float64 on the CPU."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().double().numpy()
+    return np.asarray(values, dtype=np.float64)
+
+
+def as_image(values: ArrayOrTensor) -> Array:
+    """Return [H,W] (or [1,H,W]) as a [H,W] array in which infinite pixels are NaN.
+
+    Raises:
+        ValueError: If the shape is another one.
+    """
+    image = as_array(values)
+    if image.ndim == 3 and image.shape[0] == 1:
+        image = image[0]
+    if image.ndim != 2 or image.size == 0:
+        raise ValueError(f"expected an image [H,W], got the shape {list(image.shape)}")
+    return np.where(np.isfinite(image), image, np.nan)
+
+
+def as_patches(values: ArrayOrTensor) -> Array:
+    """Return [B,1,h,w] or [B,h,w] as a [B,h,w] array.
+
+    Raises:
+        ValueError: If the shape is another one.
+    """
+    patches = as_array(values)
+    if patches.ndim == 4 and patches.shape[1] == 1:
+        patches = patches[:, 0]
+    if patches.ndim != 3 or patches.size == 0:
+        raise ValueError(f"expected patches [B,1,h,w], got the shape {list(patches.shape)}")
+    return patches
+
+
+def height_limits(images: Iterable[Array], clip_percent: float = 0.0) -> Limits:
+    """Return the colour limits shared by several images.
+
+    Args:
+        images: Arrays of any shape; NaN and infinite pixels are left out.
+        clip_percent: How many percent of the pixels may lie beyond each end. A few, or a single
+            scar takes the contrast of a whole scan.
+    """
+    values = np.concatenate([np.ravel(image) for image in images])
+    values = values[np.isfinite(values)]
+    if values.size == 0:  # a diverged network: the blank picture says so
+        return 0.0, 1.0
+    low, high = np.percentile(values, [clip_percent, 100 - clip_percent])
+    if low == high:
+        low, high = low - (0.5 * abs(low) or 0.5), high + (0.5 * abs(high) or 0.5)
+    return float(low), float(high)
+
+
+def clipped_ends(images: Iterable[Array], limits: Limits) -> str:
+    """Return at which ends of a colour bar pixels lie beyond it, as matplotlib's `extend`."""
+    arrays = list(images)
+    below = any(bool(np.any(image < limits[0])) for image in arrays)
+    above = any(bool(np.any(image > limits[1])) for image in arrays)
+    return {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]
+
+
+def draw_image(
+    axes: Axes, image: Array, limits: Limits, title: str, colours: str = TOPOGRAPH_COLOURS
+) -> AxesImage:
+    """Show one [H,W] image without ticks: row 0 on top, one data unit per px."""
+    artist = axes.imshow(image, cmap=colours, vmin=limits[0], vmax=limits[1])
+    axes.set_facecolor("0.6")  # masked pixels, which imshow leaves transparent, look like no height
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(title, fontsize=10)
+    return artist
+
+
+def add_scale_bar(axes: Axes, image_width: int, pixels_per_unit: float, unit: str) -> None:
+    """Draw a bar of 1, 2 or 5 x 10^k units, as long as possible within 35 % of the image's width.
+
+    Args:
+        axes: Holds an image whose data unit is one px.
+        image_width: The image's width in px.
+        pixels_per_unit: Length of the unit in px, e.g. the lattice constant.
+        unit: What stands after the number: "a", "nm" or "px".
+
+    Raises:
+        ValueError: If `pixels_per_unit` is not a positive number.
+    """
+    if not (math.isfinite(pixels_per_unit) and pixels_per_unit > 0):
+        raise ValueError(f"a scale bar needs a positive length per {unit}, got {pixels_per_unit}")
+    longest = 0.35 * image_width / pixels_per_unit
+    power = 10.0 ** math.floor(math.log10(longest))
+    number = max(factor * power for factor in (1, 2, 5) if factor == 1 or factor * power <= longest)
+    bar = AnchoredSizeBar(
+        axes.transData,
+        number * pixels_per_unit,
+        f"{number:g} {unit}",
+        loc="lower left",
+        color="white",
+        size_vertical=image_width / 80,
+        sep=3,
+        pad=0.3,
+        borderpad=0.4,
+    )
+    bar.patch.set(facecolor="black", edgecolor="none", alpha=0.6)
+    axes.add_artist(bar)
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure as PNG; the file appears complete or not at all.
+
+    Args:
+        figure: Any figure of this package.
+        path: Ends in ".png". Missing folders are made, an existing file is replaced.
+
+    Raises:
+        ValueError: If the name does not end in ".png".
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"figures are saved as .png, not as {path.name!r}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{uuid4().hex}.png")  # same folder, or replace could not be atomic
+    try:
+        figure.savefig(temporary, format="png", dpi=DPI)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,125 @@
+"""Training curves: loss against epoch (paper: Figure 11)."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from stm_experiments.figures.canvas import CATEGORY_COLOURS, new_figure, wrapped
+
+_LABEL_GAP = 0.055  # smallest distance of two reference labels, as a part of the axes' height
+
+
+def training_curves(
+    history: Mapping[str, Sequence[tuple[float, float]]],
+    title: str,
+    references: Mapping[str, float] | None = None,
+    ylabel: str = "loss",
+) -> Figure:
+    """Draw every curve of a run on a logarithmic axis, beside what it has to beat (Figure 11).
+
+    Args:
+        history: Curve name ("train/loss", "val/loss") -> (epoch, value) points in order.
+            Values that are not finite (a diverged run) are left out.
+        title: Name of the run.
+        references: Label -> value, e.g. {"PCA-10": 0.032}; dashed horizontal lines.
+        ylabel: What the values are, with unit or range.
+
+    Returns:
+        The figure. The axis is linear instead of logarithmic if a value is zero or negative.
+
+    Raises:
+        ValueError: If there is not a single finite point.
+    """
+    curves = {name: _finite(points) for name, points in history.items()}
+    curves = {name: points for name, points in curves.items() if len(points)}
+    if not curves:
+        raise ValueError("training_curves needs at least one finite (epoch, value) point")
+    references = {name: value for name, value in (references or {}).items() if math.isfinite(value)}
+
+    caption = "Lower is better. The legend gives each curve's last value."
+    if references:
+        caption += " Dashed lines: reference values, measured without this training."
+    figure = new_figure(10, 6, title, caption)
+    axes = figure.subplots()
+    for index, (name, points) in enumerate(curves.items()):
+        axes.plot(
+            points[:, 0],
+            points[:, 1],
+            label=wrapped(f"{name}   (last {points[-1, 1]:.4g})", 40),
+            color=CATEGORY_COLOURS[index % len(CATEGORY_COLOURS)],
+            linewidth=1.8,
+            # Without markers a run of one epoch would be an empty picture.
+            marker="os^Dv"[index % 5],
+            markersize=7 if len(points) == 1 else 4,
+            markevery=max(1, len(points) // 20),
+        )
+    epochs = np.concatenate([points[:, 0] for points in curves.values()])
+    values = np.concatenate([points[:, 1] for points in curves.values()])
+    _scale_y(axes, np.concatenate([values, list(references.values())]))
+    if epochs.min() == epochs.max():
+        axes.set_xlim(epochs.min() - 1, epochs.max() + 1)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    axes.set_xlabel("epoch", fontsize=11)
+    axes.set_ylabel(wrapped(ylabel, 50), fontsize=11)
+    axes.grid(True, color="0.9")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=10, frameon=True)
+    _draw_references(axes, references)
+    return figure
+
+
+def _finite(points: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Return the points whose epoch and value are finite, [n,2]."""
+    array = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+    return array[np.isfinite(array).all(axis=1)]
+
+
+def _scale_y(axes: Axes, values: np.ndarray) -> None:
+    """Choose limits and ticks so that plain numbers stand on the axis however short its range."""
+    low, high = float(values.min()), float(values.max())
+    if low <= 0:
+        margin = 0.08 * (high - low) or 1.0
+        axes.set_ylim(low - margin, high + margin)
+        return
+    axes.set_yscale("log")
+    low, high = low / 1.3, high * 1.3
+    axes.set_ylim(low, high)
+    decades = math.log10(high / low)
+    # Matplotlib labels only powers of ten, of which a short loss curve may not cross a single one.
+    steps = [1.0] if decades > 3 else [1, 2, 5] if decades > 1.2 else [1, 1.5, 2, 3, 5, 7]
+    if decades < 0.5:
+        steps = [1, 1.2, 1.4, 1.6, 1.8, 2, 2.2, 2.5, 2.8, 3.1, 3.5, 4, 4.5, 5, 5.5, 6, 7, 8, 9]
+    axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=50))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _draw_references(axes: Axes, references: Mapping[str, float]) -> None:
+    """Draw dashed lines; their labels stand right of the axes and are moved apart where close."""
+    order = sorted(references, key=lambda name: references[name])
+    to_axes = axes.transAxes.inverted()
+    heights: list[float] = []
+    for name in order:
+        wanted = to_axes.transform(axes.transData.transform((0.0, references[name])))[1]
+        heights.append(max(wanted, heights[-1] + _LABEL_GAP) if heights else wanted)
+    for index in reversed(range(len(heights))):  # pushed above the axes: push the stack down again
+        highest = heights[index + 1] - _LABEL_GAP if index + 1 < len(heights) else 1.0
+        heights[index] = min(heights[index], highest)
+    for name, height in zip(order, heights, strict=True):
+        axes.axhline(references[name], color="0.35", linestyle="--", linewidth=1.2, zorder=1)
+        axes.annotate(
+            wrapped(f"{name}: {references[name]:.4g}", 60),
+            xy=(1.0, references[name]),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(1.03, height),
+            textcoords="axes fraction",
+            verticalalignment="center",
+            fontsize=9,
+            color="0.2",
+            arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.8, "relpos": (0, 0.5)},
+        )

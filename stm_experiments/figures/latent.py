@@ -1,0 +1,201 @@
+"""The latent space: principal components of the codes (paper: Figure 12)."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from stm_experiments.figures.canvas import (
+    CATEGORY_COLOURS,
+    Array,
+    ArrayOrTensor,
+    as_array,
+    new_figure,
+    wrapped,
+)
+
+_MARKERS = "o^sDvP"
+
+
+def latent_pca(
+    codes: ArrayOrTensor,
+    color: ArrayOrTensor,
+    color_name: str,
+    class_names: Sequence[str] | None,
+    title: str = "Principal components of the latent codes",
+    most: int = 3000,
+    colormap: str = "viridis",
+) -> Figure:
+    """Draw the codes on their first three principal components (Figure 12).
+
+    With two or one latent dimensions there are fewer panels.
+
+    Args:
+        codes: [n,D] latent codes, n >= 2. The components are those of all codes.
+        color: [n] class numbers (with `class_names`) or values.
+        color_name: What the colour means, with unit.
+        class_names: Name of class 0, 1, ...; None: `color` is continuous.
+        title: Title of the picture.
+        most: How many points are drawn; a fixed random choice if there are more codes.
+        colormap: Map of a continuous colour; "twilight" suits angles.
+
+    Raises:
+        ValueError: If shapes do not fit, a code is not finite, or a class has no name.
+    """
+    points = as_array(codes)
+    values = as_array(color)
+    if points.ndim != 2 or len(points) < 2 or values.shape != points.shape[:1]:
+        raise ValueError(f"codes {list(points.shape)} and colours {list(values.shape)} do not fit")
+    if not np.isfinite(points).all():
+        raise ValueError("the codes hold values that are not finite")
+    if class_names is not None and not np.isin(values, np.arange(len(class_names))).all():
+        raise ValueError(f"a class number is not one of 0 .. {len(class_names) - 1}")
+
+    projected, explained = _principal_components(points)
+    total, dimensions = points.shape
+    # Also shuffles, so that the class drawn last does not cover the others.
+    chosen = np.random.default_rng(0).permutation(total)[:most]
+    projected, values = projected[chosen], values[chosen]
+    shown = (
+        "a point is one patch"
+        if total <= most
+        else f"a point is one patch ({len(chosen):,} of {total:,} shown)"
+    )
+    sign = "colours change gradually" if class_names is None else "equal colours stand together"
+    caption = (
+        f"The network's {dimensions}-dimensional codes, turned so that axis PC 1 has the largest "
+        f"variance, PC 2 the next; {shown}. Percentages: part of the total variance. If {sign}, "
+        f"the code knows the {color_name}."
+    )
+    if not explained.any():
+        caption = "All codes are equal: the latent space has collapsed."
+    figure = new_figure(12, 8.2, title, caption)
+    axis_names = [f"PC {i + 1} ({part:.1%})" for i, part in enumerate(explained)]
+    style = (values, class_names, colormap)
+    if dimensions >= 3:
+        grid = figure.add_gridspec(3, 3, height_ratios=[1, 1, 1.15])
+        space = figure.add_subplot(grid[:2, :2], projection="3d")
+        artist = _scatter(space, projected[:, :3], axis_names[:3], *style)
+        # Ticks of a turned cube overlap; the flat panels have them.
+        space.set(xticklabels=[], yticklabels=[], zticklabels=[])
+        space.set_box_aspect(None, zoom=1.2)
+        for pair, cell in (((0, 1), grid[2, 0]), ((0, 2), grid[2, 1]), ((1, 2), grid[2, 2])):
+            names = [axis_names[i] for i in pair]
+            _scatter(figure.add_subplot(cell), projected[:, pair], names, *style)
+        bars = figure.add_subplot(grid[:2, 2])
+    else:
+        grid = figure.add_gridspec(1, 2, width_ratios=[2, 1])
+        flat = figure.add_subplot(grid[0])
+        if dimensions == 2:
+            artist = _scatter(flat, projected, axis_names, *style)
+        else:  # one number: spread the points over the height, or they hide each other
+            order = np.arange(len(chosen), dtype=np.float64)
+            pairs = np.column_stack([projected[:, 0], order])
+            artist = _scatter(flat, pairs, [axis_names[0], "patch (in any order)"], *style)
+        bars = figure.add_subplot(grid[1])
+    _draw_variance(bars, explained)
+    if class_names is None:
+        bar = figure.colorbar(artist, ax=figure.axes[0], location="left", shrink=0.7)
+        bar.set_label(wrapped(color_name, 40))
+    else:
+        _add_legend(figure.axes[0], values, class_names, color_name)
+    return figure
+
+
+def _principal_components(points: Array) -> tuple[Array, Array]:
+    """Return the centred points [n,D] on their principal axes and the explained parts [D]."""
+    centred = points - points.mean(axis=0)
+    # By the D x D covariance: an SVD of all codes would need n x D memory for nothing.
+    variances, vectors = np.linalg.eigh(centred.T @ centred)
+    variances, vectors = np.maximum(variances[::-1], 0.0), vectors[:, ::-1]
+    total = variances.sum()
+    explained = variances / total if total > 0 else variances
+    return centred @ vectors, explained
+
+
+def _scatter(
+    axes: Axes,
+    points: Array,
+    names: Sequence[str],
+    values: Array,
+    class_names: Sequence[str] | None,
+    colormap: str,
+) -> PathCollection:
+    """Scatter [n,2] or, on 3-D axes, [n,3] points; return an artist for the colour bar."""
+    columns = list(points.T)
+    scatter: Callable[..., PathCollection] = axes.scatter  # typed without a third coordinate
+    # An area that suits both 100 and 3000 points.
+    size = float(np.clip(9000 / len(points), 5, 30))
+    if len(columns) == 3:
+        for axis, name in zip("xyz", names, strict=True):
+            getattr(axes, f"set_{axis}label")(name, fontsize=9, labelpad=-8)
+    else:
+        axes.set_xlabel(names[0], fontsize=9)
+        axes.set_ylabel(names[1], fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+    if class_names is None:
+        return scatter(*columns, c=values, cmap=colormap, s=size, alpha=0.7, linewidths=0)
+    colours = np.array(CATEGORY_COLOURS)[values.astype(int) % len(CATEGORY_COLOURS)]
+    markers = values.astype(int) // len(CATEGORY_COLOURS)
+    for marker in np.unique(markers):  # one, unless there are more than seven classes
+        of_marker = markers == marker
+        artist = scatter(
+            *(column[of_marker] for column in columns),
+            c=colours[of_marker],
+            marker=_MARKERS[marker % len(_MARKERS)],
+            s=size,
+            alpha=0.7,
+            linewidths=0,
+        )
+    return artist
+
+
+def _add_legend(axes: Axes, values: Array, names: Sequence[str], title: str) -> None:
+    """Put a legend of the classes that occur, with their numbers of points, above the axes."""
+    handles = [
+        Line2D(
+            [],
+            [],
+            linestyle="",
+            markersize=7,
+            marker=_MARKERS[index // len(CATEGORY_COLOURS) % len(_MARKERS)],
+            color=CATEGORY_COLOURS[index % len(CATEGORY_COLOURS)],
+            label=wrapped(f"{name}  ({np.sum(values == index):,})", 24),
+        )
+        for index, name in enumerate(names)
+        if np.any(values == index)
+    ]
+    axes.legend(
+        handles=handles,
+        title=wrapped(title, 60),
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        alignment="left",
+        ncols=min(4, len(handles)),
+        fontsize=9,
+        title_fontsize=10,
+        frameon=False,
+    )
+
+
+def _draw_variance(axes: Axes, explained: Array) -> None:
+    """Draw a bar per component: its part of the variance, and the sum up to it."""
+    numbers = np.arange(1, len(explained) + 1)
+    axes.bar(numbers, explained, color=CATEGORY_COLOURS[0])
+    axes.plot(numbers, np.cumsum(explained), color="0.3", marker=".")
+    axes.set_ylim(0, 1.05)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlabel("principal component", fontsize=9)
+    axes.set_ylabel("part of the total variance", fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.set_title(
+        f"Variance, D = {len(explained)}\nbars: each component, line: their sum", fontsize=10
+    )
+    axes.spines[["top", "right"]].set_visible(False)

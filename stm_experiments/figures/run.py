@@ -1,0 +1,83 @@
+"""The pictures that every run leaves."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from stm_experiments.analysis.latent import encode_all
+from stm_experiments.analysis.scores import Patches
+from stm_experiments.figures.curves import training_curves
+from stm_experiments.figures.latent import latent_pca
+from stm_experiments.figures.network import network_diagram
+from stm_experiments.figures.reconstruction import reconstruction_grid
+
+MOST_CODES = 6000
+
+
+def run_figures(
+    net: nn.Module,
+    patches: Iterable[Patches],
+    samples: Patches,
+    first: Tensor | None,
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+    references: Mapping[str, float],
+    lattices: Sequence[str],
+) -> dict[str, Figure]:
+    """Draws what a trained network does, from the network itself.
+
+    Args:
+        net: The network, on the CPU, in evaluation mode.
+        patches: Test patches.
+        samples: One patch from each of several test images.
+        first: Their reconstructions after the first epoch, if it was trained in epochs.
+        curves: Points (epoch, loss) by curve; empty if it was not.
+        references: Losses to which the curves are compared, by label.
+        lattices: Names of all lattices, by label.
+
+    Returns:
+        Figures by file name: curves, reconstructions, latent and network, as far as they exist.
+    """
+    name = type(net).__name__
+    with torch.inference_mode():
+        final = net(samples.noisy)
+    labels = [
+        f"{lattices[label]}, image {image}"
+        for label, image in zip(samples.lattice.tolist(), samples.image.tolist(), strict=True)
+    ]
+    figures = {
+        "reconstructions": reconstruction_grid(
+            samples.noisy, samples.clean, first, final, labels, f"{name}: held-out patches"
+        ),
+        "network": network_diagram(net, tuple(samples.noisy.shape[1:]), name),
+    }
+    if curves:
+        figures["curves"] = training_curves(
+            curves, f"{name}: training", references, "mean squared error per pixel"
+        )
+    if hasattr(net, "encode"):
+        figures["latent"] = latent_figure(net, patches, lattices)
+    return figures
+
+
+def latent_figure(net: nn.Module, patches: Iterable[Patches], lattices: Sequence[str]) -> Figure:
+    """Latent PCA of test patches (Figure 12), coloured by lattice or by what varies in its place.
+
+    A single lattice is coloured by the tilt of its cut; images from files, whose cut is unknown,
+    by image.
+
+    Args:
+        net: Network with ``encode``.
+        patches: Test patches.
+        lattices: Names of all lattices, by label.
+    """
+    codes = encode_all(net, patches, MOST_CODES)
+    shown = codes.lattice.unique().tolist()
+    if len(shown) > 1:
+        classes = torch.searchsorted(torch.tensor(shown), codes.lattice)
+        return latent_pca(codes.codes, classes, "lattice", [lattices[label] for label in shown])
+    tilt = codes.orientation[:, 1]
+    if bool(tilt.isfinite().all()):
+        return latent_pca(codes.codes, tilt, "tilt of the cut (fraction of its range)", None)
+    return latent_pca(codes.codes, codes.image.float(), "number of the image", None)

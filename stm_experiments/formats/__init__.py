@@ -1,0 +1,1 @@
+"""Readers of image and microscope files: one file per format, numbers out."""

@@ -1,0 +1,62 @@
+from torch import Tensor, nn
+
+
+class CAEB(nn.Module):
+    """CAE-B, the deeper convolutional autoencoder of Binev et al., section 4.1.2.
+
+    Four convolution-pooling stages bring a 16x16 px patch to 8 channels of a single pixel, then to
+    the latent vector. The paper's decoder cannot be taken literally: [2 2 24] doubled four times is
+    32x32, and four filters are not one image. The text's layers are kept with strides 2, 2, 2, 1
+    and a final 1x1 convolution to one channel before the clipped ReLU, whose range [0, 1] is why
+    patches are scaled from [-1, 1] to [0, 1] on entry and back on exit.
+
+    Args:
+        latent: Length of the latent vector.
+    """
+
+    window = 16
+
+    def __init__(self, latent: int = 10) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.Conv2d(1, 32, 3, padding=1),
+            nn.LeakyReLU(0.01),
+            nn.MaxPool2d(2),
+            nn.Conv2d(32, 24, 3, padding=1),
+            nn.LeakyReLU(0.01),
+            nn.MaxPool2d(2),
+            nn.Conv2d(24, 16, 3, padding=1),
+            nn.LeakyReLU(0.01),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 8, 3, padding=1),
+            nn.LeakyReLU(0.01),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(8, latent),
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(latent, 2 * 2 * 24),
+            nn.Unflatten(1, (24, 2, 2)),
+            nn.ConvTranspose2d(24, 24, 3, stride=2, padding=1, output_padding=1),
+            nn.LeakyReLU(0.01),
+            nn.ConvTranspose2d(24, 16, 3, stride=2, padding=1, output_padding=1),
+            nn.BatchNorm2d(16),
+            nn.LeakyReLU(0.01),
+            nn.ConvTranspose2d(16, 8, 3, stride=2, padding=1, output_padding=1),
+            nn.LeakyReLU(0.01),
+            nn.ConvTranspose2d(8, 4, 3, stride=1, padding=1),
+            nn.Conv2d(4, 1, 1),
+            nn.Hardtanh(0.0, 1.0),
+        )
+
+    def encode(self, patches: Tensor) -> Tensor:
+        """Patches [B, 1, 16, 16] on [-1, 1] -> latent vectors [B, D]."""
+        return self.encoder((patches + 1) / 2)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Latent vectors [B, D] -> patches [B, 1, 16, 16] on [-1, 1]."""
+        return 2 * self.decoder(codes) - 1
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Patches [B, 1, 16, 16] on [-1, 1] -> their reconstructions, same shape."""
+        return self.decode(self.encode(patches))

@@ -1,0 +1,221 @@
+"""What a run keeps of itself: its curves, its first reconstruction, its checkpoints."""
+
+import csv
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from PIL import Image
+from torch import Tensor
+
+COLUMNS = ("epoch", "step", "train/loss", "val/loss", "lr")
+
+
+class Diverged(RuntimeError):
+    """The loss is no longer a number; going on would waste time and overwrite good weights."""
+
+
+class History(Callback):
+    """Keeps one row of losses per epoch and writes them to metrics.csv.
+
+    The rows travel in the checkpoints, so that a resumed run's metrics.csv is that of an
+    uninterrupted one: rows after the restored step vanish and are written anew.
+
+    Args:
+        path: The metrics.csv file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+        self._sum: Tensor = torch.zeros((), dtype=torch.float64)
+        self._count = 0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        """Adds a step's loss; on a CPU, where that costs nothing, stops at once if it is NaN."""
+        loss, patches = outputs["loss"].detach(), len(batch.noisy)
+        if loss.device.type == "cpu":
+            check_finite(float(loss), trainer)
+        self._sum = self._sum.to(loss.device) + loss * patches
+        self._count += patches
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Closes the epoch's row and writes the file."""
+        train_loss = float(self._sum) / max(self._count, 1)
+        check_finite(train_loss, trainer)
+        self._sum, self._count = torch.zeros((), dtype=torch.float64), 0
+        module.log("train/loss", train_loss)
+        row = {
+            "epoch": trainer.current_epoch + 1,
+            "step": trainer.global_step,
+            "train/loss": train_loss,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+        }
+        if "val/loss" in trainer.callback_metrics:
+            row["val/loss"] = float(trainer.callback_metrics["val/loss"])
+            check_finite(row["val/loss"], trainer)
+        self.rows.append(row)
+        if trainer.is_global_zero:
+            self.write()
+
+    def write(self) -> None:
+        """Writes metrics.csv whole, so that it never ends in half a row."""
+        temporary = self.path.with_suffix(".csv.part")
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        os.replace(temporary, self.path)
+
+    def curves(self) -> dict[str, list[tuple[float, float]]]:
+        """Points (epoch, loss) of the training and, where there is one, validation curve."""
+        return {
+            key: [(row["epoch"], row[key]) for row in self.rows if key in row]
+            for key in ("train/loss", "val/loss")
+            if any(key in row for row in self.rows)
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Rows so far, and the sums of an epoch that is under way."""
+        return {"rows": list(self.rows), "sum": float(self._sum), "count": self._count}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes back to the rows of a checkpoint."""
+        self.rows = list(state_dict["rows"])
+        self._sum = torch.tensor(state_dict["sum"], dtype=torch.float64)
+        self._count = state_dict["count"]
+
+
+def check_finite(loss: float, trainer: Trainer) -> None:
+    """Stops a diverged run.
+
+    Raises:
+        Diverged: If the loss is NaN or infinite.
+    """
+    if not math.isfinite(loss):
+        raise Diverged(
+            f"training diverged: the loss is {loss} at epoch {trainer.current_epoch + 1}, step "
+            f"{trainer.global_step}; lower model.optimizer.lr (the last good checkpoint is kept)"
+        )
+
+
+class FirstReconstruction(Callback):
+    """Keeps the reconstructions of a few patches after the first epoch (the paper's Figure 13).
+
+    Args:
+        patches: The patches [B, 1, h, w].
+    """
+
+    def __init__(self, patches: Tensor) -> None:
+        self.patches = patches
+        self.reconstructions: Tensor | None = None
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Reconstructs the patches once."""
+        if self.reconstructions is None:
+            net = module.net
+            was_training = net.training
+            net.eval()
+            with torch.inference_mode():
+                self.reconstructions = net(self.patches.to(module.device)).cpu().clone()
+            net.train(was_training)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The reconstructions, if the first epoch is over."""
+        return {"reconstructions": self.reconstructions}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes the reconstructions of a checkpoint."""
+        self.reconstructions = state_dict["reconstructions"]
+
+
+class Checkpoints(Checkpoint):
+    """Writes ``best.ckpt`` (lowest ``val/loss``), ``last.ckpt`` and the one before it.
+
+    Every file is written aside and moved into place, so that a kill at any moment leaves a whole
+    file; ``previous.ckpt`` is there for a disk that damages one.
+
+    Args:
+        folder: Where they go.
+        minutes: Time after which ``last.ckpt`` is written within an epoch.
+        card: What the files say of themselves; see ``checkpoint.Card``.
+    """
+
+    def __init__(self, folder: Path, minutes: float, card: dict[str, Any]) -> None:
+        self.folder = folder
+        self.minutes = minutes
+        self.card = card
+        self.best = math.inf
+        self._saved_at = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        """Writes ``last.ckpt`` when the last one is older than the interval."""
+        if time.monotonic() - self._saved_at > 60 * self.minutes:
+            self.save_last(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Writes ``last.ckpt`` and, after a better validation, ``best.ckpt``."""
+        loss = float(trainer.callback_metrics.get("val/loss", -trainer.current_epoch))
+        better, self.best = loss < self.best, min(loss, self.best)
+        self.save_last(trainer)
+        if better:
+            self._write(trainer, "best.ckpt")
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Adds the card, so that the file can be loaded without its run."""
+        checkpoint["card"] = self.card
+
+    def save_last(self, trainer: Trainer) -> None:
+        """Writes ``last.ckpt``, keeping the one before."""
+        last = self.folder / "last.ckpt"
+        if trainer.is_global_zero and last.exists():
+            os.replace(last, self.folder / "previous.ckpt")
+        self._write(trainer, "last.ckpt")
+        self._saved_at = time.monotonic()
+
+    def _write(self, trainer: Trainer, name: str) -> None:
+        part = self.folder / f".{name}.part"
+        trainer.save_checkpoint(part)
+        if trainer.is_global_zero:
+            os.replace(part, self.folder / name)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best validation loss so far."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on comparing with the best validation loss of the run."""
+        self.best = state_dict["best"]
+
+
+def log_results(loggers: list[Logger], metrics: dict[str, float], figures: list[Path]) -> None:
+    """Hands a run's final numbers and pictures to whichever logger is on."""
+    for logger in loggers:
+        logger.log_metrics(metrics)
+        for path in figures:
+            if isinstance(logger, WandbLogger):
+                logger.log_image(path.stem, [str(path)])
+            elif isinstance(logger, TensorBoardLogger):
+                pixels = np.asarray(Image.open(path).convert("RGB"))
+                logger.experiment.add_image(path.stem, pixels, dataformats="HWC")
+
+
+def close_loggers(loggers: list[Logger]) -> None:
+    """Ends logging, or the next job of the same process would go on in this one's W&B run."""
+    for logger in loggers:
+        logger.finalize("success")
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()

@@ -1,0 +1,73 @@
+from collections.abc import Callable
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+
+from stm_experiments.data.batch import Batch
+
+
+class Reconstruction(LightningModule):
+    """Trains an autoencoder to give its input back, or the input without its noise.
+
+    The loss is the mean squared error per pixel (Binev et al., section 4.3.1).
+
+    Args:
+        net: Network [B, 1, h, w] -> [B, 1, h, w].
+        optimizer: Takes the parameters; None for networks that are fitted in closed form.
+        scheduler: Takes the optimiser and counts epochs; ``OneCycleLR`` counts steps and is told
+            their total. None: a constant learning rate.
+        target: ``noisy``: reproduce the input (the paper's); ``clean``: denoise it.
+
+    Raises:
+        ValueError: If ``target`` is neither.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        optimizer: Callable[..., Optimizer] | None = None,
+        scheduler: Callable[..., LRScheduler] | None = None,
+        target: str = "noisy",
+    ) -> None:
+        super().__init__()
+        if target not in ("noisy", "clean"):
+            raise ValueError(f"model.target is 'noisy' or 'clean', not {target!r}")
+        # Convolutions with few channels are half as fast again when channels vary fastest.
+        self.net = net.to(memory_format=torch.channels_last)
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.target = target
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean squared error per pixel between reconstruction and target, a scalar."""
+        wanted = batch.noisy if self.target == "noisy" else batch.clean
+        if wanted is None:
+            raise ValueError("model.target=clean needs noise-free images, and these data have none")
+        return F.mse_loss(self.net(batch.noisy), wanted)
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """One step's loss."""
+        return self.loss(batch)
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Logs ``val/loss``, averaged over all validation patches."""
+        self.log("val/loss", self.loss(batch), batch_size=len(batch.noisy), sync_dist=True)
+
+    def configure_optimizers(self) -> dict:
+        """The optimiser and, where there is one, its schedule."""
+        if self.optimizer is None:
+            raise ValueError("this model has no optimizer: it is fitted, not trained")
+        optimizer = self.optimizer(self.parameters())
+        if self.scheduler is None:
+            return {"optimizer": optimizer}
+        # The trainer's own estimate of the steps would drop the loaders' state on resuming.
+        if getattr(self.scheduler, "func", None) is OneCycleLR:
+            steps = len(self.trainer.datamodule.train_dataloader()) * self.trainer.max_epochs  # type: ignore[attr-defined, operator]
+            schedule, interval = self.scheduler(optimizer, total_steps=steps), "step"
+        else:
+            schedule, interval = self.scheduler(optimizer), "epoch"
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": interval}}

@@ -1,0 +1,117 @@
+"""The folder of one run: config.yaml, run.json, metrics.json, checkpoints/, figures/."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from stm_experiments import checkpoint
+
+
+class RunFolder:
+    """Writes what a run leaves, whole files only, and never over another run.
+
+    Args:
+        path: The folder; made if it is absent.
+        config: The resolved config as plain data.
+        about: More for run.json, such as the overrides.
+
+    Raises:
+        FileExistsError: If the folder holds a run with another config.
+        OSError: If it cannot be written.
+    """
+
+    def __init__(self, path: Path, config: dict[str, Any], about: dict[str, Any]) -> None:
+        self.path = path
+        self.config = config
+        self.figures = path / "figures"
+        self.checkpoints = path / "checkpoints"
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        written = path / "config.yaml"
+        self.is_resumed = written.is_file()
+        if self.is_resumed and yaml.safe_load(written.read_text(encoding="utf-8")) != config:
+            raise FileExistsError(
+                f"{path} holds another run: choose another folder, or resume={path}"
+            )
+        self.figures.mkdir(parents=True, exist_ok=True)
+        self.checkpoints.mkdir(exist_ok=True)
+        if not self.is_resumed:
+            self._replace("config.yaml", text)
+        self.about = {**about, **surroundings(), "status": "running"}
+        self._started = time.monotonic()
+        self.write_json("run.json", self.about)
+
+    @property
+    def metrics(self) -> dict[str, float] | None:
+        """The metrics of a run that is finished; else None."""
+        path = self.path / "metrics.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    def last_checkpoint(self) -> Path | None:
+        """The newest readable checkpoint from which to go on, or None."""
+        for name in ("last.ckpt", "previous.ckpt"):
+            path = self.checkpoints / name
+            if path.is_file():
+                try:
+                    checkpoint.read(path)
+                except checkpoint.CheckpointError as error:
+                    print(f"{error}: falling back to the one before")
+                else:
+                    return path
+        return None
+
+    def finish(self, status: str, **about: Any) -> None:
+        """Notes in run.json how the run ended and how long it took."""
+        self.about |= {**about, "status": status}
+        self.about["seconds"] = round(time.monotonic() - self._started, 1)
+        self.write_json("run.json", self.about)
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Writes plain data as JSON."""
+        self._replace(name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    def _replace(self, name: str, text: str) -> None:
+        part = self.path / f".{name}.part"
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, self.path / name)
+
+
+def surroundings() -> dict[str, Any]:
+    """Versions, code and machine: what a number may depend on beside its config."""
+    return {
+        "versions": {
+            "python": platform.python_version(),
+            **{
+                name: importlib.metadata.version(name)
+                for name in ("stm_experiments", "torch", "lightning", "hydra-core", "numpy")
+            },
+        },
+        "git_commit": git_commit(),
+        "host": socket.gethostname(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+        "threads": torch.get_num_threads(),
+    }
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout that runs, with ``+`` if files have changed since."""
+    here = Path(__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()

@@ -1,0 +1,238 @@
+"""Topographs from atoms: every atom is a Gaussian, drawn in a window around its centre.
+
+An atom at depth d and distance r from its centre has the height (s = spread^2 / (64 k))
+
+    g(r) = A exp(-(w/s) r^2 / sqrt(2 - d)),    A = 4 ((2 - d)/2)^1.5
+
+The Gaussian is separable, so an image is a sum over atoms of (column profile) x (row profile): the
+image is cut into tiles and each tile is one small matrix product over the atoms that touch it.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import pad
+
+from stm_experiments.simulator.lattice import Atoms, Lattice, Preset, cut_off
+
+Ints = NDArray[np.int64]
+
+
+class Centres(NamedTuple):
+    """Where the atoms of N images are drawn, in px of the image axes (pixel 0 is the first).
+
+    Attributes:
+        u: Drawn centre along image axis 0, [N, A] float64.
+        v: Drawn centre along image axis 1, [N, A] float64.
+        first_u: First pixel of the atom's window along axis 0 (may lie outside), [N, A] int64.
+        first_v: The same along axis 1.
+    """
+
+    u: Tensor
+    v: Tensor
+    first_u: Tensor
+    first_v: Tensor
+
+
+def window(lattice: Lattice, preset: Preset) -> int:
+    """Width (px) of the window in which an atom is drawn."""
+    if preset.windowed:
+        return 2 * round(lattice.spread)
+    return 2 * math.ceil(cut_off(lattice, preset)) + 2
+
+
+def drawn_centres(
+    atoms: Atoms, lattice: Lattice, preset: Preset, size: int, jitter: Tensor | None = None
+) -> Centres:
+    """Centres of the atoms in the image.
+
+    The programs evaluate the Gaussian at e + f + j, with e the pixel relative to floor(c), f the
+    sub-pixel part of the centre c and j the jitter: sub-pixel part and jitter act mirrored.
+
+    Args:
+        atoms: The atoms.
+        lattice: Their lattice.
+        preset: The simulator's version.
+        size: Image height and width, px.
+        jitter: Displacement along axes 0 and 1, px, [2, N, A]; None for none.
+
+    Returns:
+        The centres, px.
+    """
+    j = jitter if jitter is not None else torch.zeros(2, 1, 1, dtype=torch.float64)
+    drawn, first = [], []
+    for position, shift in zip((atoms.u, atoms.v), j, strict=True):
+        c = lattice.spread * position
+        if preset.windowed:
+            pixel = torch.floor(c)
+            drawn.append(pixel - (c - pixel) - shift + size // 2)
+        else:
+            pixel = torch.floor(c + shift)
+            drawn.append(c + shift + size // 2)
+        before = (window(lattice, preset) - (0 if preset.windowed else 1)) // 2
+        first.append(pixel.long() + (size // 2 - before))
+    return Centres(*drawn, *first)
+
+
+def shape(lattice: Lattice, preset: Preset, depth: Tensor) -> tuple[Tensor, Tensor]:
+    """Amplitude A and w/s (1/px^2) of atoms at ``depth``."""
+    s = lattice.spread**2 / (64 * lattice.k)
+    amplitude = 4 * ((2 - depth) / 2) ** 1.5
+    return amplitude, torch.full_like(depth, preset.w[lattice.name] / s)
+
+
+def draw(
+    centres: Centres,
+    depth: Tensor,
+    present: Tensor,
+    lattice: Lattice,
+    preset: Preset,
+    size: int,
+    width_jitter: Tensor | None = None,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Draw the topographs.
+
+    Overlapping atoms give P = (sum g^n)^(1/n), n = ``preset.exponent``. With n = 4 this is a smooth
+    maximum: the upper atom hides what it covers.
+
+    Args:
+        centres: Where the atoms are drawn.
+        depth: Their depths, lattice constants, [N, A].
+        present: False on atoms that are not drawn, [N, A].
+        lattice: Their lattice.
+        preset: The simulator's version.
+        size: Image height and width, px.
+        width_jitter: Added to sqrt(2 - depth), [N, A]; None for none.
+        device: Where the images are computed.
+
+    Returns:
+        Heights, about 0 to 4, [N, 1, size, size] float32 on ``device``.
+    """
+    n, width = preset.exponent, window(lattice, preset)
+    amplitude, narrow = shape(lattice, preset, depth)
+    spread_out = torch.sqrt(2 - depth)
+    if width_jitter is not None:
+        spread_out = spread_out + width_jitter
+    # The profile of an atom along an axis: log(profile) = log_height - (scale (pixel - centre))^2,
+    # evaluated on the tiles that its window touches; height 0 for one more atom, which fills the
+    # unused slots of the tables.
+    tile = 8 * math.ceil(max(32, width - 1) / 8)
+    table, used = tile_table(centres, present, width, math.ceil(size / tile), tile)
+    first = torch.stack((centres.first_u, centres.first_v), 1)
+    left = first.div(tile, rounding_mode="floor") * tile
+    middle = left + touched(width, tile) * tile // 2
+    log_height = (0.5 * n) * torch.log(amplitude)[:, None]
+    scale = torch.sqrt(n * narrow / spread_out)[:, None]
+    to_middle = scale * (middle - torch.stack((centres.u, centres.v), 1))
+    log_height, scale, to_middle = (
+        pad(x.to(device, torch.float32), (0, 1), value=fill)
+        for x, fill in ((log_height, -math.inf), (scale, 0.0), (to_middle, 0.0))
+    )
+    window_start = pad(first - left, (0, 1)).to(device)
+
+    image = torch.empty(len(depth), 1, size, size, device=device)
+    # On a CPU one image at a time: it stays in the cache, and its arithmetic cannot depend on the
+    # other images of the batch. On a GPU the whole batch at once.
+    step = 1 if torch.device(device).type == "cpu" else max(1, len(depth))
+    for i in range(0, len(depth), step):
+        part = slice(i, i + step)
+        slots = torch.from_numpy(table[:, part, :, : used[part].max()]).to(device)
+        profile = _profiles(
+            log_height[part], scale[part], to_middle[part], window_start[part], width, tile
+        )
+        total = _products(profile, slots)
+        for _ in range(n.bit_length() - 1):
+            total.sqrt_()
+        image[part, 0] = total[:, :size, :size]
+    return image
+
+
+def touched(width: int, tile: int) -> int:
+    """How many tiles in a row a window of ``width`` px can touch."""
+    return (width - 2) // tile + 2
+
+
+def _profiles(
+    log_height: Tensor, scale: Tensor, to_middle: Tensor, start: Tensor, width: int, tile: int
+) -> Tensor:
+    """Profiles of the atoms along both axes on the tiles they touch, [N, 2, A, S, tile]."""
+    span = touched(width, tile)
+    pixel = torch.arange(span * tile, dtype=torch.float32, device=scale.device)
+    x = torch.addcmul(to_middle[..., None], scale[..., None], pixel - span * tile // 2)
+    # exp is slow where it underflows; what the clamp raises lies outside the window anyway.
+    profile = torch.addcmul(log_height[..., None], x, x, value=-1).clamp_(min=-80).exp_()
+    into = pixel - torch.arange(tile, device=scale.device)[:, None]
+    windows = ((into >= 0) & (into < width)).float()
+    profile *= windows.index_select(0, start.reshape(-1)).view_as(profile)
+    return profile.view(*start.shape, span, tile)
+
+
+def _products(profile: Tensor, slots: Tensor) -> Tensor:
+    """Images from the profiles and the pieces of them in each tile, [2, N, tiles^2, K]."""
+    n, _, atoms, span, tile = profile.shape
+    tiles = math.isqrt(slots.shape[2])
+    image = torch.arange(n, device=slots.device)[:, None, None]
+    pieces = [
+        profile.view(-1, tile).index_select(
+            0, ((2 * image + axis) * (atoms * span) + slots[axis]).view(-1)
+        )
+        for axis in (0, 1)
+    ]
+    u, v = (piece.view(n * tiles * tiles, -1, tile) for piece in pieces)
+    image = torch.bmm(u.transpose(1, 2), v).view(n, tiles, tiles, tile, tile)
+    return image.transpose(2, 3).reshape(n, tiles * tile, tiles * tile)
+
+
+def tile_table(
+    centres: Centres, present: Tensor, width: int, tiles: int, tile: int
+) -> tuple[Ints, Ints]:
+    """Which atoms touch which tile of an image of ``tiles`` x ``tiles`` tiles of ``tile`` px.
+
+    Args:
+        centres: The atoms' windows.
+        present: Atoms to list, [N, A].
+        width: Width of the windows, px.
+        tiles: Tiles along each axis.
+        tile: Width of a tile, px.
+
+    Returns:
+        For axes 0 and 1, tile and slot: S atom + i, where the tile is the i-th along the axis of
+        those that the atom's window may touch, S = ``touched(width, tile)``; unused slots hold S A.
+        [2, N, tiles^2, K]. And how many of its K slots each image uses, at least 1, [N].
+    """
+    images, atoms = present.shape
+    span = touched(width, tile)
+    first = [f.numpy().reshape(-1) for f in (centres.first_u, centres.first_v)]
+    low = [f // tile for f in first]
+    high = [(f + (width - 1)) // tile for f in first]
+    listed = present.numpy().reshape(-1)
+    inside = [
+        [(low[axis] + i <= high[axis]) & (low[axis] + i >= 0) & (low[axis] + i < tiles)
+         for i in range(span)]
+        for axis in (0, 1)
+    ]  # fmt: skip
+    corner = (np.arange(images * atoms) // atoms * tiles + low[0]) * tiles + low[1]
+    cells, pieces = [], []
+    for i in range(span):
+        for j in range(span):
+            atom = np.flatnonzero(listed & inside[0][i] & inside[1][j])
+            cells.append(corner[atom] + (i * tiles + j))
+            atom = atom % atoms * span
+            pieces.append(np.stack((atom + i, atom + j)))
+    cell, piece = np.concatenate(cells), np.concatenate(pieces, 1)
+
+    total = images * tiles * tiles
+    # NumPy sorts 16-bit integers in linear time.
+    order = np.argsort(cell.astype(np.uint16) if total <= 1 << 16 else cell, kind="stable")
+    count = np.bincount(cell, minlength=total)
+    used = np.maximum(count.reshape(images, -1).max(1), 1)
+    cell = cell[order]
+    slot = np.arange(len(cell)) - (np.cumsum(count) - count)[cell]
+    table = np.full((2, total, used.max()), atoms * span)
+    table[:, cell, slot] = piece[:, order]
+    return table.reshape(2, images, tiles * tiles, -1), used

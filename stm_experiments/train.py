@@ -1,0 +1,90 @@
+"""The main job: simulate or read images, train an autoencoder on their patches, look at it."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from lightning import LightningModule, seed_everything
+from omegaconf import DictConfig
+from rich.console import Console
+
+from stm_experiments import build, checkpoint, config
+from stm_experiments.analysis.runs import comparison_table, read_runs
+from stm_experiments.assess import assess
+from stm_experiments.data import PatchData
+from stm_experiments.objectives import callbacks
+from stm_experiments.run_folder import RunFolder
+
+
+def train(cfg: DictConfig) -> float:
+    """One run: seed, build, fit, score on held-out images, draw.
+
+    Args:
+        cfg: ``conf/train.yaml`` as composed; with ``resume``, only that key counts.
+
+    Returns:
+        Error against the noisy test images, for sweepers that optimise.
+    """
+    settings = build.plain(config.restored(cfg))
+    job = HydraConfig.get()
+    about = {"job": job.job.get("num", 0), "overrides": list(job.overrides.task)}
+    run = RunFolder(Path(job.runtime.output_dir), settings, about)
+    try:
+        metrics = run.metrics or run_once(settings, run)
+    except BaseException as error:
+        run.finish(f"failed: {config.one_sentence(error)}")
+        raise
+    Console().print(f"[bold]{run.path}[/bold]: config, metrics, checkpoints and figures")
+    return next(value for key, value in metrics.items() if key.endswith("/mse_noisy"))
+
+
+def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
+    """Trains and scores; see ``train``."""
+    seed_everything(settings["seed"], workers=True, verbose=False)
+    model = build.build_model(settings)
+    data = build.build_data(settings, model.net.window)
+    card = build.build_card(settings, model.net.window)
+    loggers = build.build_loggers(settings, run.path)
+    history = callbacks.History(run.path / "metrics.csv")
+    first = callbacks.FirstReconstruction(data.samples(8).noisy)
+    started = time.monotonic()
+    try:
+        if hasattr(model.net, "fit"):
+            model.net.fit(batch.noisy for batch in data.loader("train"))
+            checkpoint.save(model.net, card, run.checkpoints / "best.ckpt")
+        else:
+            keep = callbacks.Checkpoints(
+                run.checkpoints, settings["checkpoint_minutes"], asdict(card)
+            )
+            trainer = build.build_trainer(settings, run.path, [history, first, keep], loggers)
+            trainer.fit(model, data, ckpt_path=run.last_checkpoint(), weights_only=True)
+            choose_weights(model, data, run)
+        seconds = time.monotonic() - started
+        metrics = assess(model.net.cpu(), data, run, history, first, settings["rivals"])
+        callbacks.log_results(loggers, metrics, sorted(run.figures.glob("*.png")))
+    finally:
+        callbacks.close_loggers(loggers)
+    patches = len(history.rows) * data.loader("train").patches_per_epoch
+    run.finish("finished", train_seconds=seconds, patches_per_second=patches / seconds)
+    return metrics
+
+
+def choose_weights(model: LightningModule, data: PatchData, run: RunFolder) -> None:
+    """Takes the weights of the best validation, where a test split is left to score them."""
+    name = "last.ckpt" if data.test_split == "validation" else "best.ckpt"
+    model.load_state_dict(checkpoint.read(run.checkpoints / name)["state_dict"])
+
+
+def main() -> None:
+    """The command ``stm-train``, and ``python train.py``; a sweep ends with a table of its jobs."""
+    try:
+        config.launch(train, "train")
+    finally:
+        if config.sweep_folder is not None:
+            Console().print(comparison_table(read_runs(config.sweep_folder)))
+
+
+if __name__ == "__main__":
+    main()

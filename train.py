@@ -1,0 +1,4 @@
+from stm_experiments.train import main
+
+if __name__ == "__main__":
+    main()
