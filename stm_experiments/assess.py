@@ -37,8 +37,8 @@ def assess(
     Returns:
         The content of metrics.json.
     """
-    split = data.test_split
-    networks = {type(net).__name__: net, **fit_rivals(data, net.window, rivals)}
+    split, window = data.test_split, data.cutting["window"]
+    networks = {type(net).__name__: net, **fit_rivals(data, rivals)}
     scores, by_lattice = score(networks, data.loader(split))
     names = list(LATTICES)
     title = f"{split} images of {', '.join(names[label] for label in by_lattice)}"
@@ -51,7 +51,7 @@ def assess(
             metrics |= plain(of_lattice, split, names[label])
     if "mse_clean" in scores[NOISY_INPUT]:
         sigma2 = scores[NOISY_INPUT]["mse_clean"].mean
-        metrics["floor/mse_clean"] = noise_floor(sigma2, net.window**2)
+        metrics["floor/mse_clean"] = noise_floor(sigma2, window**2)
     if history.rows:
         metrics["train/loss"] = history.rows[-1]["train/loss"]
         losses = [row["val/loss"] for row in history.rows if "val/loss" in row]
@@ -75,16 +75,16 @@ def montage(data: PatchData) -> Figure:
     loader = data.loader(data.test_split)
     image = loader.source(0, 0, 1)
     batch = next(iter(loader))
-    here = (batch.image == image.index[0]).nonzero().flatten()[:16]
+    here = (batch.image == image.number[0]).nonzero().flatten()[:16]
     clean = None if image.clean is None else image.clean[0, 0]
     noisy, cut = image.noisy[0, 0], batch.noisy[here]
     return patch_montage(noisy, clean, batch.position[here], cut.shape[-1], cut)
 
 
-def fit_rivals(data: PatchData, window: int, components: list[int]) -> dict[str, PCA]:
+def fit_rivals(data: PatchData, components: list[int]) -> dict[str, PCA]:
     """PCAs of several sizes from one fit to an epoch of training patches."""
     if not components:
         return {}
-    largest = PCA(max(components), window)
+    largest = PCA(max(components), data.cutting["window"])
     largest.fit(batch.noisy for batch in data.loader("train"))
     return {f"PCA-{number}": largest.truncated(number) for number in components}

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from stm_experiments.allow import refuse_unknown_targets
 from stm_experiments.checkpoint import Card
 from stm_experiments.data import PatchData
+from stm_experiments.simulator import Noise
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -41,6 +42,11 @@ def build_data(config: dict[str, Any], window: int) -> PatchData:
     if settings["_target_"].endswith("ImageData"):
         settings["need_clean"] = config["model"]["target"] == "clean"
     return instantiate(settings, window=window, _convert_="all")
+
+
+def build_noise(config: dict[str, Any]) -> Noise:
+    """Strengths of everything that spoils an image."""
+    return instantiate(config["noise"], _convert_="all")
 
 
 def build_loggers(config: dict[str, Any], folder: Path) -> list[Logger]:
@@ -74,6 +80,9 @@ def build_trainer(
     config: dict[str, Any], folder: Path, callbacks: list[Callback], loggers: list[Logger]
 ) -> Trainer:
     """The trainer, with a progress bar and, where asked for, early stopping."""
+    epochs = config["trainer"]["max_epochs"]
+    if not isinstance(epochs, int) or epochs < 1:
+        raise ValueError(f"trainer.max_epochs is a whole number of at least 1, not {epochs!r}")
     callbacks = [*callbacks, RichProgressBar(refresh_rate=10)]
     if config["patience"] is not None:
         callbacks.append(EarlyStopping("val/loss", patience=config["patience"]))

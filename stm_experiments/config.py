@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import (
     ConfigCompositionException,
@@ -102,7 +103,9 @@ def one_sentence(error: BaseException) -> str:
     if isinstance(error, InstantiationException):
         if error.__cause__ is not None:
             error = error.__cause__
-        unexpected = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword.*'(\w+)'", str(error))
+        unexpected = re.search(
+            r"(\w+)\.__init__\(\) got an unexpected keyword.*'(\w+)'", str(error)
+        )
         if unexpected:
             return f"{unexpected[1]} has no setting named {unexpected[2]!r}"
         missing = re.search(r"(\w+)\.__init__\(\) missing .* argument.*: (.*)", str(error))
@@ -113,13 +116,35 @@ def one_sentence(error: BaseException) -> str:
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
         cause = " ".join(str(error.__cause__).split("\n")[0].split())
         text = f"{text.rstrip('.')} ({cause.rstrip('.')})"
-    text = re.sub(r" To append to your config use \+\S+| To append to your default list.*", "", text)
+    text = re.sub(
+        r" To append to your config use \+\S+| To append to your default list.*", "", text
+    )
     text = re.sub(r" Did you mean to override.*| See https?://\S+.*", "", text)
     if isinstance(error, MissingConfigException):
         text = re.sub(r" Config search path:.*", "", text)
     if isinstance(error, (*EXPECTED, OSError)):
         return text.rstrip(".")
     return f"unexpected {type(error).__name__}: {text}".rstrip(".")
+
+
+def check_types(config: DictConfig, config_name: str) -> None:
+    """Refuses text where the config's own default is a number or a switch.
+
+    Raises:
+        ValueError: If a value is of the wrong kind.
+    """
+    job = HydraConfig.get()
+    groups = [
+        o for o in job.overrides.task if o.lstrip("+~").partition("=")[0] in job.runtime.choices
+    ]
+    default = compose(config_name, overrides=groups)
+    for override in job.overrides.task:
+        key = override.lstrip("+").partition("=")[0]
+        usual, given = (OmegaConf.select(c, key, throw_on_missing=False) for c in (default, config))
+        if isinstance(usual, bool) and not isinstance(given, bool):
+            raise ValueError(f"{key} is true or false, not {given!r}")
+        if isinstance(usual, int | float) and isinstance(given, str) and key != "trainer.devices":
+            raise ValueError(f"{key} is a number, not {given!r}")
 
 
 EXPECTED = (
@@ -145,6 +170,7 @@ def launch(task: Callable[[DictConfig], Any], config_name: str) -> None:
 
     def logged(config: DictConfig) -> Any:
         try:
+            check_types(config, config_name)
             return task(config)
         except BaseException as error:
             record = log.makeRecord(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from lightning import LightningModule, seed_everything
 from omegaconf import DictConfig
 from rich.console import Console
@@ -29,7 +30,10 @@ def train(cfg: DictConfig) -> float:
     """
     settings = build.plain(config.restored(cfg))
     job = HydraConfig.get()
-    about = {"job": job.job.get("num", 0), "overrides": list(job.overrides.task)}
+    about = {
+        "job": job.job.num if job.mode is RunMode.MULTIRUN else 0,
+        "overrides": list(job.overrides.task),
+    }
     run = RunFolder(Path(job.runtime.output_dir), settings, about)
     try:
         metrics = run.metrics or run_once(settings, run)
@@ -44,16 +48,17 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     """Trains and scores; see ``train``."""
     seed_everything(settings["seed"], workers=True, verbose=False)
     model = build.build_model(settings)
-    data = build.build_data(settings, model.net.window)
-    card = build.build_card(settings, model.net.window)
+    net: Any = model.net
+    data = build.build_data(settings, net.window)
+    card = build.build_card(settings, net.window)
     loggers = build.build_loggers(settings, run.path)
     history = callbacks.History(run.path / "metrics.csv")
     first = callbacks.FirstReconstruction(data.samples(8).noisy)
     started = time.monotonic()
     try:
-        if hasattr(model.net, "fit"):
-            model.net.fit(batch.noisy for batch in data.loader("train"))
-            checkpoint.save(model.net, card, run.checkpoints / "best.ckpt")
+        if hasattr(net, "fit"):
+            net.fit(batch.noisy for batch in data.loader("train"))
+            checkpoint.save(net, card, run.checkpoints / "best.ckpt")
         else:
             keep = callbacks.Checkpoints(
                 run.checkpoints, settings["checkpoint_minutes"], asdict(card)
@@ -62,7 +67,7 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
             trainer.fit(model, data, ckpt_path=run.last_checkpoint(), weights_only=True)
             choose_weights(model, data, run)
         seconds = time.monotonic() - started
-        metrics = assess(model.net.cpu(), data, run, history, first, settings["rivals"])
+        metrics = assess(net.cpu(), data, run, history, first, settings["rivals"])
         callbacks.log_results(loggers, metrics, sorted(run.figures.glob("*.png")))
     finally:
         callbacks.close_loggers(loggers)

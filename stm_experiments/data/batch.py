@@ -11,7 +11,7 @@ class Batch(NamedTuple):
     Attributes:
         noisy: Patches [B, 1, h, w] on [-1, 1], scaled with their image's minimum and maximum.
         clean: The same patches without noise, scaled with the noisy image's map; or None.
-        lattice: Lattice labels [B], indices into ``simulator.LATTICES``; -1 where unknown.
+        lattice: Lattice labels [B], indices into ``simulator.LATTICES``.
         orientation: The three uniforms (azimuth, tilt, rotation) [B, 3]; NaN where unknown.
         image: Number of the source image within its split and epoch [B].
         position: Row and column of the patch's first pixel in its image, px [B, 2].
@@ -35,18 +35,34 @@ class Images(NamedTuple):
         clean: [N, 1, H, W] in the noisy images' scale, or None.
         lattice: Lattice labels [N].
         orientation: The three uniforms [N, 3].
-        index: Numbers of the images within their split and epoch [N].
+        number: Numbers of the images within their split and epoch [N].
     """
 
     noisy: Tensor
     clean: Tensor | None
     lattice: Tensor
     orientation: Tensor
-    index: Tensor
+    number: Tensor
 
     def to(self, device: torch.device) -> "Images":
         """The same images on another device."""
-        return Images(*(None if part is None else part.to(device) for part in self))
+        return self._replace(
+            noisy=self.noisy.to(device),
+            clean=None if self.clean is None else self.clean.to(device),
+            lattice=self.lattice.to(device),
+            orientation=self.orientation.to(device),
+            number=self.number.to(device),
+        )
+
+    def part(self, first: int, last: int) -> "Images":
+        """Images first .. last - 1."""
+        return Images(
+            self.noisy[first:last],
+            None if self.clean is None else self.clean[first:last],
+            self.lattice[first:last],
+            self.orientation[first:last],
+            self.number[first:last],
+        )
 
 
 def seed_of(*key: int | str) -> int:

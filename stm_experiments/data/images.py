@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stm_experiments.data.batch import Images
-from stm_experiments.data.patches import PatchData
+from stm_experiments.data.patch_data import PatchData
 from stm_experiments.data.simulated import chosen_lattices
 from stm_experiments.formats.image import READERS, ImageError, normalise, read_image
 from stm_experiments.simulator import LATTICES
@@ -103,12 +103,12 @@ class FolderImages:
             clean=torch.from_numpy(np.stack(clean))[:, None] if len(clean) == len(pairs) else None,
             lattice=torch.tensor([file.lattice for file in self.files]),
             orientation=torch.full((len(pairs), 3), torch.nan, dtype=torch.float64),
-            index=torch.arange(len(pairs)),
+            number=torch.arange(len(pairs)),
         )
 
     def __call__(self, epoch: int, first: int, last: int) -> Images:
         """Images first .. last - 1, the same in every epoch."""
-        return Images(*(None if part is None else part[first:last] for part in self.images))
+        return self.images.part(first, last)
 
 
 class ImageData(PatchData):
@@ -132,7 +132,7 @@ class ImageData(PatchData):
         self,
         *,
         root: str | None,
-        lattices: Mapping[str, Mapping[str, float]],
+        lattices: Mapping[str, Mapping[str, Any]],
         resize: int | None,
         need_clean: bool,
         **cutting: Any,
@@ -204,7 +204,9 @@ def list_files(root: Path, lattices: list[str], split: str, need_clean: bool) ->
     paired = [file for file in files if file.clean is not None]
     if need_clean and split == "train":
         if not paired:
-            raise ValueError(f"model.target=clean needs noise-free partners in {root}/{split}_clean")
+            raise ValueError(
+                f"model.target=clean needs noise-free partners in {root}/{split}_clean"
+            )
         for file in files:
             if file.clean is None:
                 log.warning("%s has no noise-free partner and is left out", file.noisy)

@@ -2,7 +2,6 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import torch
-from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -13,15 +12,15 @@ SHUFFLE_WINDOW = 32
 
 
 class Source(Protocol):
-    """Where images come from: a pure function of epoch and image numbers, and picklable.
+    """Where images come from: a pure function of epoch and image numbers, and picklable."""
 
-    Attributes:
-        count: Images in an epoch.
-        fixed: Whether every epoch has the same images.
-    """
+    @property
+    def count(self) -> int:
+        """Images in an epoch."""
 
-    count: int
-    fixed: bool
+    @property
+    def fixed(self) -> bool:
+        """Whether every epoch has the same images."""
 
     def __call__(self, epoch: int, first: int, last: int) -> Images:
         """Images first .. last - 1 of an epoch."""
@@ -142,8 +141,11 @@ class PatchLoader:
         self._ahead: Iterator[tuple[int, Images]] | None = None
         self._next = (-1, -1)
         if sampling == "grid":
-            shape = self._fixed_images().noisy.shape if source.fixed else source(0, 0, 1).noisy.shape
-            self.patches_per_image = len(grid_positions(*shape[-2:], window, stride))
+            shape = (
+                self._fixed_images().noisy.shape if source.fixed else source(0, 0, 1).noisy.shape
+            )
+            height, width = shape[-2:]
+            self.patches_per_image = len(grid_positions(height, width, window, stride))
 
     @property
     def patches_per_epoch(self) -> int:
@@ -157,12 +159,12 @@ class PatchLoader:
     def __iter__(self) -> Iterator[Batch]:
         epoch, batches_done = self.place()
         images_at_once = self.source.count if self.source.fixed else SHUFFLE_WINDOW
-        chunk, skip = divmod(
+        first_chunk, skip = divmod(
             batches_done * self.batch_size, images_at_once * self.patches_per_image
         )
         pieces: list[Batch] = []
         missing = self.batch_size
-        for chunk, images in self._chunks(epoch, chunk):
+        for chunk, images in self._chunks(epoch, first_chunk):
             positions, turns = self._draw(epoch, images)
             order = torch.arange(turns.numel())
             if self.split == "train":
@@ -235,7 +237,7 @@ class PatchLoader:
         positions, turns = [], []
         drawn_in = epoch if self.fresh else 0
         shape = (self.patches_per_image,)
-        for index in images.index.tolist():
+        for index in images.number.tolist():
             random = generator(self.seed, self.split, drawn_in, index, "positions")
             rows = torch.randint(height - self.window + 1, shape, generator=random)
             columns = torch.randint(width - self.window + 1, shape, generator=random)
@@ -261,12 +263,10 @@ class PatchLoader:
         image = image.to(self.device)
         return Batch(
             noisy=cut_patches(images.noisy, first_pixel, offsets),
-            clean=None
-            if images.clean is None
-            else cut_patches(images.clean, first_pixel, offsets),
+            clean=None if images.clean is None else cut_patches(images.clean, first_pixel, offsets),
             lattice=images.lattice[image],
             orientation=images.orientation[image],
-            image=images.index[image],
+            image=images.number[image],
             position=position.to(self.device),
             truth={},
         )
@@ -274,139 +274,17 @@ class PatchLoader:
     def _own(self, pieces: list[Batch]) -> Batch:
         """Joins the pieces of a batch and keeps this rank's rows."""
 
-        def join(parts: tuple[Tensor, ...]) -> Tensor:
+        def join(*parts: Tensor) -> Tensor:
             whole = parts[0] if len(parts) == 1 else torch.cat(parts)
             return whole if self.ranks == 1 else whole[self.rank :: self.ranks]
 
-        fields = zip(*(piece[:-1] for piece in pieces), strict=True)
-        return Batch(*(None if parts[0] is None else join(parts) for parts in fields), truth={})
-
-
-class PatchData(LightningDataModule):
-    """The data module of every source: which images, and how they are cut into patches.
-
-    Args:
-        sources: Images of each split: ``train``, ``validation``, ``test``; what is absent stays so.
-        window: Patch size, px; the network's.
-        batch_size: Patches of a training step, over all devices.
-        patches_per_image: Patches cut from each image and epoch at random positions.
-        sampling: ``random`` positions, or a ``grid`` with a stride (the paper's text).
-        stride: Step of the grid, px.
-        augment: Turn and flip each training patch at random.
-        fresh: New images (simulated) or new positions (from files) every epoch; false: fixed
-            before training, as in the paper's code.
-        num_workers: Processes that simulate ahead of the trainer.
-        seed: Of everything random.
-    """
-
-    def __init__(
-        self,
-        sources: dict[str, Source],
-        *,
-        window: int,
-        batch_size: int,
-        patches_per_image: int,
-        sampling: str,
-        stride: int,
-        augment: bool,
-        fresh: bool,
-        num_workers: int,
-        seed: int,
-    ) -> None:
-        super().__init__()
-        check_counts(
-            window=window,
-            batch_size=batch_size,
-            patches_per_image=patches_per_image,
-            stride=stride,
+        clean = [piece.clean for piece in pieces if piece.clean is not None]
+        return Batch(
+            noisy=join(*(piece.noisy for piece in pieces)),
+            clean=join(*clean) if clean else None,
+            lattice=join(*(piece.lattice for piece in pieces)),
+            orientation=join(*(piece.orientation for piece in pieces)),
+            image=join(*(piece.image for piece in pieces)),
+            position=join(*(piece.position for piece in pieces)),
+            truth={},
         )
-        check_counts(least=0, num_workers=num_workers)
-        if sampling not in ("random", "grid"):
-            raise ValueError(f"data.sampling is 'random' or 'grid', not {sampling!r}")
-        self.sources = sources
-        self.batch_size = batch_size
-        self.cutting = {
-            "window": window,
-            "patches_per_image": patches_per_image,
-            "sampling": sampling,
-            "stride": stride,
-            "augment": augment,
-            "fresh": fresh,
-            "workers": num_workers,
-            "seed": seed,
-        }
-        self._loaders: dict[str, PatchLoader] = {}
-        self._trainer_loaders: list[PatchLoader] = []
-
-    @property
-    def test_split(self) -> str:
-        """The split whose numbers are reported: ``test``, or ``validation`` where there is none."""
-        return "test" if "test" in self.sources else "validation"
-
-    def loader(self, split: str) -> PatchLoader:
-        """Patches of a split, always from the first epoch on; for scoring and figures.
-
-        Raises:
-            ValueError: If the source has no such split.
-        """
-        if split not in self.sources:
-            raise ValueError(f"this data source has no {split} images")
-        if split not in self._loaders:
-            cutting = {**self.cutting, "workers": 0}
-            self._loaders[split] = PatchLoader(
-                self.sources[split], split, batch_size=self.batch_size, **cutting
-            )
-        return self._loaders[split]
-
-    def samples(self, count: int) -> Batch:
-        """One patch of each of the first ``count`` test images, for pictures."""
-        cutting = {**self.cutting, "patches_per_image": 1, "sampling": "random", "workers": 0}
-        source = self.sources[self.test_split]
-        return next(iter(PatchLoader(source, self.test_split, batch_size=count, **cutting)))
-
-    def teardown(self, stage: str) -> None:
-        """Ends the processes that simulate ahead."""
-        for loader in self._trainer_loaders:
-            loader.close()
-        self._trainer_loaders.clear()
-
-    def train_dataloader(self) -> PatchLoader:
-        """Training patches, from wherever the trainer stands."""
-        return self._trainer_loader("train")
-
-    def val_dataloader(self) -> PatchLoader | list:
-        """Validation patches, the same every epoch."""
-        return self._trainer_loader("validation") if "validation" in self.sources else []
-
-    def _trainer_loader(self, split: str) -> PatchLoader:
-        trainer = self.trainer
-        if trainer is None:
-            return self.loader(split)
-
-        def place() -> tuple[int, int]:
-            done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-            return trainer.current_epoch, done
-
-        loader = PatchLoader(
-            self.sources[split],
-            split,
-            batch_size=self.batch_size,
-            **self.cutting,
-            device=trainer.strategy.root_device,
-            place=place if split == "train" else lambda: (0, 0),
-            rank=trainer.global_rank,
-            ranks=trainer.world_size,
-        )
-        self._trainer_loaders.append(loader)
-        return loader
-
-
-def check_counts(least: int = 1, **counts: int) -> None:
-    """Refuses counts that make no sense, by the name of their key.
-
-    Raises:
-        ValueError: If a count is not a whole number of at least ``least``.
-    """
-    for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"data.{name} must be a whole number of at least {least}, got {value!r}")

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from stm_experiments.data.batch import Images, seed_of
-from stm_experiments.data.patches import PatchData, check_counts
+from stm_experiments.data.patch_data import PatchData, check_counts
 from stm_experiments.simulator import LATTICES, PRESETS, Lattice, Noise, Preset, simulate
 
 
@@ -57,7 +57,7 @@ class SimulatedImages:
             clean=(topographs.clean - low) * scale - 1,
             lattice=topographs.lattice,
             orientation=topographs.orientation,
-            index=torch.arange(first, last),
+            number=torch.arange(first, last),
         )
 
 
@@ -83,7 +83,7 @@ class SimulatedData(PatchData):
     def __init__(
         self,
         *,
-        lattices: Mapping[str, Mapping[str, float]],
+        lattices: Mapping[str, Mapping[str, Any]],
         noise: Noise,
         preset: str,
         size: int,
@@ -131,7 +131,7 @@ class SimulatedData(PatchData):
         super().__init__(sources, fresh=fresh, seed=seed, **cutting)
 
 
-def chosen_lattices(settings: Mapping[str, Mapping[str, float]]) -> tuple[Lattice, ...]:
+def chosen_lattices(settings: Mapping[str, Mapping[str, Any]]) -> tuple[Lattice, ...]:
     """The lattices named in a config, with its spread and limits of orientation.
 
     Raises:

@@ -122,7 +122,7 @@ class FirstReconstruction(Callback):
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Reconstructs the patches once."""
         if self.reconstructions is None:
-            net = module.net
+            net: Any = module.net
             was_training = net.training
             net.eval()
             with torch.inference_mode():
@@ -188,7 +188,7 @@ class Checkpoints(Checkpoint):
 
     def _write(self, trainer: Trainer, name: str) -> None:
         part = self.folder / f".{name}.part"
-        trainer.save_checkpoint(part)
+        trainer.save_checkpoint(part, weights_only=False)
         if trainer.is_global_zero:
             os.replace(part, self.folder / name)
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from lightning import LightningModule
@@ -37,7 +38,7 @@ class Reconstruction(LightningModule):
         if target not in ("noisy", "clean"):
             raise ValueError(f"model.target is 'noisy' or 'clean', not {target!r}")
         # Convolutions with few channels are half as fast again when channels vary fastest.
-        self.net = net.to(memory_format=torch.channels_last)
+        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.target = target
@@ -57,7 +58,7 @@ class Reconstruction(LightningModule):
         """Logs ``val/loss``, averaged over all validation patches."""
         self.log("val/loss", self.loss(batch), batch_size=len(batch.noisy), sync_dist=True)
 
-    def configure_optimizers(self) -> dict:
+    def configure_optimizers(self) -> Any:
         """The optimiser and, where there is one, its schedule."""
         if self.optimizer is None:
             raise ValueError("this model has no optimizer: it is fitted, not trained")
@@ -70,4 +71,7 @@ class Reconstruction(LightningModule):
             schedule, interval = self.scheduler(optimizer, total_steps=steps), "step"
         else:
             schedule, interval = self.scheduler(optimizer), "epoch"
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": interval}}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": interval},
+        }

@@ -36,14 +36,12 @@ def add_detector_noise(
 
     Image i draws from ``generators[i]``, on the device of the images.
     """
-    noisy = torch.empty_like(image)
+    noisy = image.clone()
+    draws = torch.empty_like(topograph[0])
     for i, generator in enumerate(generators):
-        one, p = image[i], topograph[i]
+        one, p = noisy[i], topograph[i]
         if noise.gaussian:
-            draws = torch.randn(p.shape, generator=generator, device=p.device)
-            one = one + gaussian(draws, p.amax(), noise)
+            one += gaussian(draws.normal_(generator=generator), p.amax(), noise)
         if noise.poisson:
-            draws = torch.randn(p.shape, generator=generator, device=p.device)
-            one = one + poisson(draws, p, noise)
-        noisy[i] = one
+            one += poisson(draws.normal_(generator=generator), p, noise)
     return noisy

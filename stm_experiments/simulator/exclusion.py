@@ -5,9 +5,7 @@ import torch
 from torch import Tensor
 
 from stm_experiments.simulator.lattice import Lattice, Preset
-from stm_experiments.simulator.render import Centres, shape, tile_table, touched, window
-
-_TILE = 16  # px; small, so that few atoms of a tile are too far away to matter
+from stm_experiments.simulator.render import Centres, shape, tile_table, window
 
 
 def not_excluded(
@@ -33,30 +31,34 @@ def not_excluded(
     if preset.exclusion is None:
         return present
     width = window(lattice, preset)
-    # Tiles over the image and the 2 spread px around it in which the programs list atoms.
-    tiles = (size + 2 * width) // _TILE + 1
+    # Tiles over the image and the 2 spread px around it in which the programs list atoms; small
+    # ones, so that few atoms of a tile are too far from a test pixel to matter.
+    tile = max(16, width // 8)
+    tiles = (size + 2 * width) // tile + 1
     moved = Centres(*(x + width for x in centres))
-    table, used = tile_table(moved, present, width, tiles, _TILE)
-    table = table[0] // touched(width, _TILE)  # the atoms themselves
+    table, used = tile_table(moved, present, width, tiles, tile)
+    table = (table >> 8) - 1  # the atoms themselves, -1 where unused
 
     amplitude, narrow = shape(lattice, preset, depth)
     heights = amplitude.numpy()
-    narrowness = (narrow / torch.sqrt(2 - depth)).numpy()
-    centre_u, centre_v, *first = (x.numpy() for x in moved)
+    narrowness = (-narrow / torch.sqrt(2 - depth)).numpy()
+    centre_u, centre_v = moved.u.numpy(), moved.v.numpy()
+    first_u, first_v = (x.to(torch.int32).numpy() for x in moved[2:])
     keep = present.numpy().copy()
     for i in range(len(keep)):
         atoms = np.flatnonzero(keep[i])
-        test = [f[i, atoms] + width // 2 - 1 for f in first]
-        before = table[i, (test[0] // _TILE) * tiles + test[1] // _TILE, : used[i]]
-        earlier = before < atoms[:, None]
-        near = np.minimum(before, keep.shape[1] - 1)
-        for f, t in zip(first, test, strict=True):
-            distance = t[:, None] - f[i][near]
-            earlier &= (distance >= 0) & (distance < width)
-        which, slot = np.nonzero(earlier)
-        j = before[which, slot]
-        r2 = (test[0][which] - centre_u[i, j]) ** 2 + (test[1][which] - centre_v[i, j]) ** 2
-        height = heights[i, j] * np.exp(-narrowness[i, j] * r2)
+        test_u, test_v = (f[i, atoms] + (width // 2 - 1) for f in (first_u, first_v))
+        there = (test_u // tile) * tiles + test_v // tile
+        near = table[i, :, : used[i]]
+        # Read as unsigned, the -1 of an unused slot and a negative distance are very large.
+        earlier = near[there].view(np.uint32) < atoms[:, None].astype(np.uint32)
+        for test, f in ((test_u, first_u), (test_v, first_v)):
+            distance = test[:, None] - f[i][near][there]
+            earlier &= distance.view(np.uint32) < width
+        which, slot = np.divmod(np.flatnonzero(earlier), near.shape[1])
+        j = near[there[which], slot]
+        r2 = (test_u[which] - centre_u[i, j]) ** 2 + (test_v[which] - centre_v[i, j]) ** 2
+        height = heights[i, j] * np.exp(narrowness[i, j] * r2)
         total = np.bincount(which, height, minlength=len(atoms))
         keep[i, atoms] = total <= preset.exclusion
     return torch.from_numpy(keep)

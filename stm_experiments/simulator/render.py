@@ -19,7 +19,7 @@ from torch.nn.functional import pad
 
 from stm_experiments.simulator.lattice import Atoms, Lattice, Preset, cut_off
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.signedinteger]
 
 
 class Centres(NamedTuple):
@@ -119,8 +119,8 @@ def draw(
     if width_jitter is not None:
         spread_out = spread_out + width_jitter
     # The profile of an atom along an axis: log(profile) = log_height - (scale (pixel - centre))^2,
-    # evaluated on the tiles that its window touches; height 0 for one more atom, which fills the
-    # unused slots of the tables.
+    # evaluated on the tiles that its window touches. Atom 0 is an empty one, which stands for the
+    # unused slots of the table.
     tile = 8 * math.ceil(max(32, width - 1) / 8)
     table, used = tile_table(centres, present, width, math.ceil(size / tile), tile)
     first = torch.stack((centres.first_u, centres.first_v), 1)
@@ -130,10 +130,14 @@ def draw(
     scale = torch.sqrt(n * narrow / spread_out)[:, None]
     to_middle = scale * (middle - torch.stack((centres.u, centres.v), 1))
     log_height, scale, to_middle = (
-        pad(x.to(device, torch.float32), (0, 1), value=fill)
+        pad(x.to(device, torch.float32), (1, 0), value=fill)
         for x, fill in ((log_height, -math.inf), (scale, 0.0), (to_middle, 0.0))
     )
-    window_start = pad(first - left, (0, 1)).to(device)
+    window_start = pad(first - left, (1, 0)).to(device)
+
+    pixel = torch.arange(touched(width, tile) * tile, device=device)
+    into = pixel - torch.arange(tile, device=device)[:, None]
+    windows = ((into >= 0) & (into < width)).float()  # of the atoms by their window's first pixel
 
     image = torch.empty(len(depth), 1, size, size, device=device)
     # On a CPU one image at a time: it stays in the cache, and its arithmetic cannot depend on the
@@ -141,11 +145,10 @@ def draw(
     step = 1 if torch.device(device).type == "cpu" else max(1, len(depth))
     for i in range(0, len(depth), step):
         part = slice(i, i + step)
-        slots = torch.from_numpy(table[:, part, :, : used[part].max()]).to(device)
-        profile = _profiles(
-            log_height[part], scale[part], to_middle[part], window_start[part], width, tile
-        )
-        total = _products(profile, slots)
+        slots = torch.from_numpy(table[part, :, : used[part].max()]).to(device)
+        profile = _profiles(log_height[part], scale[part], to_middle[part], len(pixel))
+        profile *= windows.index_select(0, window_start[part].reshape(-1)).view_as(profile)
+        total = _products(profile.unflatten(-1, (-1, tile)), slots)
         for _ in range(n.bit_length() - 1):
             total.sqrt_()
         image[part, 0] = total[:, :size, :size]
@@ -157,35 +160,27 @@ def touched(width: int, tile: int) -> int:
     return (width - 2) // tile + 2
 
 
-def _profiles(
-    log_height: Tensor, scale: Tensor, to_middle: Tensor, start: Tensor, width: int, tile: int
-) -> Tensor:
-    """Profiles of the atoms along both axes on the tiles they touch, [N, 2, A, S, tile]."""
-    span = touched(width, tile)
-    pixel = torch.arange(span * tile, dtype=torch.float32, device=scale.device)
-    x = torch.addcmul(to_middle[..., None], scale[..., None], pixel - span * tile // 2)
+def _profiles(log_height: Tensor, scale: Tensor, to_middle: Tensor, length: int) -> Tensor:
+    """Profiles of the atoms on ``length`` px, [N, 2, A, length]."""
+    pixel = torch.arange(length, dtype=torch.float32, device=scale.device) - length // 2
+    x = (scale[..., None] * pixel).add(to_middle[..., None])
     # exp is slow where it underflows; what the clamp raises lies outside the window anyway.
-    profile = torch.addcmul(log_height[..., None], x, x, value=-1).clamp_(min=-80).exp_()
-    into = pixel - torch.arange(tile, device=scale.device)[:, None]
-    windows = ((into >= 0) & (into < width)).float()
-    profile *= windows.index_select(0, start.reshape(-1)).view_as(profile)
-    return profile.view(*start.shape, span, tile)
+    return torch.addcmul(log_height[..., None], x, x, value=-1, out=x).clamp_(min=-80).exp_()
 
 
-def _products(profile: Tensor, slots: Tensor) -> Tensor:
-    """Images from the profiles and the pieces of them in each tile, [2, N, tiles^2, K]."""
+def _products(profile: Tensor, table: Tensor) -> Tensor:
+    """Images from the profiles, [N, 2, A, S, tile], and the atoms in each tile, [N, tiles^2, K]."""
     n, _, atoms, span, tile = profile.shape
-    tiles = math.isqrt(slots.shape[2])
-    image = torch.arange(n, device=slots.device)[:, None, None]
-    pieces = [
-        profile.view(-1, tile).index_select(
-            0, ((2 * image + axis) * (atoms * span) + slots[axis]).view(-1)
-        )
-        for axis in (0, 1)
-    ]
-    u, v = (piece.view(n * tiles * tiles, -1, tile) for piece in pieces)
-    image = torch.bmm(u.transpose(1, 2), v).view(n, tiles, tiles, tile, tile)
-    return image.transpose(2, 3).reshape(n, tiles * tile, tiles * tile)
+    tiles = math.isqrt(table.shape[1])
+    image = 2 * atoms * torch.arange(n, dtype=torch.int32, device=table.device)[:, None, None]
+    row = (image + (table >> 8)) * span
+    pieces = profile.view(-1, tile)
+    u = pieces.index_select(0, (row + (table >> 4 & 15)).view(-1))
+    v = pieces.index_select(0, (row + (table & 15) + atoms * span).view(-1))
+    product = torch.bmm(
+        u.view(n * tiles * tiles, -1, tile).transpose(1, 2), v.view(n * tiles * tiles, -1, tile)
+    ).view(n, tiles, tiles, tile, tile)
+    return product.transpose(2, 3).reshape(n, tiles * tile, tiles * tile)
 
 
 def tile_table(
@@ -201,38 +196,36 @@ def tile_table(
         tile: Width of a tile, px.
 
     Returns:
-        For axes 0 and 1, tile and slot: S atom + i, where the tile is the i-th along the axis of
-        those that the atom's window may touch, S = ``touched(width, tile)``; unused slots hold S A.
-        [2, N, tiles^2, K]. And how many of its K slots each image uses, at least 1, [N].
+        For each tile and slot 256 (atom + 1) + 16 i + j, where the tile is the i-th along axis 0
+        and the j-th along axis 1 of those that the atom's window may touch, at most 16 each way;
+        0 on unused slots, [N, tiles^2, K] int32. And how many of its K slots each image uses, at
+        least 1, [N].
     """
     images, atoms = present.shape
     span = touched(width, tile)
-    first = [f.numpy().reshape(-1) for f in (centres.first_u, centres.first_v)]
-    low = [f // tile for f in first]
-    high = [(f + (width - 1)) // tile for f in first]
+    first = np.stack([f.numpy().reshape(-1) for f in centres[2:]]).astype(np.int32)
+    low, high = first // tile, np.minimum((first + (width - 1)) // tile, tiles - 1)
+    inside = [(low + i >= 0) & (low + i <= high) for i in range(span)]
+    index = np.arange(images * atoms, dtype=np.int32)
+    corner = (index // atoms * tiles + low[0]) * tiles + low[1]
+    code = (index % atoms + 1) * 256
     listed = present.numpy().reshape(-1)
-    inside = [
-        [(low[axis] + i <= high[axis]) & (low[axis] + i >= 0) & (low[axis] + i < tiles)
-         for i in range(span)]
-        for axis in (0, 1)
-    ]  # fmt: skip
-    corner = (np.arange(images * atoms) // atoms * tiles + low[0]) * tiles + low[1]
-    cells, pieces = [], []
+    cells, codes = [], []
     for i in range(span):
         for j in range(span):
-            atom = np.flatnonzero(listed & inside[0][i] & inside[1][j])
+            atom = np.flatnonzero(listed & inside[i][0] & inside[j][1])
             cells.append(corner[atom] + (i * tiles + j))
-            atom = atom % atoms * span
-            pieces.append(np.stack((atom + i, atom + j)))
-    cell, piece = np.concatenate(cells), np.concatenate(pieces, 1)
+            codes.append(code[atom] + (16 * i + j))
+    cell = np.concatenate(cells)
 
     total = images * tiles * tiles
     # NumPy sorts 16-bit integers in linear time.
     order = np.argsort(cell.astype(np.uint16) if total <= 1 << 16 else cell, kind="stable")
     count = np.bincount(cell, minlength=total)
     used = np.maximum(count.reshape(images, -1).max(1), 1)
-    cell = cell[order]
-    slot = np.arange(len(cell)) - (np.cumsum(count) - count)[cell]
-    table = np.full((2, total, used.max()), atoms * span)
-    table[:, cell, slot] = piece[:, order]
-    return table.reshape(2, images, tiles * tiles, -1), used
+    slots = used.max()
+    # The n-th listed entry of a tile goes to its slot n.
+    shift = np.arange(total) * slots - (np.cumsum(count) - count)
+    table = np.zeros(total * slots, dtype=np.int32)
+    table[np.arange(len(order)) + np.repeat(shift, count)] = np.concatenate(codes)[order]
+    return table.reshape(images, tiles * tiles, slots), used

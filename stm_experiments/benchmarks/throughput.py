@@ -1,0 +1,236 @@
+"""How fast we simulate and train, beside plain PyTorch.
+
+    python -m stm_experiments.benchmarks.throughput
+
+Everything is measured in one run on one machine, so that the ratios hold where absolute numbers do
+not. The rivals are (a) the per-sample Dataset and DataLoader loop that the paper's authors wrote,
+(b) a bare eager loop over tensors that lie in memory, without loader, simulation or trainer.
+"""
+
+import argparse
+import time
+from functools import partial
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from stm_experiments.build import keep_freed_memory
+from stm_experiments.data import SimulatedData
+from stm_experiments.models import CAEA
+from stm_experiments.objectives import Reconstruction
+from stm_experiments.simulator import (
+    LATTICES,
+    NOISES,
+    PRESETS,
+    Lattice,
+    render_topographs,
+    simulate,
+)
+
+SIZE = 257  # px
+
+
+class PatchPerSample(Dataset):
+    """One patch per index, sliced and converted when it is asked for, as in the authors' code."""
+
+    def __init__(self, images: Tensor, positions: Tensor, window: int) -> None:
+        self.images = images.squeeze(1).numpy()
+        self.positions = positions.tolist()
+        self.window = window
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, index: int) -> Tensor:
+        image, row, column = self.positions[index]
+        patch = self.images[image][row : row + self.window, column : column + self.window]
+        return torch.from_numpy(patch).unsqueeze(0)
+
+
+class EpochClock(Callback):
+    """Times the epochs after the first, which starts workers and warms caches."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Notes the time."""
+        self.times.append(time.perf_counter())
+
+    @property
+    def seconds(self) -> float:
+        """Seconds per epoch."""
+        return (self.times[-1] - self.times[0]) / (len(self.times) - 1)
+
+
+def repeat(work: partial, seconds: float) -> float:
+    """Calls per second of some work, repeated for a while after one warm-up."""
+    work()
+    calls, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds:
+        work()
+        calls += 1
+    return calls / elapsed
+
+
+def simulation_table(batch: int, seconds: float) -> Table:
+    """Topographs per second and core: clean ones per lattice and preset, and the noise alone."""
+    torch.set_num_threads(1)
+    table = Table(title=f"{SIZE}x{SIZE} px topographs per second on one core, batches of {batch}")
+    for column in ("lattice", *PRESETS, "physical with noise=paper", "noise alone, ms"):
+        table.add_column(column, justify="right")
+    orientation = torch.rand(batch, 3, generator=torch.Generator().manual_seed(0))
+    for lattice in LATTICES.values():
+        clean = {
+            preset: batch
+            * repeat(partial(render_topographs, lattice, orientation, preset), seconds)
+            for preset in PRESETS
+        }
+        noiseless, noisy = (
+            batch * repeat(partial(simulated, lattice, batch, noise), seconds)
+            for noise in ("none", "paper")
+        )
+        noise_ms = 1000 * (1 / noisy - 1 / noiseless)
+        table.add_row(
+            lattice.name, *(f"{x:.0f}" for x in clean.values()), f"{noisy:.0f}", f"{noise_ms:.2f}"
+        )
+    return table
+
+
+def simulated(lattice: Lattice, batch: int, noise: str) -> Tensor:
+    """A batch of topographs with noise of the name given."""
+    return simulate([lattice] * batch, range(batch), NOISES[noise], PRESETS["physical"], SIZE).noisy
+
+
+def train_step(net: torch.nn.Module, optimizer: torch.optim.Optimizer, patches: Tensor) -> None:
+    """One plain step on a batch."""
+    optimizer.zero_grad()
+    F.mse_loss(net(patches), patches).backward()
+    optimizer.step()
+
+
+def bare_loop(patches: Tensor, batch: int, seconds: float) -> float:
+    """Patches per second of an eager loop on tensors in memory."""
+    net = CAEA()
+    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
+    batches = patches.split(batch)
+    done, start = 0, 0.0
+    for number in range(10**9):
+        if number == 3:
+            start = time.perf_counter()
+        if number > 3 and (elapsed := time.perf_counter() - start) > seconds:
+            return done / elapsed
+        train_step(net, optimizer, batches[number % len(batches)])
+        done += batch if number >= 3 else 0
+    raise AssertionError("unreachable")
+
+
+def plain_loop(dataset: Dataset, batch: int) -> float:
+    """Patches per second of the per-sample loop, over one epoch."""
+    net = CAEA()
+    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
+    loader = DataLoader(dataset, batch_size=batch, shuffle=True, drop_last=True)
+    start = time.perf_counter()
+    for patches in loader:
+        train_step(net, optimizer, patches)
+    return len(loader) * batch / (time.perf_counter() - start)
+
+
+def our_loop(images: int, per_image: int, batch: int, workers: int) -> float:
+    """Patches per second of our training, end to end: fresh images simulated, cut, learnt from."""
+    limits = {"spread": 18, "azimuth_max": 45.0, "tilt_max": 45.0}
+    data = SimulatedData(
+        lattices={"fcc": limits},
+        noise=NOISES["paper"],
+        preset="physical",
+        size=SIZE,
+        domains=1,
+        images_per_epoch=images,
+        validation_images=1,
+        test_images=1,
+        fresh=True,
+        seed=0,
+        window=17,
+        batch_size=batch,
+        patches_per_image=per_image,
+        sampling="random",
+        stride=4,
+        augment=True,
+        num_workers=workers,
+    )
+    clock = EpochClock()
+    trainer = Trainer(
+        max_epochs=4,
+        accelerator="cpu",
+        logger=False,
+        callbacks=[clock],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+    )
+    trainer.fit(Reconstruction(CAEA(), partial(torch.optim.Adam, lr=1e-3)), data)
+    return images * per_image / clock.seconds
+
+
+def training_table(images: int, per_image: int, batch: int, workers: int, seconds: float) -> Table:
+    """Patches per second of the three loops, and the ratios to the bare one."""
+    fcc = LATTICES["fcc"]
+    topographs = simulated(fcc, 16, "paper")
+    topographs = topographs / topographs.abs().amax()
+    draw = torch.Generator().manual_seed(0)
+    positions = torch.stack(
+        [
+            torch.randint(high, (images * per_image // 4,), generator=draw)
+            for high in (16, SIZE - 16, SIZE - 16)
+        ],
+        1,
+    )
+    dataset = PatchPerSample(topographs, positions, 17)
+    in_memory = torch.stack([dataset[index] for index in range(8 * batch)])
+    # The rivals run first: the memory setting that our trainer makes would speed them up too.
+    speeds = {
+        "bare eager loop on tensors in memory": bare_loop(in_memory, batch, seconds),
+        "plain Dataset and DataLoader, one patch per sample": plain_loop(dataset, batch),
+    }
+    keep_freed_memory()
+    speeds["ours, end to end with simulation"] = our_loop(images, per_image, batch, workers)
+    bare = speeds["bare eager loop on tensors in memory"]
+    table = Table(
+        title=f"CAE-A, batches of {batch}, {per_image} patches per image, "
+        f"{torch.get_num_threads()} threads, {workers} worker processes"
+    )
+    table.add_column("loop")
+    table.add_column("patches per second", justify="right")
+    table.add_column("ratio to the bare loop", justify="right")
+    for name, speed in speeds.items():
+        table.add_row(name, f"{speed:.0f}", f"{speed / bare:.2f}")
+    return table
+
+
+def main() -> None:
+    """Measures and prints both tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of training")
+    parser.add_argument("--batch", type=int, default=1024, help="patches of a training step")
+    parser.add_argument("--images", type=int, default=256, help="images of an epoch")
+    parser.add_argument("--per-image", type=int, default=256, help="patches of an image and epoch")
+    parser.add_argument("--workers", type=int, default=1, help="processes that simulate")
+    parser.add_argument("--seconds", type=float, default=3.0, help="time for each measurement")
+    given = parser.parse_args()
+    console = Console()
+    console.print(simulation_table(32, given.seconds / 3))
+    torch.set_num_threads(given.threads)
+    console.print(
+        training_table(given.images, given.per_image, given.batch, given.workers, given.seconds)
+    )
+
+
+if __name__ == "__main__":
+    main()
