@@ -17,10 +17,19 @@ class ImageError(ValueError):
 
 
 class AffineMap(NamedTuple):
-    """The map image = scale * x + shift, in the image's units."""
+    """The map image = scale * x + shift + plane, in the image's units.
+
+    Attributes:
+        scale: Units per unit of x.
+        shift: Units at x = 0.
+        row_slope: Tilt of the plane along axis 0, units per px.
+        column_slope: Tilt of the plane along axis 1, units per px.
+    """
 
     scale: float
     shift: float
+    row_slope: float = 0.0
+    column_slope: float = 0.0
 
 
 def read_image(path: str | Path) -> NDArray[np.float64]:
@@ -85,9 +94,53 @@ def normalise(image: Array, name: str = "image") -> tuple[NDArray[np.float32], A
     return x.astype(np.float32), AffineMap(scale, float(low) + scale)
 
 
+def normalise_scan(image: Array, name: str = "image") -> tuple[NDArray[np.float32], AffineMap]:
+    """Map a scan's corrugation to about [-1, 1], whatever its tilt and scars.
+
+    The least-squares plane is taken off, then the 1st and 99th percentile become -1 and 1; pixels
+    beyond them lie outside of [-1, 1].
+
+    Args:
+        image: ``[H,W]`` real numbers, any unit.
+        name: What error messages call the image.
+
+    Returns:
+        ``[H,W]`` float32, and the map back.
+
+    Raises:
+        ImageError: As ``normalise``, or if nothing but a plane is left.
+    """
+    image = _checked(image, name).astype(np.float64)
+    rows, columns = _centred_axes(image)
+    # Rows and columns of a full grid are orthogonal: three projections are the least squares.
+    row_slope, column_slope = (
+        float((image * axis).sum() / max((axis**2).sum() * image.size / axis.size, 1.0))
+        for axis in (rows, columns)
+    )
+    flat = image - row_slope * rows - column_slope * columns
+    low, high = np.percentile(flat, (1, 99))
+    if high - low <= 1e-12 * max(np.ptp(image), abs(high)):
+        raise ImageError(f"{name}: nothing but a plane.")
+    scale = float(high - low) / 2
+    x = (flat - low) / scale - 1
+    return x.astype(np.float32), AffineMap(scale, float(low) + scale, row_slope, column_slope)
+
+
 def denormalise(x: Array, affine: AffineMap) -> NDArray[np.float64]:
-    """Invert ``normalise``: image = scale * x + shift, in float64 and the image's units."""
-    return np.asarray(x, np.float64) * affine.scale + affine.shift
+    """Invert ``normalise`` and ``normalise_scan``, in float64 and the image's units."""
+    image = np.asarray(x, np.float64) * affine.scale + affine.shift
+    if affine.row_slope == affine.column_slope == 0.0:
+        return image
+    rows, columns = _centred_axes(image)
+    return image + affine.row_slope * rows + affine.column_slope * columns
+
+
+def _centred_axes(image: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rows ``[H,1]`` and columns ``[1,W]`` counted from the image's centre, px."""
+    height, width = image.shape
+    rows = np.arange(height, dtype=np.float64)[:, None] - (height - 1) / 2
+    columns = np.arange(width, dtype=np.float64)[None, :] - (width - 1) / 2
+    return rows, columns
 
 
 class _Unusable(Exception):

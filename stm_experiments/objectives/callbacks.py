@@ -160,17 +160,21 @@ class Checkpoints(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
-        """Writes ``last.ckpt`` when the last one is older than the interval."""
-        if time.monotonic() - self._saved_at > 60 * self.minutes:
+        """Writes ``last.ckpt`` when the last one is older than the interval.
+
+        Not after an epoch's last batch: Lightning would go on from there without its validation.
+        """
+        if time.monotonic() - self._saved_at > 60 * self.minutes and not trainer.is_last_batch:
             self.save_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Writes ``last.ckpt`` and, after a better validation, ``best.ckpt``."""
         loss = float(trainer.callback_metrics.get("val/loss", -trainer.current_epoch))
         better, self.best = loss < self.best, min(loss, self.best)
-        self.save_last(trainer)
+        # Best first: killed in between, a resumed run repeats the epoch and finds it again.
         if better:
             self._write(trainer, "best.ckpt")
+        self.save_last(trainer)
 
     def on_save_checkpoint(
         self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]

@@ -81,7 +81,8 @@ class Preset:
     Attributes:
         name: Key of ``PRESETS``.
         w: Narrowness of an atom per lattice name, in the exponent -(w/s) r^2 / sqrt(2 - depth).
-        exponent: Atoms g overlap as (sum g^exponent)^(1/exponent): 1 is a sum, 4 a smooth maximum.
+        exponent: Power of 2; atoms g overlap as (sum g^exponent)^(1/exponent): 1 is a sum, 4 a
+            smooth maximum.
         exclusion: An atom is not drawn where the image already exceeds this height; None draws all.
         from_sites: Project the atoms themselves; otherwise the points of the plane above them.
         slanted_depth: Depth along the plane's normal on all sites; the programs forgot to divide by

@@ -81,7 +81,8 @@ def drawn_centres(
 def shape(lattice: Lattice, preset: Preset, depth: Tensor) -> tuple[Tensor, Tensor]:
     """Amplitude A and w/s (1/px^2) of atoms at ``depth``."""
     s = lattice.spread**2 / (64 * lattice.k)
-    amplitude = 4 * ((2 - depth) / 2) ** 1.5
+    half = 1 - depth / 2
+    amplitude = 4 * half * half.sqrt()
     return amplitude, torch.full_like(depth, preset.w[lattice.name] / s)
 
 
@@ -114,10 +115,11 @@ def draw(
         Heights, about 0 to 4, [N, 1, size, size] float32 on ``device``.
     """
     n, width = preset.exponent, window(lattice, preset)
+    depth = depth.to(device, torch.float32)
     amplitude, narrow = shape(lattice, preset, depth)
-    spread_out = torch.sqrt(2 - depth)
+    broad = torch.sqrt(2 - depth)
     if width_jitter is not None:
-        spread_out = spread_out + width_jitter
+        broad = broad + width_jitter.to(broad)
     # The profile of an atom along an axis: log(profile) = log_height - (scale (pixel - centre))^2,
     # evaluated on the tiles that its window touches. Atom 0 is an empty one, which stands for the
     # unused slots of the table.
@@ -126,15 +128,12 @@ def draw(
     first = torch.stack((centres.first_u, centres.first_v), 1)
     left = first.div(tile, rounding_mode="floor") * tile
     middle = left + touched(width, tile) * tile // 2
-    log_height = (0.5 * n) * torch.log(amplitude)[:, None]
-    scale = torch.sqrt(n * narrow / spread_out)[:, None]
-    to_middle = scale * (middle - torch.stack((centres.u, centres.v), 1))
-    log_height, scale, to_middle = (
-        pad(x.to(device, torch.float32), (1, 0), value=fill)
-        for x, fill in ((log_height, -math.inf), (scale, 0.0), (to_middle, 0.0))
-    )
+    distance = (middle - torch.stack((centres.u, centres.v), 1)).to(device, torch.float32)
+    scale = torch.sqrt(n * narrow / broad)[:, None]
+    log_height = pad((0.5 * n) * torch.log(amplitude)[:, None], (1, 0), value=-math.inf)
+    to_middle = pad(scale * distance, (1, 0))
+    scale = pad(scale, (1, 0))
     window_start = pad(first - left, (1, 0)).to(device)
-
     pixel = torch.arange(touched(width, tile) * tile, device=device)
     into = pixel - torch.arange(tile, device=device)[:, None]
     windows = ((into >= 0) & (into < width)).float()  # of the atoms by their window's first pixel
@@ -149,9 +148,9 @@ def draw(
         profile = _profiles(log_height[part], scale[part], to_middle[part], len(pixel))
         profile *= windows.index_select(0, window_start[part].reshape(-1)).view_as(profile)
         total = _products(profile.unflatten(-1, (-1, tile)), slots)
-        for _ in range(n.bit_length() - 1):
-            total.sqrt_()
         image[part, 0] = total[:, :size, :size]
+        for _ in range(n.bit_length() - 1):
+            image[part].sqrt_()
     return image
 
 

@@ -1,0 +1,34 @@
+# make train: sets up .venv and runs the main job.   make test: sets up .venv and runs the tests.
+# Another Python or torch:  make train PYTHON=python3.12 TORCH="torch --index-url <CPU or CUDA index>"
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: train test lint wheel install clean
+
+train: install
+	$(BIN)/python train.py $(ARGS)
+
+test: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+wheel: install
+	$(BIN)/python -m build --wheel
+
+install: $(VENV)/installed
+
+# torch comes first and by itself: named in a range, pip may take a build with gigabytes of CUDA.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,80 @@
+"""A whole image through a trained network: the result in the input's units, and a picture."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+import torch
+from hydra.core.hydra_config import HydraConfig
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import Progress
+from torch import nn
+
+from stm_experiments import build, checkpoint, config, tiling
+from stm_experiments.figures import save, whole_image
+from stm_experiments.formats.image import denormalise, normalise, normalise_scan, read_image
+
+NORMALISATIONS = {"minmax": normalise, "plane": normalise_scan}
+
+
+def reconstruct(cfg: DictConfig) -> None:
+    """Reads, normalises, passes the image through the network, maps it back, writes and draws.
+
+    Args:
+        cfg: ``conf/reconstruct.yaml`` as composed.
+
+    Raises:
+        ValueError: If the checkpoint, the image or a setting cannot be used.
+    """
+    settings = build.plain(cfg)
+    if settings["normalisation"] not in NORMALISATIONS:
+        raise ValueError(
+            f"normalisation is {' or '.join(NORMALISATIONS)}, not {settings['normalisation']!r}"
+        )
+    path = Path(settings["image"])
+    net = checkpoint.load(settings["checkpoint"])
+    before = read_image(path)
+    after = through(net, before, settings, str(path))
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    stem = f"{path.stem}_reconstructed"
+    np.save(folder / f"{stem}.npy", after)
+    tifffile.imwrite(folder / f"{stem}.tiff", after.astype(np.float32))
+    unit, pixel_nm = settings["unit"], settings["pixel_nm"]
+    title = f"{path.name} through {type(net).__name__}, stride {settings['stride']} px"
+    save(whole_image(before, after, unit, pixel_nm, title), folder / f"{stem}.png")
+    changed = float(np.sqrt(np.mean((after - before) ** 2)) / np.ptp(before))
+    Console().print(
+        f"[bold]{folder}[/bold]: {stem}.npy, .tiff, .png; rms change {100 * changed:.2f} % of the "
+        "image's range",
+        highlight=False,
+    )
+
+
+def through(
+    net: nn.Module, image: NDArray[np.float64], settings: dict[str, Any], name: str
+) -> NDArray[np.float64]:
+    """The image [H, W] after the network, in its own units."""
+    x, affine = NORMALISATIONS[settings["normalisation"]](image, name)
+    window, stride = net.card.window, settings["stride"]  # type: ignore[union-attr]
+    with Progress() as progress:
+        bar = progress.add_task("windows")
+        result = tiling.reconstruct(
+            net,
+            torch.from_numpy(x),
+            window,  # type: ignore[arg-type]
+            stride,
+            progress=lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+    return denormalise(result.numpy(), affine)
+
+
+def main() -> None:
+    """The command ``stm-reconstruct``."""
+    config.launch(reconstruct, "reconstruct")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Configs and whole training runs inside the test process, at sizes that take a second."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+
+# Together these make a run of two epochs in about a second.
+TINY = (
+    "data.size=64",
+    "data.images_per_epoch=4",
+    "data.validation_images=2",
+    "data.test_images=3",
+    "data.patches_per_image=16",
+    "data.batch_size=24",
+    "data.num_workers=0",
+    "trainer=cpu",
+    "trainer.max_epochs=2",
+    "rivals=[4]",
+)
+
+
+@pytest.fixture(autouse=True)
+def keep_the_environment(monkeypatch):
+    """A run seeds the process and leaves its seed in the environment: undo both."""
+    for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "HYDRA_FULL_ERROR"):
+        monkeypatch.setenv(name, "1")
+        monkeypatch.delenv(name)
+    with torch.random.fork_rng(devices=[]):
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The papers' published data, which users do not have."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"needs the published data in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Overrides of the smallest sensible run on simulated images."""
+    return TINY
+
+
+@pytest.fixture
+def compose_config():
+    """Return a function: compose a config, with Hydra's own part set up for ``output_dir``."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf, open_dict
+
+    from stm_experiments.config import config_dir
+
+    def composed(*overrides, name="train", output_dir="outputs"):
+        with initialize_config_dir(str(config_dir()), version_base="1.3", job_name=name):
+            config = compose(name, overrides=list(overrides), return_hydra_config=True)
+        with open_dict(config):
+            config.hydra.runtime.output_dir = str(output_dir)
+            HydraConfig.instance().set_config(config)
+            OmegaConf.set_readonly(config.hydra, None)
+            del config["hydra"]
+        return config
+
+    yield composed
+    HydraConfig.instance().cfg = None
+
+
+@pytest.fixture
+def train_in(compose_config):
+    """Return a function: a tiny run in a folder, as ``python train.py`` would do it."""
+    from stm_experiments.train import train
+
+    def run(folder, *overrides):
+        folder.mkdir(parents=True, exist_ok=True)
+        return train(compose_config(*TINY, *overrides, output_dir=folder))
+
+    return run
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Leave the drawing out of runs whose numbers are compared: it is half of their time."""
+    from stm_experiments import assess
+
+    monkeypatch.setattr(assess, "run_figures", lambda *_: {})
+    monkeypatch.setattr(assess, "save", lambda *_: None)
+    with suppress(AttributeError):
+        monkeypatch.setattr(assess, "montage", lambda *_: None)
