@@ -37,14 +37,19 @@ def reconstruct(cfg: DictConfig) -> None:
     path = Path(settings["image"])
     net = checkpoint.load(settings["checkpoint"])
     before = read_image(path)
-    after = through(net, before, settings, str(path))
+    x, affine = NORMALISATIONS[settings["normalisation"]](before, str(path))
+    after = denormalise(through(net, x, settings["stride"]), affine)
     folder = Path(HydraConfig.get().runtime.output_dir)
     stem = f"{path.stem}_reconstructed"
     np.save(folder / f"{stem}.npy", after)
     tifffile.imwrite(folder / f"{stem}.tiff", after.astype(np.float32))
     unit, pixel_nm = settings["unit"], settings["pixel_nm"]
     title = f"{path.name} through {type(net).__name__}, stride {settings['stride']} px"
-    save(whole_image(before, after, unit, pixel_nm, title), folder / f"{stem}.png")
+    plane = denormalise(np.zeros_like(before), affine) - affine.shift
+    if plane.any():
+        title += ", shown without its tilt"
+    shown = whole_image(before - plane, after - plane, unit, pixel_nm, title)
+    save(shown, folder / f"{stem}.png")
     changed = float(np.sqrt(np.mean((after - before) ** 2)) / np.ptp(before))
     Console().print(
         f"[bold]{folder}[/bold]: {stem}.npy, .tiff, .png; rms change {100 * changed:.2f} % of the "
@@ -53,22 +58,19 @@ def reconstruct(cfg: DictConfig) -> None:
     )
 
 
-def through(
-    net: nn.Module, image: NDArray[np.float64], settings: dict[str, Any], name: str
-) -> NDArray[np.float64]:
-    """The image [H, W] after the network, in its own units."""
-    x, affine = NORMALISATIONS[settings["normalisation"]](image, name)
-    window, stride = net.card.window, settings["stride"]  # type: ignore[union-attr]
+def through(net: nn.Module, image: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
+    """A normalised image [H, W] after the network, window by window, under a progress bar."""
+    card: Any = net.card
     with Progress() as progress:
         bar = progress.add_task("windows")
         result = tiling.reconstruct(
             net,
-            torch.from_numpy(x),
-            window,  # type: ignore[arg-type]
+            torch.from_numpy(image),
+            card.window,
             stride,
             progress=lambda done, total: progress.update(bar, completed=done, total=total),
         )
-    return denormalise(result.numpy(), affine)
+    return result.numpy()
 
 
 def main() -> None:

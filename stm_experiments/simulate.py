@@ -39,28 +39,33 @@ def simulate_sheet(cfg: DictConfig) -> None:
         PRESETS[settings["preset"]],
         settings["size"],
         settings["domains"],
-        None if orientation is None else torch.tensor([orientation] * len(lattices)),
+        None
+        if orientation is None
+        else torch.tensor([orientation] * len(lattices), dtype=torch.float64),
     )
     folder = Path(HydraConfig.get().runtime.output_dir)
-    save(sheet(topographs, lattices, settings["preset"]), folder / "topographs.png")
+    noise = HydraConfig.get().runtime.choices["noise"]
+    title = f"Simulated topographs: preset {settings['preset']}, noise {noise}"
+    save(sheet(topographs, lattices, title), folder / "topographs.png")
     if settings["save"] is not None:
         write_arrays(topographs, lattices, folder, settings["save"])
     Console().print(f"[bold]{folder}[/bold]: topographs.png and what was asked for")
 
 
-def sheet(topographs: Topographs, lattices: list[Lattice], preset: str) -> Figure:
-    """Every topograph without and with noise: rows of clean ones, each above its noisy partner."""
-    columns = min(len(lattices), 5)
-    images, titles, spreads = [], [], []
-    for first in range(0, len(lattices), columns):
-        shown = range(first, min(first + columns, len(lattices)))
-        for name, rows in (("clean", topographs.clean), ("noisy", topographs.noisy)):
-            for index in shown:
-                angles = describe(lattices[index], topographs.orientation[index].tolist())
-                images.append(rows[index, 0])
-                titles.append(f"{lattices[index].name}, {name}\n{angles}")
-                spreads.append(lattices[index].spread)
-    title = f"Simulated topographs, preset {preset}"
+def sheet(topographs: Topographs, lattices: list[Lattice], title: str) -> Figure:
+    """Every topograph without and with noise: up to five above their noisy partners, else in pairs."""
+    many = len(lattices) > 5
+    pairs = [(index, name) for index in range(len(lattices)) for name in ("clean", "noisy")]
+    if not many:
+        pairs.sort(key=lambda pair: pair[1])
+    images = [getattr(topographs, name)[index, 0] for index, name in pairs]
+    titles = [
+        f"{lattices[index].name}, {name}\n"
+        + describe(lattices[index], topographs.orientation[index].tolist())
+        for index, name in pairs
+    ]
+    spreads = [lattices[index].spread for index, _ in pairs]
+    columns = 4 if many else max(len(lattices), 2)
     return topograph_sheet(images, titles, spreads, columns, title)
 
 
@@ -74,6 +79,11 @@ def check(settings: dict[str, Any]) -> None:
         raise ValueError(f"preset is one of {', '.join(PRESETS)}, not {settings['preset']!r}")
     if settings["save"] not in (None, "npz", "tiff"):
         raise ValueError(f"save is npz, tiff or null, not {settings['save']!r}")
+    fractions = settings["orientation"]
+    if fractions is not None and not (
+        isinstance(fractions, list) and all(isinstance(x, int | float) for x in fractions)
+    ):
+        raise ValueError(f"orientation is three numbers, [.1,.5,.2], or null, not {fractions!r}")
     if not isinstance(settings["count"], int) or settings["count"] < 1:
         raise ValueError(f"count is a whole number of at least 1, not {settings['count']!r}")
 

@@ -226,7 +226,7 @@ def _draw_spectra(axes: Axes, before: Array, after: Array, pixel_nm: float | Non
     artist = axes.imshow(
         both,
         cmap=TOPOGRAPH_COLOURS,
-        vmin=-50,
+        vmin=-60,
         vmax=0,
         extent=(
             left * step_x,
