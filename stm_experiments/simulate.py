@@ -53,7 +53,7 @@ def simulate_sheet(cfg: DictConfig) -> None:
 
 
 def sheet(topographs: Topographs, lattices: list[Lattice], title: str) -> Figure:
-    """Every topograph without and with noise: up to five above their noisy partners, else in pairs."""
+    """Topographs without and with noise: up to five above their noisy partners, else in pairs."""
     many = len(lattices) > 5
     pairs = [(index, name) for index in range(len(lattices)) for name in ("clean", "noisy")]
     if not many:
