@@ -59,8 +59,22 @@ def cut_patches(images: Tensor, first_pixel: Tensor, offsets: Tensor) -> Tensor:
     return images.flatten()[first_pixel[:, None] + offsets].view(-1, 1, window, window)
 
 
+def check_fit(height: int, width: int, window: int) -> None:
+    """Refuses images (px) that are smaller than a patch.
+
+    Raises:
+        ValueError: If they are.
+    """
+    if window > min(height, width):
+        raise ValueError(
+            f"patches of {window}x{window} px do not fit into images of {height}x{width} px: take "
+            "larger images or another network"
+        )
+
+
 def grid_positions(height: int, width: int, window: int, stride: int) -> Tensor:
     """First pixels of the patches on a regular grid, (row, column) px [P, 2]."""
+    check_fit(height, width, window)
     rows = torch.arange(0, height - window + 1, stride)
     columns = torch.arange(0, width - window + 1, stride)
     return torch.cartesian_prod(rows, columns)
@@ -158,6 +172,8 @@ class PatchLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         epoch, batches_done = self.place()
+        if batches_done >= len(self):
+            return
         images_at_once = self.source.count if self.source.fixed else SHUFFLE_WINDOW
         first_chunk, skip = divmod(
             batches_done * self.batch_size, images_at_once * self.patches_per_image
@@ -229,11 +245,7 @@ class PatchLoader:
     def _draw(self, epoch: int, images: Images) -> tuple[Tensor, Tensor]:
         """Positions [N, P, 2] (px) and symmetries [N, P] (0-7) of an epoch's patches."""
         height, width = images.noisy.shape[-2:]
-        if self.window > min(height, width):
-            raise ValueError(
-                f"patches of {self.window}x{self.window} px do not fit into images of "
-                f"{height}x{width} px: take larger images or another network"
-            )
+        check_fit(height, width, self.window)
         positions, turns = [], []
         drawn_in = epoch if self.fresh else 0
         shape = (self.patches_per_image,)

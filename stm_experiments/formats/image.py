@@ -97,8 +97,9 @@ def normalise(image: Array, name: str = "image") -> tuple[NDArray[np.float32], A
 def normalise_scan(image: Array, name: str = "image") -> tuple[NDArray[np.float32], AffineMap]:
     """Map a scan's corrugation to about [-1, 1], whatever its tilt and scars.
 
-    The least-squares plane is taken off, then the 1st and 99th percentile become -1 and 1; pixels
-    beyond them lie outside of [-1, 1].
+    The least-squares plane of all but outlying pixels is taken off, then the 1st and 99th
+    percentile become -1 and 1; pixels beyond them lie outside of [-1, 1]. Outlying is what lies
+    more than that range away from its middle.
 
     Args:
         image: ``[H,W]`` real numbers, any unit.
@@ -111,19 +112,20 @@ def normalise_scan(image: Array, name: str = "image") -> tuple[NDArray[np.float3
         ImageError: As ``normalise``, or if nothing but a plane is left.
     """
     image = _checked(image, name).astype(np.float64)
-    rows, columns = _centred_axes(image)
-    # Rows and columns of a full grid are orthogonal: three projections are the least squares.
-    row_slope, column_slope = (
-        float((image * axis).sum() / max((axis**2).sum() * image.size / axis.size, 1.0))
-        for axis in (rows, columns)
-    )
-    flat = image - row_slope * rows - column_slope * columns
-    low, high = np.percentile(flat, (1, 99))
+    rows, columns = (np.broadcast_to(axis, image.shape) for axis in _centred_axes(image))
+    kept = np.ones(image.shape, dtype=bool)
+    for _ in range(2):  # the second time without scars and spikes, which tilt a least-squares plane
+        terms = np.stack([rows[kept], columns[kept], np.ones(kept.sum())], axis=1)
+        (row_slope, column_slope, _), *_ = np.linalg.lstsq(terms, image[kept], rcond=None)
+        flat = image - row_slope * rows - column_slope * columns
+        low, high = np.percentile(flat, (1, 99))
+        kept = np.abs(flat - (low + high) / 2) <= high - low
     if high - low <= 1e-12 * max(np.ptp(image), abs(high)):
         raise ImageError(f"{name}: nothing but a plane.")
     scale = float(high - low) / 2
     x = (flat - low) / scale - 1
-    return x.astype(np.float32), AffineMap(scale, float(low) + scale, row_slope, column_slope)
+    affine = AffineMap(scale, float(low) + scale, float(row_slope), float(column_slope))
+    return x.astype(np.float32), affine
 
 
 def denormalise(x: Array, affine: AffineMap) -> NDArray[np.float64]:

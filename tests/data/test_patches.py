@@ -166,7 +166,7 @@ def test_a_batch_mixes_patches_of_many_images():
 @pytest.mark.parametrize("sampling", ["random", "grid"])
 @pytest.mark.parametrize("fresh", [True, False])
 def test_an_epoch_can_be_entered_at_any_batch(fresh, sampling):
-    settings = {"fresh": fresh, "sampling": sampling, "batch_size": 100}
+    settings = {"fresh": fresh, "sampling": sampling}
     whole = list(loader(epoch=1, **settings))
     for done in range(len(whole) + 1):
         rest = list(loader(epoch=1, batch=done, **settings))

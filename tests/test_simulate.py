@@ -1,0 +1,52 @@
+import math
+import subprocess
+import sys
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from stm_experiments import render_topographs
+
+
+def simulate(*overrides):
+    command = [sys.executable, "-m", "stm_experiments.simulate", *overrides]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_arrays_are_those_of_the_asked_orientation(tmp_path):
+    done = simulate(
+        "lattice=[sc,hex1]",
+        "noise=none",
+        "preset=released",
+        "size=64",
+        "orientation=[.1,.2,.3]",
+        "save=npz",
+        f"hydra.run.dir={tmp_path}",
+    )
+    assert done.returncode == 0, done.stderr
+    arrays = np.load(tmp_path / "topographs.npz")
+    assert list(arrays["lattice"]) == ["sc", "hex1"]
+    for name, clean, noisy in zip(arrays["lattice"], arrays["clean"], arrays["noisy"], strict=True):
+        expected = render_topographs(str(name), [0.1, 0.2, 0.3], "released", 64)[0, 0]
+        np.testing.assert_allclose(clean, expected, atol=1e-6)
+        np.testing.assert_array_equal(noisy, clean)
+    assert Image.open(tmp_path / "topographs.png").width > 500
+
+
+def test_tiffs_are_float_and_errors_are_one_sentence(tmp_path):
+    done = simulate("lattice=bcc", "count=2", "size=48", "save=tiff", f"hydra.run.dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    noisy = tifffile.imread(tmp_path / "bcc_1_noisy.tiff")
+    clean = tifffile.imread(tmp_path / "bcc_1_clean.tiff")
+    assert noisy.dtype == np.float32
+    assert noisy.shape == (48, 48)
+    # Thermal noise .3 max / 8 is the least there is of it.
+    assert np.std(noisy - clean) > 0.3 * clean.max() / 8
+    assert not math.isclose(clean.std(), 0)
+
+    wrong = simulate("orientation=[.1,.2]", f"hydra.run.dir={tmp_path}/wrong")
+    assert wrong.returncode == 1
+    assert wrong.stderr.count("\n") == 1
+    assert "shape" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
