@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import netrc
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ def build_loggers(config: dict[str, Any], folder: Path) -> list[Logger]:
             "config": config,
             "tags": [*config["lattice"], config["model"]["net"]["_target_"].split(".")[-1]],
         }
-    return [instantiate(settings, _convert_="all")]
+    # Not recursively: the run's config, which is only shown, has targets of its own.
+    return [instantiate(settings, _convert_="all", _recursive_=False)]
 
 
 def has_wandb_account() -> bool:
@@ -87,6 +89,8 @@ def build_trainer(
     if config["patience"] is not None:
         callbacks.append(EarlyStopping("val/loss", patience=config["patience"]))
     keep_freed_memory()
+    # Lightning's own use of a torch function that is going away: nothing a user could do.
+    warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
     return instantiate(
         config["trainer"],
         default_root_dir=str(folder),

@@ -36,15 +36,25 @@ def config_dir() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parent.parent / "conf"
 
 
-def folder_name(prefix: str, name: str) -> str:
-    """A folder name that any file system takes: [A-Za-z0-9_.-], at most 100 characters."""
+def run_name(overrides: list[str]) -> str:
+    """A folder name of what was set, as any file system takes it: [A-Za-z0-9_.-], 100 characters.
+
+    Args:
+        overrides: ``lattice=fcc`` and so on; paths are left out.
+
+    Returns:
+        Such as ``_lattice-fcc_max_epochs-3``; empty if nothing was set.
+    """
+    pairs = [override.lstrip("+~").partition("=") for override in overrides]
+    named = [f"{key.split('.')[-1]}-{value}" for key, _, value in pairs if key not in PATH_KEYS]
+    name = "_".join(named)
     safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")
     if len(safe) > 99:
         safe = f"{safe[:90]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return f"{prefix}{safe}" if safe else ""
+    return f"_{safe}" if safe else ""
 
 
-OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
+OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 
 
 class SweepFolder(Callback):
@@ -168,6 +178,8 @@ def launch(task: Callable[[DictConfig], Any], config_name: str) -> None:
         config_name: File in ``conf``.
     """
 
+    reported: list[BaseException] = []
+
     def logged(config: DictConfig) -> Any:
         try:
             check_types(config, config_name)
@@ -182,6 +194,7 @@ def launch(task: Callable[[DictConfig], Any], config_name: str) -> None:
             if HydraConfig.get().mode is RunMode.MULTIRUN:
                 number = HydraConfig.get().job.num
                 print(f"error: job {number}: {one_sentence(error)}", file=sys.stderr)
+                reported.append(error)
             elif isinstance(error, Exception):
                 # Raised further, Hydra would add a line of its own.
                 print(f"error: {one_sentence(error)}", file=sys.stderr)
@@ -200,5 +213,6 @@ def launch(task: Callable[[DictConfig], Any], config_name: str) -> None:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        print(f"error: {one_sentence(error)}", file=sys.stderr)
+        if error not in reported:
+            print(f"error: {one_sentence(error)}", file=sys.stderr)
         sys.exit(1)

@@ -9,7 +9,6 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from numpy.typing import NDArray
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.progress import Progress
 from torch import nn
 
@@ -51,11 +50,7 @@ def reconstruct(cfg: DictConfig) -> None:
     shown = whole_image(before - plane, after - plane, unit, pixel_nm, title)
     save(shown, folder / f"{stem}.png")
     changed = float(np.sqrt(np.mean((after - before) ** 2)) / np.ptp(before))
-    Console().print(
-        f"[bold]{folder}[/bold]: {stem}.npy, .tiff, .png; rms change {100 * changed:.2f} % of the "
-        "image's range",
-        highlight=False,
-    )
+    print(f"{folder}: {stem}.npy, .tiff, .png; rms change {100 * changed:.2f} % of its range")
 
 
 def through(net: nn.Module, image: NDArray[np.float32], stride: int) -> NDArray[np.float32]:

@@ -9,7 +9,6 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
-from rich.console import Console
 
 from stm_experiments import build, config
 from stm_experiments.data.batch import seed_of
@@ -49,7 +48,7 @@ def simulate_sheet(cfg: DictConfig) -> None:
     save(sheet(topographs, lattices, title), folder / "topographs.png")
     if settings["save"] is not None:
         write_arrays(topographs, lattices, folder, settings["save"])
-    Console().print(f"[bold]{folder}[/bold]: topographs.png and what was asked for")
+    print(f"{folder}: {', '.join(sorted(path.name for path in folder.glob('*.*')))}")
 
 
 def sheet(topographs: Topographs, lattices: list[Lattice], title: str) -> Figure:

@@ -9,10 +9,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning import LightningModule, seed_everything
 from omegaconf import DictConfig
-from rich.console import Console
 
 from stm_experiments import build, checkpoint, config
-from stm_experiments.analysis.runs import comparison_table, read_runs
+from stm_experiments.analysis.runs import print_comparison, read_runs
 from stm_experiments.assess import assess
 from stm_experiments.data import PatchData
 from stm_experiments.objectives import callbacks
@@ -40,7 +39,7 @@ def train(cfg: DictConfig) -> float:
     except BaseException as error:
         run.finish(f"failed: {config.one_sentence(error)}")
         raise
-    Console().print(f"[bold]{run.path}[/bold]: config, metrics, checkpoints and figures")
+    print(f"{run.path}: config, metrics, checkpoints and figures")
     return next(value for key, value in metrics.items() if key.endswith("/mse_noisy"))
 
 
@@ -88,7 +87,7 @@ def main() -> None:
         config.launch(train, "train")
     finally:
         if config.sweep_folder is not None:
-            Console().print(comparison_table(read_runs(config.sweep_folder)))
+            print_comparison(read_runs(config.sweep_folder))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich.console import Console
 from rich.table import Table
 
-SHOWN = ("mse_noisy", "mse_clean", "ssim_noisy", "ssim_clean")
+SHOWN = ("mse_noisy", "mse_clean", "ssim_noisy")
 
 
 class Run(NamedTuple):
@@ -40,29 +41,37 @@ def read_runs(folder: Path) -> list[Run]:
     return sorted(runs, key=lambda run: (run.about.get("job", 0), run.folder.name))
 
 
+def print_comparison(runs: list[Run]) -> None:
+    """Prints the table of a sweep's jobs, and why those failed that did."""
+    console = Console()
+    console.print(comparison_table(runs))
+    for run in runs:
+        status = run.about["status"]
+        if status != "finished":
+            console.print(f"job {run.about['job']} {status}", markup=False, highlight=False)
+
+
 def comparison_table(runs: list[Run]) -> Table:
     """One row per job; jobs that differ only in their seed share one, with mean and spread.
 
-    A spread is the standard deviation over seeds (n - 1).
+    A job is named by what distinguishes it. A spread is the standard deviation over seeds (n - 1).
     """
     groups: dict[tuple[str, ...], list[Run]] = defaultdict(list)
     for run in runs:
-        same = tuple(o for o in run.about.get("overrides", []) if not o.startswith("seed="))
-        groups[same].append(run)
+        groups[tuple(o for o in run.about["overrides"] if not o.startswith("seed="))].append(run)
+    common = set.intersection(*map(set, groups)) if len(groups) > 1 else set()
     several = any(len(group) > 1 for group in groups.values())
-    table = Table(
-        title="Comparison of the jobs", caption="± standard deviation over seeds" if several else ""
-    )
+    captions = [f"all with {' '.join(sorted(common))}"] if common else []
+    captions += ["± standard deviation over seeds"] if several else []
+    table = Table(title="Comparison of the jobs", caption="; ".join(captions))
     table.add_column("job", overflow="fold")
-    if several:
-        table.add_column("seeds", justify="right")
-    for name in SHOWN:
-        table.add_column(name.replace("_", " "), justify="right")
-    table.add_column("PCA-10\nmse noisy", justify="right")
-    table.add_column("seconds", justify="right")
-    table.add_column("status", overflow="fold")
+    headings = [name.replace("_", "\n") for name in SHOWN]
+    headings = [*headings, "PCA-10\nmse noisy", "seconds", "finished"]
+    for heading in ["seeds", *headings] if several else headings:
+        table.add_column(heading, justify="right", no_wrap=True)
     for overrides, group in groups.items():
-        cells = [" ".join(overrides) or "defaults"]
+        own = [override for override in overrides if override not in common]
+        cells = ["\n".join(own) or "defaults"]
         if several:
             cells.append(str(len(group)))
         for name in SHOWN:
@@ -71,7 +80,7 @@ def comparison_table(runs: list[Run]) -> Table:
         cells.append(_mean_and_spread(rival))
         seconds = [s for run in group if (s := run.about.get("seconds")) is not None]
         cells.append(f"{sum(seconds) / len(seconds):.0f}" if seconds else "-")
-        cells.append("; ".join(sorted({str(run.about.get("status")) for run in group})))
+        cells.append(f"{sum(r.about['status'] == 'finished' for r in group)} of {len(group)}")
         table.add_row(*cells)
     return table
 
@@ -89,4 +98,4 @@ def _mean_and_spread(values: list[float | None]) -> str:
     if len(known) == 1:
         return f"{mean:.5f}"
     spread = math.sqrt(sum((value - mean) ** 2 for value in known) / (len(known) - 1))
-    return f"{mean:.5f} ±{spread:.5f}"
+    return f"{mean:.5f}\n±{spread:.5f}"

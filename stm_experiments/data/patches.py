@@ -60,15 +60,10 @@ def cut_patches(images: Tensor, first_pixel: Tensor, offsets: Tensor) -> Tensor:
 
 
 def check_fit(height: int, width: int, window: int) -> None:
-    """Refuses images (px) that are smaller than a patch.
-
-    Raises:
-        ValueError: If they are.
-    """
+    """Raises a ValueError for images (px) that are smaller than a patch."""
     if window > min(height, width):
         raise ValueError(
-            f"patches of {window}x{window} px do not fit into images of {height}x{width} px: take "
-            "larger images or another network"
+            f"images of {height}x{width} px are smaller than the network's {window} px patch"
         )
 
 
@@ -152,8 +147,8 @@ class PatchLoader:
         self.place = place
         self.rank, self.ranks = rank, ranks
         self._kept: Images | None = None
-        self._ahead: Iterator[tuple[int, Images]] | None = None
-        self._next = (-1, -1)
+        self._ahead: Iterator[Images] | None = None
+        self._next_epoch = 0
         if sampling == "grid":
             shape = (
                 self._fixed_images().noisy.shape if source.fixed else source(0, 0, 1).noisy.shape
@@ -221,14 +216,17 @@ class PatchLoader:
             yield 0, self._fixed_images()
             return
         chunks = -(-self.source.count // SHUFFLE_WINDOW)
-        if self._ahead is None or self._next != (epoch, first):
-            self._ahead = self._simulate_ahead(epoch, first, chunks)
+        # Taken away while it is in use, so that two iterations at once do not share one.
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or (epoch, first) != (self._next_epoch, 0):
+            ahead = self._simulate_ahead(epoch, first, chunks)
         for chunk in range(first, chunks):
-            _, images = next(self._ahead)
-            self._next = (epoch, chunk + 1) if chunk + 1 < chunks else (epoch + 1, 0)
+            images = next(ahead)
+            if chunk + 1 == chunks:
+                self._ahead, self._next_epoch = ahead, epoch + 1
             yield chunk, images.to(self.device)
 
-    def _simulate_ahead(self, epoch: int, first: int, chunks: int) -> Iterator[tuple[int, Images]]:
+    def _simulate_ahead(self, epoch: int, first: int, chunks: int) -> Iterator[Images]:
         """Chunks without end: while one epoch trains, the next one's images are simulated."""
 
         def keys() -> Iterator[tuple[int, int]]:
@@ -240,7 +238,7 @@ class PatchLoader:
         loader = DataLoader(
             _Chunks(self.source), batch_size=None, sampler=keys(), num_workers=self.workers
         )
-        return enumerate(loader)
+        return iter(loader)
 
     def _draw(self, epoch: int, images: Images) -> tuple[Tensor, Tensor]:
         """Positions [N, P, 2] (px) and symmetries [N, P] (0-7) of an epoch's patches."""

@@ -244,7 +244,7 @@ def test_sizes_that_do_not_fit_are_refused(tmp_path):
 @pytest.mark.parametrize("side", [16, 12, 1])
 def test_images_smaller_than_the_patch_are_refused(tmp_path, sampling, side):
     put(tmp_path / "train", "a.npy", array=pixels(40, side) if side > 1 else pixels(side, 40))
-    refused(tmp_path, "17x17 px do not fit", sampling=sampling)
+    refused(tmp_path, "smaller than the network's 17 px patch", sampling=sampling)
 
 
 def test_an_image_of_the_size_of_the_patch_is_one_patch(tmp_path):

@@ -118,6 +118,32 @@ def test_an_epoch_can_be_iterated_again_after_it_was_abandoned():
     assert same(join(patches), join(patches))
 
 
+def test_two_iterations_at_once_do_not_disturb_each_other():
+    patches = loader()
+    for one, other, wanted in zip(patches, patches, loader(), strict=True):
+        assert same(one, wanted)
+        assert same(other, wanted)
+
+
+def test_no_image_is_simulated_twice():
+    source, calls = simulated_source("train", True), []
+
+    class Recording:
+        count, fixed = source.count, source.fixed
+
+        def __call__(self, *key):
+            calls.append(key)
+            return source(*key)
+
+    patches = loader(Recording())
+    for epoch in range(3):
+        patches.place = lambda epoch=epoch: (epoch, 0)
+        batches = iter(patches)
+        for _ in range(len(patches)):  # like the trainer, which never asks for one too many
+            next(batches)
+    assert calls == [(e, *chunk) for e in range(3) for chunk in ((0, 32), (32, 40))]
+
+
 def test_fresh_epochs_show_other_images():
     now, later = (join(loader(epoch=epoch)) for epoch in (0, 1))
     assert not np.intersect1d(now.orientation.numpy(), later.orientation.numpy()).size
