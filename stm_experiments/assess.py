@@ -56,7 +56,6 @@ def assess(
         metrics["train/loss"] = history.rows[-1]["train/loss"]
         losses = [row["val/loss"] for row in history.rows if "val/loss" in row]
         metrics |= {"val/loss": losses[-1], "val/best_loss": min(losses)} if losses else {}
-    run.write_json("metrics.json", metrics)
 
     curves = history.curves()
     references = {name: row["mse_noisy"].mean for name, row in scores.items() if name in networks}
@@ -67,6 +66,8 @@ def assess(
     for name, figure in figures.items():
         save(figure, run.figures / f"{name}.png")
     checkpoint.add_scores(run.checkpoints, metrics)
+    # Last: a folder with metrics counts as a finished run.
+    run.write_json("metrics.json", metrics)
     return metrics
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 from hydra.utils import instantiate
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
+from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from stm_experiments.allow import refuse_unknown_targets
 from stm_experiments.checkpoint import Card
 from stm_experiments.data import PatchData
+from stm_experiments.objectives.callbacks import Patience
 from stm_experiments.simulator import Noise
 
 
@@ -87,7 +88,7 @@ def build_trainer(
         raise ValueError(f"trainer.max_epochs is a whole number of at least 1, not {epochs!r}")
     callbacks = [*callbacks, RichProgressBar(refresh_rate=10)]
     if config["patience"] is not None:
-        callbacks.append(EarlyStopping("val/loss", patience=config["patience"]))
+        callbacks.append(Patience("val/loss", patience=config["patience"]))
     keep_freed_memory()
     # Lightning's own use of a torch function that is going away: nothing a user could do.
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)

@@ -71,7 +71,7 @@ def quote_path(argument: str) -> str:
     key, equals, value = argument.partition("=")
     if not equals or key.lstrip("+") not in PATH_KEYS or not value or value in ("null", "''", '""'):
         return argument
-    if value[0] == value[-1] and value[0] in "'\"" and len(value) > 1:
+    if re.fullmatch(r"""'([^'\\]|\\.)*'|"([^"\\]|\\.)*\"""", value):
         return argument
     escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
     return f"{key}='{escaped.replace('${', chr(92) + '${')}'"
@@ -90,7 +90,8 @@ def arguments(given: list[str]) -> list[str]:
     folder = Path(resumed[-1].strip("'\""))
     if not (folder / "config.yaml").is_file():
         raise ValueError(f"resume={folder}: there is no run in that folder (no config.yaml)")
-    others = [a for a in given if not a.startswith("resume=") and not a.startswith("-")]
+    sweep = ("-m", "--multirun")
+    others = [a for a in given if not a.startswith(("resume=", "-")) or a in sweep]
     if others:
         raise ValueError(
             f"resume={folder} goes on with that run's own config: leave out {' '.join(others)}"
@@ -177,7 +178,6 @@ def launch(task: Callable[[DictConfig], Any], config_name: str) -> None:
         task: Takes the composed config; jobs of a sweep raise, so that the others go on.
         config_name: File in ``conf``.
     """
-
     reported: list[BaseException] = []
 
     def logged(config: DictConfig) -> Any:

@@ -47,7 +47,8 @@ class RunFolder:
             self._replace("config.yaml", text)
         self.about = {**about, **surroundings(), "status": "running"}
         self._started = time.monotonic()
-        self.write_json("run.json", self.about)
+        if self.metrics is None:
+            self.write_json("run.json", self.about)
 
     @property
     def metrics(self) -> dict[str, float] | None:

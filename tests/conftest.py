@@ -1,6 +1,7 @@
 """Configs and whole training runs inside the test process, at sizes that take a second."""
 
-from contextlib import suppress
+import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,13 +23,20 @@ TINY = (
 
 
 @pytest.fixture(autouse=True)
-def keep_the_environment(monkeypatch):
-    """A run seeds the process and leaves its seed in the environment: undo both."""
+def keep_the_process(monkeypatch):
+    """Equal draws in every test; undo that a run seeds, sets variables and logs to its folder."""
     for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "HYDRA_FULL_ERROR"):
         monkeypatch.setenv(name, "1")
         monkeypatch.delenv(name)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
     with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
         yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +95,24 @@ def no_figures(monkeypatch):
     from stm_experiments import assess
 
     monkeypatch.setattr(assess, "run_figures", lambda *_: {})
+    monkeypatch.setattr(assess, "montage", lambda *_: None)
     monkeypatch.setattr(assess, "save", lambda *_: None)
-    with suppress(AttributeError):
-        monkeypatch.setattr(assess, "montage", lambda *_: None)
+
+
+@pytest.fixture
+def command(monkeypatch, capfd):
+    """Return a function: what a command line does in this process: exit code, output, errors."""
+    from stm_experiments import config
+
+    def run(main, *arguments):
+        monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
+        monkeypatch.setattr(config, "sweep_folder", None)
+        capfd.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        return code, *capfd.readouterr()
+
+    return run

@@ -2,10 +2,12 @@
 
 import json
 import math
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -63,14 +65,15 @@ def comparison_table(runs: list[Run]) -> Table:
     several = any(len(group) > 1 for group in groups.values())
     captions = [f"all with {' '.join(sorted(common))}"] if common else []
     captions += ["± standard deviation over seeds"] if several else []
-    table = Table(title="Comparison of the jobs", caption="; ".join(captions))
+    table = Table(title="Comparison of the jobs", caption="; ".join(captions), box=box.SIMPLE)
     table.add_column("job", overflow="fold")
     headings = [name.replace("_", "\n") for name in SHOWN]
-    headings = [*headings, "PCA-10\nmse noisy", "seconds", "finished"]
+    headings = [*headings, "PCA-10\nmse noisy", "time\ns", "done"]
     for heading in ["seeds", *headings] if several else headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for overrides, group in groups.items():
-        own = [override for override in overrides if override not in common]
+        # The last part of a key is enough here: data.size=64 is size=64.
+        own = [re.sub(r"^[^=]*\.", "", o) for o in overrides if o not in common]
         cells = ["\n".join(own) or "defaults"]
         if several:
             cells.append(str(len(group)))

@@ -12,12 +12,17 @@ class CAEB(nn.Module):
 
     Args:
         latent: Length of the latent vector.
+
+    Raises:
+        ValueError: If it is less than one.
     """
 
     window = 16
 
     def __init__(self, latent: int = 10) -> None:
         super().__init__()
+        if latent < 1:
+            raise ValueError(f"the latent vector has at least one number, not {latent}")
         self.encoder = nn.Sequential(
             nn.Conv2d(1, 32, 3, padding=1),
             nn.LeakyReLU(0.01),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from PIL import Image
 from torch import Tensor
@@ -138,6 +138,14 @@ class FirstReconstruction(Callback):
         self.reconstructions = state_dict["reconstructions"]
 
 
+class Patience(EarlyStopping):
+    """Early stopping that holds: a run that had stopped does not go on when it is resumed."""
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Stops at once if the patience was at its end in the restored checkpoint."""
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
+
 class Checkpoints(Checkpoint):
     """Writes ``best.ckpt`` (lowest ``val/loss``), ``last.ckpt`` and the one before it.
 
@@ -184,17 +192,16 @@ class Checkpoints(Checkpoint):
 
     def save_last(self, trainer: Trainer) -> None:
         """Writes ``last.ckpt``, keeping the one before."""
-        last = self.folder / "last.ckpt"
-        if trainer.is_global_zero and last.exists():
-            os.replace(last, self.folder / "previous.ckpt")
-        self._write(trainer, "last.ckpt")
+        self._write(trainer, "last.ckpt", keep="previous.ckpt")
         self._saved_at = time.monotonic()
 
-    def _write(self, trainer: Trainer, name: str) -> None:
-        part = self.folder / f".{name}.part"
+    def _write(self, trainer: Trainer, name: str, keep: str | None = None) -> None:
+        path, part = self.folder / name, self.folder / f".{name}.part"
         trainer.save_checkpoint(part, weights_only=False)
         if trainer.is_global_zero:
-            os.replace(part, self.folder / name)
+            if keep and path.exists():
+                os.replace(path, self.folder / keep)
+            os.replace(part, path)
 
     def state_dict(self) -> dict[str, Any]:
         """The best validation loss so far."""

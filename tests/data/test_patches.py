@@ -252,7 +252,7 @@ def test_positions_say_where_a_patch_was_cut(image_source):
 def test_augmented_patches_are_turned_with_their_clean_partners():
     batch = join(loader(patches_per_image=40, batch_size=1600))
     images = simulated_source("train", True)(0, 0, 40)
-    counts = torch.zeros(8)
+    cells = torch.zeros(8, 8)  # symmetry, row modulo 8: neither favours any of the other
     offsets = dihedral_offsets(17, 64)
     first = batch.image * 64**2 + batch.position[:, 0] * 64 + batch.position[:, 1]
     for turn in range(8):
@@ -260,9 +260,10 @@ def test_augmented_patches_are_turned_with_their_clean_partners():
         clean = cut_patches(images.clean, first, offsets[turn : turn + 1])
         is_turned = (noisy == batch.noisy).flatten(1).all(1)
         assert torch.equal(clean[is_turned], batch.clean[is_turned])
-        counts[turn] = is_turned.sum()
-    assert counts.sum() == 1600
-    assert ((counts - 200).abs() < 5 * (1600 * 1 / 8 * 7 / 8) ** 0.5).all()
+        cells[turn] = (batch.position[is_turned, 0] % 8).bincount(minlength=8)
+    assert cells.sum() == 1600
+    assert ((cells.sum(1) - 200).abs() < 5 * 200**0.5).all()
+    assert ((cells - 25).abs() < 5 * 25**0.5).all()
 
 
 def test_random_positions_cover_the_whole_image():

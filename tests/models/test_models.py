@@ -1,4 +1,4 @@
-"""The networks: their shapes, the published weights, and the way from a config to a file and back."""
+"""The networks: their shapes, the published weights, from a config to a file and back."""
 
 from dataclasses import asdict
 

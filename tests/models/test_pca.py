@@ -32,9 +32,7 @@ def test_equals_scikit_learn(components):
     reference = Reference(components, svd_solver="full").fit(rows)
     np.testing.assert_allclose(ours.mean, reference.mean_, atol=1e-5)
     assert ours.components.shape == (components, 81)
-    np.testing.assert_allclose(
-        ours.components @ ours.components.T, np.eye(components), atol=1e-5
-    )
+    np.testing.assert_allclose(ours.components @ ours.components.T, np.eye(components), atol=1e-5)
     np.testing.assert_allclose(
         ours.components.T @ ours.components,
         reference.components_.T @ reference.components_,
