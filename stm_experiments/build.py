@@ -40,10 +40,8 @@ def build_model(config: dict[str, Any]) -> LightningModule:
 
 def build_data(config: dict[str, Any], window: int) -> PatchData:
     """The data module, cutting patches of the network's window."""
-    settings = dict(config["data"])
-    if settings["_target_"].endswith("ImageData"):
-        settings["need_clean"] = config["model"]["target"] == "clean"
-    return instantiate(settings, window=window, _convert_="all")
+    need_clean = config["model"]["target"] == "clean"
+    return instantiate(config["data"], window=window, need_clean=need_clean, _convert_="all")
 
 
 def build_noise(config: dict[str, Any]) -> Noise:

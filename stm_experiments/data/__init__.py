@@ -2,8 +2,8 @@
 
 from stm_experiments.data.batch import Batch, Images
 from stm_experiments.data.images import ImageData
+from stm_experiments.data.loader import PatchLoader
 from stm_experiments.data.patch_data import PatchData
-from stm_experiments.data.patches import PatchLoader
 from stm_experiments.data.simulated import SimulatedData
 
 __all__ = ["Batch", "ImageData", "Images", "PatchData", "PatchLoader", "SimulatedData"]

@@ -157,7 +157,7 @@ class ImageData(PatchData):
                 f"{root} holds none of the folders {', '.join(SPLITS)} (or <lattice>/train and so "
                 f"on for {', '.join(names)})"
             )
-        super().__init__(sources, **cutting)
+        super().__init__(sources, need_clean=need_clean, **cutting)
 
 
 def list_files(root: Path, lattices: list[str], split: str, need_clean: bool) -> list[ImageFile]:

@@ -1,10 +1,11 @@
 from collections.abc import Mapping
 from typing import TypedDict
 
+import torch
 from lightning import LightningDataModule
 
 from stm_experiments.data.batch import Batch
-from stm_experiments.data.patches import PatchLoader, Source
+from stm_experiments.data.loader import PatchLoader, Source
 
 
 class Cutting(TypedDict):
@@ -16,6 +17,7 @@ class Cutting(TypedDict):
     stride: int
     augment: bool
     fresh: bool
+    with_clean: bool
     workers: int
     seed: int
 
@@ -33,8 +35,10 @@ class PatchData(LightningDataModule):
         augment: Turn and flip each training patch at random.
         fresh: New images (simulated) or new positions (from files) every epoch; false: fixed
             before training, as in the paper's code.
-        num_workers: Processes that simulate ahead of the trainer.
+        num_workers: Processes that simulate ahead of the trainer; None: one where there are more
+            than two threads to train with. On two cores it would take more than it gives.
         seed: Of everything random.
+        need_clean: Whether training looks at the noise-free images.
     """
 
     def __init__(
@@ -48,8 +52,9 @@ class PatchData(LightningDataModule):
         stride: int,
         augment: bool,
         fresh: bool,
-        num_workers: int,
+        num_workers: int | None,
         seed: int,
+        need_clean: bool = True,
     ) -> None:
         super().__init__()
         check_counts(
@@ -58,6 +63,8 @@ class PatchData(LightningDataModule):
             patches_per_image=patches_per_image,
             stride=stride,
         )
+        if num_workers is None:
+            num_workers = 1 if torch.get_num_threads() > 2 else 0
         check_counts(least=0, num_workers=num_workers)
         if sampling not in ("random", "grid"):
             raise ValueError(f"data.sampling is 'random' or 'grid', not {sampling!r}")
@@ -70,6 +77,7 @@ class PatchData(LightningDataModule):
             "stride": stride,
             "augment": augment,
             "fresh": fresh,
+            "with_clean": need_clean,
             "workers": num_workers,
             "seed": seed,
         }

@@ -37,6 +37,13 @@ class History(Callback):
         self.rows: list[dict[str, float]] = []
         self._sum: Tensor = torch.zeros((), dtype=torch.float64)
         self._count = 0
+        self._rate = math.nan
+
+    def on_train_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: Any, index: int
+    ) -> None:
+        """Notes the learning rate of the step: afterwards the schedule has set the next one's."""
+        self._rate = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
@@ -58,7 +65,7 @@ class History(Callback):
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
             "train/loss": train_loss,
-            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "lr": self._rate,
         }
         if "val/loss" in trainer.callback_metrics:
             row["val/loss"] = float(trainer.callback_metrics["val/loss"])

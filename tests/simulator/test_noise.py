@@ -44,13 +44,16 @@ def test_poisson_deviation_follows_the_root_of_the_height():
         assert float(field[here].std()) == pytest.approx(float(expected), rel=0.02)
 
 
-def test_gaussian_and_poisson_are_independent():
-    batch = images(NOISES["paper"])
-    only = images(replace(NOISES["paper"], detector=DetectorNoise(gaussian=0.3)))
-    thermal = only.noisy - only.clean
-    shot = batch.noisy - only.noisy
-    assert torch.equal(batch.clean, only.clean)
-    assert abs(torch.corrcoef(torch.stack((thermal.flatten(), shot.flatten())))[0, 1]) < 0.01
+def test_thermal_and_shot_noise_add_in_variance():
+    detector = DetectorNoise(gaussian=0.3, poisson=3.5)
+    batch = images(replace(NOISES["none"], detector=detector))
+    noise, height = (batch.noisy - batch.clean), batch.clean
+    thermal = (0.3 / 8 * height.amax((1, 2, 3), keepdim=True)) ** 2
+    shot = (0.025 * 3.5) ** 2 * height
+    scaled = noise / (thermal + shot).sqrt()
+    # Unit variance in the dark, where it is mostly thermal, as in the light, where shot noise adds.
+    for part in (height < 0.5, (height > 1) & (height < 2), height > 3):
+        assert float(scaled[part].var()) == pytest.approx(1, abs=5 / part.sum().item() ** 0.5)
 
 
 @pytest.mark.parametrize("kappa", [math.pi / 6, math.pi / 3])
