@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test lint wheel install clean
+.PHONY: train test lint wheel reproduce reproduce-full install clean
 
 train: install
 	$(BIN)/python train.py $(ARGS)
@@ -17,6 +17,18 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The paper's 21 jobs in miniature (about 10 minutes on 2 cores), or whole; started again, a sweep
+# goes on where it was. On the published images: ARGS="data=published data.root=<folder>"
+PAPER := train.py -m 'experiment=glob(paper_*)' lattice=sc,bcc,fcc
+
+reproduce: install
+	$(BIN)/python $(PAPER) scale=0.15 hydra.sweep.dir=outputs/reproduce $(ARGS)
+	$(BIN)/python -m stm_experiments.report runs=outputs/reproduce
+
+reproduce-full: install
+	$(BIN)/python $(PAPER) hydra.sweep.dir=outputs/reproduce_full $(ARGS)
+	$(BIN)/python -m stm_experiments.report runs=outputs/reproduce_full
 
 wheel: install
 	$(BIN)/python -m build --wheel

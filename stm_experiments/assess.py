@@ -1,15 +1,19 @@
 """Scores a trained network beside its rivals, and draws what it does."""
 
+import torch
 from matplotlib.figure import Figure
 from rich.console import Console
 from torch import nn
 
 from stm_experiments import checkpoint
-from stm_experiments.analysis.metrics import noise_floor
+from stm_experiments.analysis.latent import encode_all
+from stm_experiments.analysis.latent_csv import write_latent_csv
+from stm_experiments.analysis.metrics import noise_floor, patch_measures
+from stm_experiments.analysis.paper import three_patch_statistic
 from stm_experiments.analysis.scores import NOISY_INPUT, plain, score, score_table
 from stm_experiments.data import PatchData
 from stm_experiments.figures import patch_montage, save
-from stm_experiments.figures.run import run_figures
+from stm_experiments.figures.run import MOST_CODES, run_figures
 from stm_experiments.models import PCA
 from stm_experiments.objectives.callbacks import FirstReconstruction, History
 from stm_experiments.run_folder import RunFolder
@@ -38,7 +42,8 @@ def assess(
         The content of metrics.json.
     """
     split, window = data.test_split, data.cutting["window"]
-    networks = {type(net).__name__: net, **fit_rivals(data, rivals)}
+    own = str(getattr(net, "label", type(net).__name__))
+    networks = {own: net, **fit_rivals(data, rivals)}
     scores, by_lattice = score(networks, data.loader(split))
     names = list(LATTICES)
     title = f"{split} images of {', '.join(names[label] for label in by_lattice)}"
@@ -59,16 +64,37 @@ def assess(
 
     curves = history.curves()
     references = {name: row["mse_noisy"].mean for name, row in scores.items() if name in networks}
-    references.pop(type(net).__name__)
+    references.pop(own)
     patches, samples = data.loader(split), data.samples(8)
     figures = run_figures(net, patches, samples, first.reconstructions, curves, references, names)
     figures["patches"] = montage(data)
     for name, figure in figures.items():
         save(figure, run.figures / f"{name}.png")
+    run.write_json("three_patches.json", papers_statistic(net, data))
+    if hasattr(net, "encode"):
+        codes = encode_all(net, data.loader(split), MOST_CODES)
+        labels = [names[label] for label in codes.lattice]
+        write_latent_csv(
+            run.path / "latent.csv", codes.codes, labels, codes.image, codes.orientation
+        )
     checkpoint.add_scores(run.checkpoints, metrics)
     # Last: a folder with metrics counts as a finished run.
     run.write_json("metrics.json", metrics)
     return metrics
+
+
+def papers_statistic(net: nn.Module, data: PatchData) -> dict[str, dict[str, float]]:
+    """The statistic of the paper's Table 2: three training patches, drawn many times."""
+    mse, ssim, count = [], [], 0
+    for batch in data.loader("train"):
+        with torch.inference_mode():
+            measures = patch_measures(net(batch.noisy), batch.noisy, None)
+        mse.append(measures["mse_noisy"])
+        ssim.append(measures["ssim_paper"])
+        count += len(batch.noisy)
+        if count >= MOST_CODES:
+            break
+    return three_patch_statistic(torch.cat(mse).numpy(), torch.cat(ssim).numpy())
 
 
 def montage(data: PatchData) -> Figure:

@@ -13,9 +13,11 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from stm_experiments.allow import refuse_unknown_targets
 from stm_experiments.checkpoint import Card
+from stm_experiments.config import config_dir
 from stm_experiments.data import PatchData
 from stm_experiments.objectives.callbacks import Patience
 from stm_experiments.simulator import Noise
@@ -33,9 +35,55 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in resolved.items()}
 
 
+def scaled(config: dict[str, Any]) -> dict[str, Any]:
+    """The config with its epochs, images and schedules counted in epochs shrunk by ``scale``.
+
+    Raises:
+        ValueError: If the scale is not in (0, 1].
+    """
+    scale = config["scale"]
+    if not isinstance(scale, int | float) or not 0 < scale <= 1:
+        raise ValueError(f"scale is above 0 and at most 1, not {scale!r}")
+    if scale == 1:
+        return config
+
+    def shrunk(epochs: Any) -> Any:
+        if isinstance(epochs, list):
+            return [shrunk(each) for each in epochs]
+        return max(1, round(epochs * scale)) if isinstance(epochs, int) else epochs
+
+    trainer, data, model = (dict(config[key]) for key in ("trainer", "data", "model"))
+    trainer["max_epochs"] = shrunk(trainer["max_epochs"])
+    data["fraction"] *= scale
+    if model.get("scheduler"):
+        model["scheduler"] = {
+            key: shrunk(value) if key in ("step_size", "T_max", "milestones") else value
+            for key, value in model["scheduler"].items()
+        }
+    changed = {"trainer": trainer, "data": data, "model": model}
+    return {**config, **changed, "patience": shrunk(config["patience"])}
+
+
 def build_model(config: dict[str, Any]) -> LightningModule:
     """The objective with its network, optimiser and schedule."""
     return instantiate(config["model"], _convert_="all")
+
+
+def build_network(name: str) -> nn.Module:
+    """The network of a file of ``conf/model``, untrained.
+
+    Raises:
+        ValueError: If there is no such file.
+    """
+    path = config_dir() / "model" / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(file.stem for file in path.parent.glob("*.yaml"))
+        raise ValueError(f"net is one of {', '.join(known)}, not {name!r}")
+    model = OmegaConf.load(path)
+    assert isinstance(model, DictConfig)
+    settings = OmegaConf.to_container(model.net)
+    refuse_unknown_targets(settings)
+    return instantiate(settings, _convert_="all")
 
 
 def build_data(config: dict[str, Any], window: int) -> PatchData:

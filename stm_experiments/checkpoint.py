@@ -89,6 +89,20 @@ def add_scores(folder: Path, scores: dict[str, Any]) -> None:
             write(content, path)
 
 
+def load_weights(path: str | Path, net: nn.Module) -> nn.Module:
+    """Loads bare weights, such as the paper's published ones, into a network.
+
+    Raises:
+        CheckpointError: If the file cannot be used or holds another network's weights.
+    """
+    try:
+        net.load_state_dict(read(path))
+    except RuntimeError:
+        name = type(net).__name__
+        raise CheckpointError(f"{path}: does not hold the bare weights of {name}") from None
+    return net.eval()
+
+
 def load(path: str | Path) -> nn.Module:
     """Loads a trained network from a checkpoint; safe on files from strangers.
 

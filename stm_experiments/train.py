@@ -27,7 +27,8 @@ def train(cfg: DictConfig) -> float:
     Returns:
         Error against the noisy test images, for sweepers that optimise.
     """
-    settings = build.plain(config.restored(cfg))
+    # A run that is resumed was scaled when it began.
+    settings = build.plain(config.restored(cfg)) if cfg.resume else build.scaled(build.plain(cfg))
     job = HydraConfig.get()
     about = {
         "job": job.job.num if job.mode is RunMode.MULTIRUN else 0,

@@ -120,6 +120,8 @@ def test_every_entry_point_composes(name, compose_config):
 
 def test_lattices_are_the_simulators(compose_config):
     settings = build.plain(compose_config("lattice=all"))["lattice"]
+    for given in settings.values():
+        assert set(given.pop("images")) == {"train", "validation", "test"}
     assert settings == {
         name: {"spread": x.spread, "azimuth_max": x.azimuth_max, "tilt_max": x.tilt_max}
         for name, x in LATTICES.items()

@@ -78,6 +78,7 @@ def test_a_run_leaves_what_it_promises(train_in, tmp_path):
     error = train_in(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
         "config.yaml", "run.json", "metrics.json", "metrics.csv", "checkpoints", "figures",
+        "three_patches.json", "latent.csv",
     }  # fmt: skip
     assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {
         "best.ckpt", "last.ckpt", "previous.ckpt",
@@ -94,7 +95,14 @@ def test_a_run_leaves_what_it_promises(train_in, tmp_path):
     assert (
         saved["data"]["lattices"]
         == saved["lattice"]
-        == {"fcc": {"spread": 18.0, "azimuth_max": 45.0, "tilt_max": 45.0}}
+        == {
+            "fcc": {
+                "spread": 18.0,
+                "azimuth_max": 45.0,
+                "tilt_max": 45.0,
+                "images": {"train": 67, "validation": 7, "test": 7},
+            }
+        }
     )
 
     metrics = metrics_of(tmp_path)

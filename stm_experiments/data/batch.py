@@ -4,6 +4,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+SPLITS = ("train", "validation", "test")
+
 
 class Batch(NamedTuple):
     """Patches and what is known about them, the same from every source.

@@ -10,15 +10,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from stm_experiments.data.batch import Images
+from stm_experiments.data.batch import SPLITS, Images
 from stm_experiments.data.patch_data import PatchData
-from stm_experiments.data.simulated import chosen_lattices
+from stm_experiments.data.simulated import chosen_lattices, part_of
 from stm_experiments.formats.image import READERS, ImageError, normalise, read_image
 from stm_experiments.simulator import LATTICES
 
 log = logging.getLogger(__name__)
-
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -121,6 +119,7 @@ class ImageData(PatchData):
         root: The folder.
         lattices: Settings by lattice name; the names label the images.
         resize: Side after a bilinear resize, px; None keeps the images as they are.
+        fraction: Use only this part of the images of each split, spread over its lattices.
         need_clean: Leave out training images without partner, because training needs it.
         cutting: How patches are cut; see ``PatchData``.
 
@@ -135,6 +134,7 @@ class ImageData(PatchData):
         lattices: Mapping[str, Mapping[str, Any]],
         resize: int | None,
         need_clean: bool,
+        fraction: float = 1.0,
         **cutting: Any,
     ) -> None:
         if root is None:
@@ -151,7 +151,9 @@ class ImageData(PatchData):
         for split in SPLITS:
             files = list_files(Path(root), names, split, need_clean)
             if files:
-                sources[split] = FolderImages(files, resize)
+                count = part_of(len(files), fraction)
+                spread = [files[index * len(files) // count] for index in range(count)]
+                sources[split] = FolderImages(spread, resize)
         if not sources:
             raise ValueError(
                 f"{root} holds none of the folders {', '.join(SPLITS)} (or <lattice>/train and so "

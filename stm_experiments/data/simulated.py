@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from stm_experiments.data.batch import Images, seed_of
+from stm_experiments.data.batch import SPLITS, Images, seed_of
 from stm_experiments.data.patch_data import PatchData, check_counts
 from stm_experiments.simulator import LATTICES, PRESETS, Lattice, Noise, Preset, simulate
 
@@ -14,7 +14,7 @@ class SimulatedImages:
     """Simulated topographs, each a pure function of (seed, split, epoch, index).
 
     Attributes:
-        lattices: Image i shows lattice i modulo their number.
+        lattices: The lattice of each image.
         noise: Strengths of everything that spoils an image.
         preset: Version of the simulator.
         size: Image height and width, px.
@@ -40,7 +40,7 @@ class SimulatedImages:
         drawn_in = 0 if self.fixed else epoch
         indices = range(first, last)
         topographs = simulate(
-            [self.lattices[index % len(self.lattices)] for index in indices],
+            self.lattices[first:last],
             [seed_of(self.seed, self.split, drawn_in, index, "image") for index in indices],
             self.noise,
             self.preset,
@@ -71,9 +71,11 @@ class SimulatedData(PatchData):
         preset: ``physical``, ``published`` or ``released``.
         size: Image height and width, px.
         domains: 1, or 2 crystals of different orientation in each image.
-        images_per_epoch: Training images of an epoch.
-        validation_images: Images on which the best epoch is chosen.
-        test_images: Images that no training or choice has seen, for the final numbers.
+        images_per_epoch: Training images of an epoch; None: as many as were published of each
+            lattice, by its setting ``images``.
+        validation_images: Images on which the best epoch is chosen; or None.
+        test_images: Images that no training or choice has seen, for the final numbers; or None.
+        fraction: Use only this part of the images.
         cutting: How patches are cut; see ``PatchData``.
 
     Raises:
@@ -88,19 +90,21 @@ class SimulatedData(PatchData):
         preset: str,
         size: int,
         domains: int,
-        images_per_epoch: int,
-        validation_images: int,
-        test_images: int,
+        images_per_epoch: int | None,
+        validation_images: int | None,
+        test_images: int | None,
         fresh: bool,
         seed: int,
+        fraction: float = 1.0,
         **cutting: Any,
     ) -> None:
-        check_counts(
-            size=size,
-            images_per_epoch=images_per_epoch,
-            validation_images=validation_images,
-            test_images=test_images,
-        )
+        counts = {
+            "images_per_epoch": images_per_epoch,
+            "validation_images": validation_images,
+            "test_images": test_images,
+        }
+        given = {name: count for name, count in counts.items() if count is not None}
+        check_counts(size=size, **given)
         if preset not in PRESETS:
             raise ValueError(f"data.preset is one of {', '.join(PRESETS)}, not {preset!r}")
         if domains not in (1, 2):
@@ -108,25 +112,31 @@ class SimulatedData(PatchData):
         window = cutting["window"]
         if size < window:
             raise ValueError(f"data.size={size} px is smaller than the network's {window} px patch")
-        counts = {
-            "train": images_per_epoch,
-            "validation": validation_images,
-            "test": test_images,
-        }
-        shown = chosen_lattices(lattices)
+        kinds = chosen_lattices(lattices)
+        shown = {}
+        for split, count in zip(SPLITS, counts.values(), strict=True):
+            if count is None:
+                published = [
+                    part_of(lattices[kind.name]["images"][split], fraction) for kind in kinds
+                ]
+                pairs = zip(kinds, published, strict=True)
+                shown[split] = tuple(kind for kind, number in pairs for _ in range(number))
+            else:
+                number = part_of(count, fraction)
+                shown[split] = tuple(kinds[index % len(kinds)] for index in range(number))
         sources = {
             split: SimulatedImages(
-                lattices=shown,
+                lattices=shown[split],
                 noise=noise,
                 preset=PRESETS[preset],
                 size=size,
                 domains=domains,
-                count=count,
+                count=len(shown[split]),
                 fixed=split != "train" or not fresh,
                 split=split,
                 seed=seed,
             )
-            for split, count in counts.items()
+            for split in SPLITS
         }
         super().__init__(sources, fresh=fresh, seed=seed, **cutting)
 
@@ -142,4 +152,19 @@ def chosen_lattices(settings: Mapping[str, Mapping[str, Any]]) -> tuple[Lattice,
     for name in settings:
         if name not in LATTICES:
             raise ValueError(f"lattice {name!r} is not known; there are {', '.join(LATTICES)}")
-    return tuple(replace(LATTICES[name], **limits) for name, limits in settings.items())
+    chosen = []
+    for name, given in settings.items():
+        limits = {key: value for key, value in given.items() if key != "images"}
+        chosen.append(replace(LATTICES[name], **limits))
+    return tuple(chosen)
+
+
+def part_of(count: int, fraction: float) -> int:
+    """A fraction of some images, at least one.
+
+    Raises:
+        ValueError: If the fraction is not in (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"data.fraction is above 0 and at most 1, not {fraction!r}")
+    return max(1, round(count * fraction))

@@ -39,7 +39,7 @@ def run_figures(
     Returns:
         Figures by file name: curves, reconstructions, latent and network, as far as they exist.
     """
-    name = type(net).__name__
+    name = str(getattr(net, "label", type(net).__name__))
     with torch.inference_mode():
         final = net(samples.noisy)
     labels = [

@@ -2,6 +2,7 @@
 
 from stm_experiments.models.cae_a import CAEA
 from stm_experiments.models.cae_b import CAEB
+from stm_experiments.models.mlp import MLP
 from stm_experiments.models.pca import PCA
 
-__all__ = ["CAEA", "CAEB", "PCA"]
+__all__ = ["CAEA", "CAEB", "MLP", "PCA"]

@@ -16,6 +16,7 @@ class CAEA(nn.Module):
         ValueError: If it is less than one.
     """
 
+    label = "CAE-A"
     window = 17
 
     def __init__(self, latent: int = 10) -> None:

@@ -17,6 +17,7 @@ class CAEB(nn.Module):
         ValueError: If it is less than one.
     """
 
+    label = "CAE-B"
     window = 16
 
     def __init__(self, latent: int = 10) -> None:

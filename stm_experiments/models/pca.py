@@ -15,6 +15,7 @@ class PCA(nn.Module):
         window: Patch size in px.
     """
 
+    label = "PCA"
     mean: Tensor
     components: Tensor
 

@@ -1,0 +1,99 @@
+"""The full metrics of trained models on any data, and how each does on lattices it never saw."""
+
+import glob
+import json
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from stm_experiments import build, checkpoint, config
+from stm_experiments.analysis.scores import Results, plain, score, score_table
+from stm_experiments.assess import fit_rivals
+from stm_experiments.simulator import LATTICES
+
+
+def evaluate(cfg: DictConfig) -> None:
+    """Scores every model on every lattice; prints the tables and writes metrics.json.
+
+    Args:
+        cfg: ``conf/evaluate.yaml`` as composed.
+
+    Raises:
+        ValueError: If a model or the data cannot be used.
+    """
+    settings = build.plain(cfg)
+    models = load_models(settings["checkpoint"], settings["net"])
+    windows = {int(net.window) for net in models.values()}  # type: ignore[arg-type]
+    if len(windows) > 1:
+        raise ValueError(f"models of one window at a time can be compared, not of {windows} px")
+    # Nothing is trained here: PCA is fitted to the patches as they are.
+    settings["data"]["augment"] = False
+    data = build.build_data({**settings, "model": {"target": "noisy"}}, windows.pop())
+    split = settings["split"] or data.test_split
+    rivals = fit_rivals(data, settings["rivals"]) if "train" in data.sources else {}
+    scores, by_lattice = score({**models, **rivals}, data.loader(split))
+    console = Console()
+    names = {label: list(LATTICES)[label] for label in by_lattice}
+    console.print(score_table(scores, f"{split} images of {', '.join(names.values())}"))
+    metrics = plain(scores, split)
+    if len(by_lattice) > 1:
+        for label, of_lattice in by_lattice.items():
+            metrics |= plain(of_lattice, split, names[label])
+        console.print(matrix({names[label]: of for label, of in by_lattice.items()}))
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2), encoding="utf-8")
+    print(f"{folder}: metrics.json")
+
+
+def load_models(pattern: str, net: str | None) -> dict[str, nn.Module]:
+    """Networks by name: what they were trained on and what they are.
+
+    Args:
+        pattern: A file, or a pattern of files.
+        net: Name in ``conf/model`` of the network of files with bare weights.
+
+    Raises:
+        ValueError: If there is no such file, or one cannot be used.
+    """
+    paths = [Path(pattern)] if Path(pattern).exists() else map(Path, sorted(glob.glob(pattern)))
+    models: dict[str, nn.Module] = {}
+    for path in paths:
+        if net is None:
+            model = checkpoint.load(path)
+        else:
+            model = checkpoint.load_weights(path, build.build_network(net))
+        card: Any = getattr(model, "card", None)
+        name = f"{card.network} {'+'.join(card.lattice)}" if card else path.stem
+        while name in models:
+            name += "'"
+        models[name] = model
+    if not models:
+        raise ValueError(f"{pattern}: no such checkpoint file")
+    return models
+
+
+def matrix(by_lattice: dict[str, Results]) -> Table:
+    """Error against the noisy images: a row per model, a column per lattice it is tested on."""
+    table = Table(title="mse noisy, trained on (row) and tested on (column)", box=box.SIMPLE)
+    table.add_column("")
+    for lattice in by_lattice:
+        table.add_column(lattice, justify="right")
+    for name in next(iter(by_lattice.values())):
+        cells = [f"{results[name]['mse_noisy'].mean:.5f}" for results in by_lattice.values()]
+        table.add_row(name, *cells)
+    return table
+
+
+def main() -> None:
+    """The command ``stm-evaluate``."""
+    config.launch(evaluate, "evaluate")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""One page that compares runs, and the paper with them."""
+
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from stm_experiments import build, config
+from stm_experiments.analysis.runs import find_runs
+from stm_experiments.figures.report_page import write_report
+
+
+def report(cfg: DictConfig) -> None:
+    """Reads every run folder below ``runs`` and writes the page and its tables.
+
+    Args:
+        cfg: ``conf/report.yaml`` as composed.
+
+    Raises:
+        ValueError: If there is no run.
+    """
+    settings = build.plain(cfg)
+    source = Path(settings["runs"])
+    runs = find_runs(source)
+    page = write_report(runs, source, Path(HydraConfig.get().runtime.output_dir))
+    finished = sum(run.finished for run in runs)
+    print(f"{page}: {finished} of {len(runs)} runs finished")
+
+
+def beside(runs: str) -> str:
+    """The folder ``report`` in the folder of the runs, which must exist: nothing is made by typo.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    if not Path(runs).is_dir():
+        raise ValueError(f"runs={runs}: there is no such folder")
+    return str(Path(runs) / "report")
+
+
+def main() -> None:
+    """The command ``stm-report``."""
+    OmegaConf.register_new_resolver("beside", beside, replace=True)
+    config.launch(report, "report")
+
+
+if __name__ == "__main__":
+    main()
