@@ -89,6 +89,22 @@ def add_scores(folder: Path, scores: dict[str, Any]) -> None:
             write(content, path)
 
 
+def start_from(path: str | Path, net: nn.Module) -> None:
+    """Copies the weights of a model file into a network of the same kind.
+
+    Raises:
+        CheckpointError: If the file cannot be used or holds another network.
+    """
+    trained = load(path)
+    try:
+        net.load_state_dict(trained.state_dict())
+    except RuntimeError:
+        raise CheckpointError(
+            f"{path}: holds a {type(trained).__name__} that does not fit the {type(net).__name__} "
+            "of this run"
+        ) from None
+
+
 def load_weights(path: str | Path, net: nn.Module) -> nn.Module:
     """Loads bare weights, such as the paper's published ones, into a network.
 

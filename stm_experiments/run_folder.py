@@ -45,6 +45,10 @@ class RunFolder:
         self.checkpoints.mkdir(exist_ok=True)
         if not self.is_resumed:
             self._replace("config.yaml", text)
+        if self.is_resumed and (path / "run.json").is_file():
+            # What the run was started with says more than that it was resumed.
+            first = json.loads((path / "run.json").read_text(encoding="utf-8"))
+            about = {key: first.get(key, value) for key, value in about.items()}
         self.about = {**about, **surroundings(), "status": "running"}
         self._started = time.monotonic()
         if self.metrics is None:

@@ -49,6 +49,8 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     seed_everything(settings["seed"], workers=True, verbose=False)
     model = build.build_model(settings)
     net: Any = model.net
+    if settings["init"] is not None:
+        checkpoint.start_from(settings["init"], net)
     data = build.build_data(settings, net.window)
     card = build.build_card(settings, net.window)
     loggers = build.build_loggers(settings, run.path)
@@ -71,8 +73,7 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
         callbacks.log_results(loggers, metrics, sorted(run.figures.glob("*.png")))
     finally:
         callbacks.close_loggers(loggers)
-    patches = len(history.rows) * data.loader("train").patches_per_epoch
-    run.finish("finished", train_seconds=seconds, patches_per_second=patches / seconds)
+    run.finish("finished", train_seconds=seconds, patches_per_second=history.trained / seconds)
     return metrics
 
 

@@ -25,7 +25,7 @@ def facts(runs: Sequence[Run]) -> dict[str, str]:
         "Noise": _listed(noise_words(run) for run in known),
         "Finished": f"{min(when):%Y-%m-%d %H:%M} to {max(when):%Y-%m-%d %H:%M}" if when else "",
         "Trained on": _listed(
-            f"{run.about.get('device')} ({run.about.get('threads', '?')} threads)"
+            f"{run.about.get('device')} (threads: {run.about.get('threads', '?')})"
             for run in known
             if "device" in run.about
         ),
@@ -56,7 +56,7 @@ def troubles(runs: Sequence[Run]) -> list[str]:
     """Everything that is not there, each with its reason."""
     lines = [f"{run.folder.name}: {run.status}" for run in runs if not run.finished]
     lines += [f"job {number}: left no folder (was it started?)" for number in absent_jobs(runs)]
-    return lines + [f"{what}: no finished run" for what in missing(runs)]
+    return lines + [f"{what}: no run" for what in missing(runs)]
 
 
 def absent_jobs(runs: Sequence[Run]) -> list[int]:

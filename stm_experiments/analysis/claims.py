@@ -18,8 +18,16 @@ from stm_experiments.analysis.runs import Curve, Run
 from stm_experiments.analysis.summary import average, mean_and_spread, runs_of
 
 HELD, NOT_HELD, OPEN = "held", "not held", "not decidable"
+TOO_SMALL = "Not decidable at this scale"
 SEED_SPREAD = 0.04  # relative, of a single run's last validation loss
 TRACKING = 0.15  # relative: the paper's own largest gap (fcc, baseline) is 14 %
+
+
+MEASURES = {
+    "mse_noisy": "MSE against noisy",
+    "mse_clean": "MSE against clean",
+    "ssim_clean": "SSIM against clean",
+}
 
 
 class Claim(NamedTuple):
@@ -53,7 +61,7 @@ class Experiments:
         self.cells: dict[tuple[str, str], list[Run]] = {}
         for lattice in paper.LATTICES:
             for name in paper.CONFIGURATIONS:
-                groups = [g for g in runs_of(runs, lattice, name) if g[0].network == "CAEA"]
+                groups = [g for g in runs_of(runs, lattice, name) if g[0].network == "CAE-A"]
                 if groups:
                     self.cells[lattice, name] = groups[0]
 
@@ -105,7 +113,7 @@ def conclude(
         evidence += f"; no runs on {', '.join(absent)}"
     small = experiments.miniature(names)
     if small:
-        return Claim(section, statement, criterion, OPEN, f"At this size ({small}): {evidence}.")
+        return Claim(section, statement, criterion, OPEN, f"{TOO_SMALL} ({small}): {evidence}.")
     verdict = OPEN
     if False in verdicts:
         verdict = NOT_HELD
@@ -146,11 +154,6 @@ def gap(run: Run) -> float | None:
     return validation / training - 1 if validation and training else None
 
 
-def percent(new: Loss, old: Loss) -> str:
-    """Two losses and their difference, in words."""
-    return f"{new.mean:.4f} against {old.mean:.4f} ({100 * (new.mean / old.mean - 1):+.1f} %)"
-
-
 def compare(
     experiments: Experiments, better: str, worse: str, also_equal: bool = False
 ) -> Callable[[str], Finding]:
@@ -162,7 +165,10 @@ def compare(
         if also_equal and holds is None and math.isfinite(low.mean + high.mean):
             holds = True
         apart = 100 * math.hypot(low.error, high.error) / high.mean
-        numbers = f"{better} {percent(low, high)} of {worse}; seeds alone move this {apart:.1f} %"
+        numbers = (
+            f"{better} {low.mean:.4f}, {worse} {high.mean:.4f}: "
+            f"{100 * (low.mean / high.mean - 1):+.1f} %, where seeds alone move {apart:.1f} %"
+        )
         return Finding(holds, numbers)
 
     return test
@@ -223,7 +229,8 @@ def grows(
 ) -> Claim:
     """Tests that a measure grows (sign 1) or falls (-1) from sc over bcc to fcc."""
     direction = "grows" if sign > 0 else "falls"
-    criterion = f"{measure} of {name} {direction} from sc over bcc to fcc, beyond 95 % by image"
+    what = f"{MEASURES[measure]} of {name}"
+    criterion = f"{what} {direction} from sc over bcc to fcc, beyond 95 % by image"
     lattices = experiments.lattices(name)
     values = {x: average(experiments.cells[x, name], measure) for x in lattices}
     known = [(lattice, mean, half) for lattice, (mean, half) in values.items() if mean is not None]
@@ -231,10 +238,10 @@ def grows(
         f"{lattice} {mean:.4f}" + (f" ± {half:.4f}" if half is not None else "")
         for lattice, mean, half in known
     ]
-    evidence = f"{measure} of {name}: {', '.join(shown) or 'no runs'}"
+    evidence = f"{what}: {', '.join(shown) or 'no runs'}"
     small = experiments.miniature([name])
     if small:
-        return Claim(section, statement, criterion, OPEN, f"At this size ({small}): {evidence}.")
+        return Claim(section, statement, criterion, OPEN, f"{TOO_SMALL} ({small}): {evidence}.")
     if len(known) < len(paper.LATTICES):
         return Claim(section, statement, criterion, OPEN, f"{evidence}; not all three are there.")
     steps = [

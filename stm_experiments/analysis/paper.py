@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 LATTICES = {"sc": "simple cubic", "bcc": "body-centred cubic", "fcc": "face-centred cubic"}
+NETWORKS = {"CAEA": "CAE-A", "CAEB": "CAE-B"}  # their names for our classes
 TRAINING_IMAGES = {"sc": 52, "bcc": 52, "fcc": 67}
 
 

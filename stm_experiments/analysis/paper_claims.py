@@ -7,6 +7,7 @@ from stm_experiments.analysis.claims import (
     HELD,
     NOT_HELD,
     OPEN,
+    TOO_SMALL,
     Claim,
     Experiments,
     Finding,
@@ -97,14 +98,15 @@ def most_in_fcc(e: Experiments) -> Claim:
     criterion = "the relative gain of extended_training over baseline is largest in fcc, by 4 %"
     names = ("extended_training", "baseline")
     gains = {x: 1 - e.loss(x, names[0]).mean / e.loss(x, names[1]).mean for x in e.lattices(*names)}
-    evidence = ", ".join(f"{x} {100 * gain:.1f} %" for x, gain in gains.items()) or "no runs"
+    evidence = ", ".join(f"{x} {100 * gain:.1f} %" for x, gain in gains.items())
+    evidence = f"Gain: {evidence}" if gains else f"No runs of {' and '.join(names)}"
     verdict, small = OPEN, e.miniature(names)
-    if small:
-        evidence = f"At this size ({small}): {evidence}"
+    if small and gains:
+        evidence = f"{TOO_SMALL} ({small}): {evidence}"
     elif len(gains) == len(paper.LATTICES):
         lead = gains["fcc"] - max(gains["sc"], gains["bcc"])
         verdict = HELD if lead > 0.04 else NOT_HELD if lead < -0.04 else OPEN
-    return Claim("4.3.2", statement, criterion, verdict, f"Gain: {evidence}.")
+    return Claim("4.3.2", statement, criterion, verdict, f"{evidence}.")
 
 
 def more_patches(e: Experiments) -> Claim:
@@ -137,10 +139,13 @@ def winners(e: Experiments) -> Claim:
 
     found = {x: test(x) for x, name in WINNERS.items() if (x, name) in e.cells}
     verdicts = [finding.holds for finding in found.values()]
-    evidence = "; ".join(f"{x}: {finding.numbers}" for x, finding in found.items()) or "No runs"
+    evidence = "; ".join(f"{x}: {finding.numbers}" for x, finding in found.items())
     small = e.miniature(list(paper.CONFIGURATIONS))
+    if not found:
+        return Claim("4.5.1", statement, criterion, OPEN, "No runs of the named configurations.")
     if small:
-        return Claim("4.5.1", statement, criterion, OPEN, f"At this size ({small}): {evidence}.")
+        evidence = f"{TOO_SMALL} ({small}): {evidence}"
+        return Claim("4.5.1", statement, criterion, OPEN, f"{evidence}.")
     complete = len(e.cells) >= len(paper.PUBLISHED)
     verdict = NOT_HELD if False in verdicts else OPEN
     if complete and verdicts and all(verdicts):

@@ -9,8 +9,11 @@ import warnings
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score, balanced_accuracy_score, pairwise_distances
@@ -166,3 +169,29 @@ def silhouette(codes: Codes) -> float:
     largest = np.maximum(a, b)
     values = np.divide(b - a, largest, out=np.zeros_like(a), where=others & (largest > 0))
     return float(values.mean())
+
+
+def held_out_axes(codes: Codes) -> tuple[Array, Codes]:
+    """Codes of one half of the images on the axes that part the lattices best in the other half.
+
+    Linear discriminant analysis with Ledoit and Wolf's shrinkage, of standardised codes on at most
+    50 principal axes. Where two lattices leave one axis only, the second is the first principal
+    axis.
+
+    Args:
+        codes: Patches or pools, of at least two lattices with at least two images each.
+
+    Returns:
+        ``[m,2]``, and the rows that they are; zeros if all codes of the first half are equal.
+    """
+    half = image_folds(codes.image, codes.lattice, 2)
+    shown = codes.rows(torch.from_numpy(half == 1))
+    points, asked = codes.codes.double().numpy()[half == 0], shown.codes.double().numpy()
+    if (points == points[0]).all():
+        return np.zeros((len(asked), 2)), shown
+    number = min(50, points.shape[1], len(points) - 1)
+    principal = make_pipeline(StandardScaler(), PCA(number, random_state=0)).fit(points)
+    known, asked = principal.transform(points), principal.transform(asked)
+    model = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto")
+    axes = model.fit(known, codes.lattice.numpy()[half == 0]).transform(asked)
+    return np.column_stack([axes, asked])[:, [0, 1]] if number > 1 else np.repeat(axes, 2, 1), shown

@@ -14,7 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from stm_experiments.analysis.paper import CONFIGURATIONS, configuration_of
+from stm_experiments.analysis.paper import CONFIGURATIONS, NETWORKS, configuration_of
 
 Curve = list[tuple[float, float]]  # (epoch, value)
 SHOWN = ("mse_noisy", "mse_clean", "ssim_noisy")
@@ -66,9 +66,10 @@ class Run(NamedTuple):
 
     @property
     def network(self) -> str:
-        """Class of its network."""
+        """The paper's name of its network, or its class."""
         net = (self.config.get("model") or {}).get("net") or {}
-        return str(net.get("_target_", "?")).rpartition(".")[2]
+        name = str(net.get("_target_", "?")).rpartition(".")[2]
+        return NETWORKS.get(name, name)
 
     @property
     def configuration(self) -> str | None:

@@ -48,7 +48,7 @@ def runs_of(runs: Sequence[Run], lattice: str, configuration: str) -> list[list[
         for run in runs
         if run.finished and run.lattice == lattice and run.configuration == configuration
     ]
-    return sorted(by_seed(cell), key=lambda group: group[0].network != "CAEA")
+    return sorted(by_seed(cell), key=lambda group: group[0].network != "CAE-A")
 
 
 def table_2(runs: Sequence[Run]) -> Table:
@@ -57,7 +57,7 @@ def table_2(runs: Sequence[Run]) -> Table:
         ("", 2),
         ("paper, three training patches", 2),
         ("paper", 1),
-        ("ours, three training patches: mean (5 to 95 %)", 2),
+        ("ours, three training patches: mean (5\N{EN DASH}95 %)", 2),
         ("ours, all held-out patches ± 95 % by image", 2),
         ("ours", 2),
     )
@@ -105,7 +105,9 @@ def three_patches(group: Sequence[Run], name: str) -> Cell:
     mean, low, high = (
         math.fsum(each[key] for each in known) / len(known) for key in ("mean", "p05", "p95")
     )
-    return Cell(f"{mean:.4f} ({low:.4f} to {high:.4f})", mean)
+    if not math.isfinite(mean):
+        return number(None, note="three_patches.json holds no number")
+    return Cell(f"{mean:.4f} ({low:.4f}\N{EN DASH}{high:.4f})", mean)
 
 
 def rivals(runs: Sequence[Run]) -> Table:
@@ -201,7 +203,13 @@ def all_runs(runs: Sequence[Run], link: Callable[[Run], str]) -> Table:
     table = Table("runs", headings, [])
     for run in runs:
         names = ("mse_noisy", "mse_clean", "ssim_noisy", "ssim_paper")
-        scores = [(name, run.score(name)) for name in names]
+        found = [(name, run.score(name)) for name in names]
+        scores = [
+            number(s.mean, 5 if "mse" in name else 4) if s else number(None) for name, s in found
+        ]
+        if (own := found[0][1]) is not None:
+            scores[0] = number(own.mean, 5, own.half)
+        scale = run.config.get("scale")
         status = "finished" if run.finished else run.status.partition(":")[0]
         table.rows.append(
             [
@@ -211,8 +219,8 @@ def all_runs(runs: Sequence[Run], link: Callable[[Run], str]) -> Table:
                 Cell(run.label),
                 Cell(run.network),
                 number(run.config.get("seed"), 0),
-                number(run.config.get("scale"), 3),
-                *(number(s.mean, 5, s.half) if s else number(None) for _, s in scores),
+                Cell(f"{scale:g}", scale) if scale is not None else number(None),
+                *scores,
                 number(run.metrics.get("val/loss"), 5),
                 number(run.metrics.get("train/loss"), 5),
                 number(s.mean, 5) if (s := run.score("mse_noisy", "PCA-10")) else number(None),
@@ -233,7 +241,7 @@ def seeds(runs: Sequence[Run]) -> Table:
         for name in measures:
             scores = [score.mean for run in group if (score := run.score(name))]
             mean, spread = mean_and_spread(scores)
-            cells.append(number(mean, 5, spread))
+            cells.append(number(mean, 5 if "mse" in name else 4, spread))
         losses = [run.metrics["val/loss"] for run in group if "val/loss" in run.metrics]
         mean, spread = mean_and_spread(losses)
         table.rows.append([*cells, number(mean, 5, spread)])
@@ -241,17 +249,18 @@ def seeds(runs: Sequence[Run]) -> Table:
 
 
 def missing(runs: Sequence[Run]) -> list[str]:
-    """Cells of the paper's experiment without a finished run, if the runs are of that experiment.
+    """Cells of the paper's experiment without any run, if the runs are of that experiment.
 
     Only lattices and configurations that occur at all count as wanted.
     """
     known = [run for run in runs if run.configuration and run.lattice in paper.LATTICES]
     lattices, names = {r.lattice for r in known}, {r.configuration for r in known}
+    tried = {(run.lattice, run.configuration) for run in known}
     return [
         f"{name} on {lattice}"
         for lattice in in_order(lattices)
         for name in paper.CONFIGURATIONS
-        if name in names and not runs_of(runs, lattice, name)
+        if name in names and (lattice, name) not in tried
     ]
 
 

@@ -57,9 +57,9 @@ def number(value: float | None, digits: int = 4, half: float | None = None, note
 
 
 def embolden(rows: Sequence[list[Cell]], column: int, smallest: bool) -> None:
-    """Marks the best number of a column of some rows, ties included; a single one is no best."""
+    """Marks the best number of a column of some rows, ties included, unless all are equal."""
     known = [value for row in rows if (value := row[column].value) is not None]
-    if len(known) > 1:
+    if len(set(known)) > 1:
         best = min(known) if smallest else max(known)
         for row in rows:
             if row[column].value == best:
@@ -72,12 +72,11 @@ def to_csv(table: Table) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(_headings(table))
     for row in table.rows:
-        writer.writerow(
-            [
-                "" if cell.text == NOTHING else cell.text if cell.value is None else cell.value
-                for cell in row
-            ]
-        )
+        texts = ["" if cell.text == NOTHING else cell.text for cell in row]
+        # A link's number only sorts it.
+        numbers = [None if cell.link else cell.value for cell in row]
+        pairs = zip(texts, numbers, strict=True)
+        writer.writerow([text if number is None else number for text, number in pairs])
     return file.getvalue()
 
 

@@ -3,6 +3,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from stm_experiments.data.batch import SPLITS, Images, seed_of
 from stm_experiments.data.patch_data import PatchData, check_counts
@@ -18,6 +20,7 @@ class SimulatedImages:
         noise: Strengths of everything that spoils an image.
         preset: Version of the simulator.
         size: Image height and width, px.
+        resize: Side after a bilinear resize of the normalised image, px; None keeps the size.
         domains: 1, or 2 crystals of different orientation in each image.
         count: Images in an epoch.
         fixed: The same images every epoch.
@@ -29,6 +32,7 @@ class SimulatedImages:
     noise: Noise
     preset: Preset
     size: int
+    resize: int | None
     domains: int
     count: int
     fixed: bool
@@ -53,12 +57,19 @@ class SimulatedImages:
             raise ValueError("a simulated image is constant: enlarge data.size to show an atom")
         scale = 2 / (high - low)
         return Images(
-            noisy=(noisy - low) * scale - 1,
-            clean=(topographs.clean - low) * scale - 1,
+            noisy=self._resized((noisy - low) * scale - 1),
+            clean=self._resized((topographs.clean - low) * scale - 1),
             lattice=topographs.lattice,
             orientation=topographs.orientation,
             number=torch.arange(first, last),
         )
+
+    def _resized(self, images: Tensor) -> Tensor:
+        """Images [N, 1, H, W] as Pillow would resize them, bilinear with antialiasing."""
+        if self.resize is None:
+            return images
+        side = (self.resize, self.resize)
+        return F.interpolate(images, side, mode="bilinear", antialias=True)
 
 
 class SimulatedData(PatchData):
@@ -70,6 +81,7 @@ class SimulatedData(PatchData):
         noise: Strengths of everything that spoils an image.
         preset: ``physical``, ``published`` or ``released``.
         size: Image height and width, px.
+        resize: Side after a bilinear resize, px, as the paper's code does it; None: no resize.
         domains: 1, or 2 crystals of different orientation in each image.
         images_per_epoch: Training images of an epoch; None: as many as were published of each
             lattice, by its setting ``images``.
@@ -95,6 +107,7 @@ class SimulatedData(PatchData):
         test_images: int | None,
         fresh: bool,
         seed: int,
+        resize: int | None = None,
         fraction: float = 1.0,
         **cutting: Any,
     ) -> None:
@@ -110,8 +123,11 @@ class SimulatedData(PatchData):
         if domains not in (1, 2):
             raise ValueError(f"data.domains is 1 or 2, not {domains!r}")
         window = cutting["window"]
-        if size < window:
-            raise ValueError(f"data.size={size} px is smaller than the network's {window} px patch")
+        for name, side in (("size", size), ("resize", size if resize is None else resize)):
+            if not isinstance(side, int) or side < window:
+                raise ValueError(
+                    f"data.{name}={side} px is smaller than the network's {window} px patch"
+                )
         kinds = chosen_lattices(lattices)
         shown = {}
         for split, count in zip(SPLITS, counts.values(), strict=True):
@@ -130,6 +146,7 @@ class SimulatedData(PatchData):
                 noise=noise,
                 preset=PRESETS[preset],
                 size=size,
+                resize=resize,
                 domains=domains,
                 count=len(shown[split]),
                 fixed=split != "train" or not fresh,

@@ -48,13 +48,7 @@ def latent_pca(
     """
     points = as_array(codes)
     values = as_array(color)
-    if points.ndim != 2 or len(points) < 2 or values.shape != points.shape[:1]:
-        raise ValueError(f"codes {list(points.shape)} and colours {list(values.shape)} do not fit")
-    if not np.isfinite(points).all():
-        raise ValueError("the codes hold values that are not finite")
-    if class_names is not None and not np.isin(values, np.arange(len(class_names))).all():
-        raise ValueError(f"a class number is not one of 0 .. {len(class_names) - 1}")
-
+    check_classes(points, values, class_names)
     projected, explained = _principal_components(points)
     total, dimensions = points.shape
     # Also shuffles, so that the class drawn last does not cover the others.
@@ -79,23 +73,23 @@ def latent_pca(
     if dimensions >= 3:
         grid = figure.add_gridspec(3, 3, height_ratios=[1, 1, 1.15])
         space = figure.add_subplot(grid[:2, :2], projection="3d")
-        artist = _scatter(space, projected[:, :3], axis_names[:3], *style)
+        artist = scatter(space, projected[:, :3], axis_names[:3], *style)
         # Ticks of a turned cube overlap; the flat panels have them.
         space.set(xticklabels=[], yticklabels=[], zticklabels=[])
         space.set_box_aspect(None, zoom=1.2)
         for pair, cell in (((0, 1), grid[2, 0]), ((0, 2), grid[2, 1]), ((1, 2), grid[2, 2])):
             names = [axis_names[i] for i in pair]
-            _scatter(figure.add_subplot(cell), projected[:, pair], names, *style)
+            scatter(figure.add_subplot(cell), projected[:, pair], names, *style)
         bars = figure.add_subplot(grid[:2, 2])
     else:
         grid = figure.add_gridspec(1, 2, width_ratios=[2, 1])
         flat = figure.add_subplot(grid[0])
         if dimensions == 2:
-            artist = _scatter(flat, projected, axis_names, *style)
+            artist = scatter(flat, projected, axis_names, *style)
         else:  # one number: spread the points over the height, or they hide each other
             order = np.arange(len(chosen), dtype=np.float64)
             pairs = np.column_stack([projected[:, 0], order])
-            artist = _scatter(flat, pairs, [axis_names[0], "patch (in any order)"], *style)
+            artist = scatter(flat, pairs, [axis_names[0], "patch (in any order)"], *style)
         bars = figure.add_subplot(grid[1])
     _draw_variance(bars, explained)
     if class_names is None:
@@ -104,6 +98,20 @@ def latent_pca(
     else:
         _add_legend(figure.axes[0], values, class_names, color_name)
     return figure
+
+
+def check_classes(points: Array, values: Array, class_names: Sequence[str] | None) -> None:
+    """Refuse codes [n,D] and classes or values [n] that do not fit.
+
+    Raises:
+        ValueError: If shapes do not fit, a code is not finite, or a class has no name.
+    """
+    if points.ndim != 2 or len(points) < 2 or values.shape != points.shape[:1]:
+        raise ValueError(f"codes {list(points.shape)} and colours {list(values.shape)} do not fit")
+    if not np.isfinite(points).all():
+        raise ValueError("the codes hold values that are not finite")
+    if class_names is not None and not np.isin(values, np.arange(len(class_names))).all():
+        raise ValueError(f"a class number is not one of 0 .. {len(class_names) - 1}")
 
 
 def _principal_components(points: Array) -> tuple[Array, Array]:
@@ -117,7 +125,7 @@ def _principal_components(points: Array) -> tuple[Array, Array]:
     return centred @ vectors, explained
 
 
-def _scatter(
+def scatter(
     axes: Axes,
     points: Array,
     names: Sequence[str],
@@ -127,7 +135,7 @@ def _scatter(
 ) -> PathCollection:
     """Scatter [n,2] or, on 3-D axes, [n,3] points; return an artist for the colour bar."""
     columns = list(points.T)
-    scatter: Callable[..., PathCollection] = axes.scatter  # typed without a third coordinate
+    draw: Callable[..., PathCollection] = axes.scatter  # typed without a third coordinate
     # An area that suits both 100 and 3000 points.
     size = float(np.clip(9000 / len(points), 5, 30))
     if len(columns) == 3:
@@ -140,12 +148,12 @@ def _scatter(
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_locator(MaxNLocator(5))
     if class_names is None:
-        return scatter(*columns, c=values, cmap=colormap, s=size, alpha=0.7, linewidths=0)
+        return draw(*columns, c=values, cmap=colormap, s=size, alpha=0.7, linewidths=0)
     colours = np.array(CATEGORY_COLOURS)[values.astype(int) % len(CATEGORY_COLOURS)]
     markers = values.astype(int) // len(CATEGORY_COLOURS)
     for marker in np.unique(markers):  # one, unless there are more than seven classes
         of_marker = markers == marker
-        artist = scatter(
+        artist = draw(
             *(column[of_marker] for column in columns),
             c=colours[of_marker],
             marker=_MARKERS[marker % len(_MARKERS)],
@@ -156,9 +164,9 @@ def _scatter(
     return artist
 
 
-def _add_legend(axes: Axes, values: Array, names: Sequence[str], title: str) -> None:
-    """Put a legend of the classes that occur, with their numbers of points, above the axes."""
-    handles = [
+def legend_handles(values: Array, names: Sequence[str]) -> list[Line2D]:
+    """Return an entry for each class that occurs, with its number of points."""
+    return [
         Line2D(
             [],
             [],
@@ -171,6 +179,11 @@ def _add_legend(axes: Axes, values: Array, names: Sequence[str], title: str) -> 
         for index, name in enumerate(names)
         if np.any(values == index)
     ]
+
+
+def _add_legend(axes: Axes, values: Array, names: Sequence[str], title: str) -> None:
+    """Put a legend of the classes that occur, with their numbers of points, above the axes."""
+    handles = legend_handles(values, names)
     axes.legend(
         handles=handles,
         title=wrapped(title, 60),

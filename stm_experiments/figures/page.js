@@ -122,6 +122,7 @@ function cloud(data) {
       bar.replaceChildren(String(low), document.createElement("i"), String(high));
       bar.children[0].className = "ramp";
       bar.children[0].style.background = `linear-gradient(90deg, ${stops})`;
+      if (low === high) bar.replaceChildren(`everywhere ${low}`);
     }
     points = values.map((v, i) => [table.pc1[i], table.pc2[i], table.pc3[i], paint(v)]);
     size = Math.max(...points.map(([x, y, z]) => Math.hypot(x, y, z)), 1e-12);

@@ -136,7 +136,8 @@ def cell_html(cell: Cell) -> str:
     if cell.bold:
         text = f"<b>{text}</b>"
     if cell.link:
-        text = f'<a href="{escape(cell.link)}">{text}</a>'
+        # Folder names are long words: they may break after an underscore.
+        text = f'<a href="{escape(cell.link)}">{text.replace("_", "_<wbr>")}</a>'
     attributes = ""
     if cell.value is not None:
         attributes += f' data-v="{cell.value!r}"'

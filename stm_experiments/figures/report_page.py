@@ -1,5 +1,6 @@
 """What stands on the report page, section by section."""
 
+import math
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -25,9 +26,9 @@ PICTURES = {
 INTRODUCTION = """<p>A scanning tunnelling microscope (STM) maps a crystal's surface atom by atom.
 Here small neural networks, <i>autoencoders</i>, learn to squeeze little patches of such images
 into a few numbers and to draw the patches again from them. {paper} Errors are mean squared errors
-(MSE) per pixel on a grey scale from −1 to 1: lower is better. SSIM is a similarity of at most 1:
-higher is better. <i>Noisy</i> is the image as it was given to the network; <i>clean</i> is the same
-image without noise, which a network never sees unless it is trained to denoise.</p>"""
+(MSE) per pixel on a grey scale from &minus;1 to 1: lower is better. SSIM is a similarity of at most
+1: higher is better. <i>Noisy</i> is the image as it was given to the network; <i>clean</i> is the
+same image without noise, which a network never sees unless it is trained to denoise.</p>"""
 OF_THE_PAPER = """The runs repeat the experiment of Binev et al., “STM image analysis using
 autoencoders”: three crystal lattices (sc, bcc, fcc) and up to seven training configurations that
 differ in learning rate, batch size, patches per image and epochs. What the paper printed stands
@@ -101,14 +102,11 @@ def _table_2(page: Page, runs: Sequence[Run]) -> None:
         "average over all patches of all held-out images, with its 95 % interval by image. SSIM "
         "is computed as the paper did (11 px window, data range 1). The paper's validation loss "
         "is from its authors' log. The best of each lattice are bold.</p>"
-        f"<p>What the published order of configurations means:</p>{_list(summary.ranking(runs))}"
+        "<p>What the published order of configurations means:</p>"
+        f"{paragraphs(summary.ranking(runs))}"
     )
     table = page.table(summary.table_2(runs), "Several runs (seeds) of a row are averaged.")
     page.section("table-2", "Table 2: errors", text, table)
-
-
-def _list(lines: Sequence[str]) -> str:
-    return paragraphs(lines)
 
 
 def _curves(page: Page, runs: Sequence[Run]) -> None:
@@ -149,7 +147,9 @@ def _pictures(page: Page, runs: Sequence[Run]) -> None:
         for run, path in found[kind]:
             first.setdefault(run.network if kind == "network" else run.lattice, (run, path))
         others = [pair for pair in found[kind] if pair not in first.values()]
-        parts.append(f"<h3>{escape(PICTURES.get(kind, kind))}</h3>")
+        parts.append(f"<h3>{escape(PICTURES.get(kind, kind.replace("_", " ")))}</h3>")
+        if kind == "curves":  # Figure 11 has them already
+            first, others = {}, found[kind]
         parts.append(_gallery(page, list(first.values())))
         # The same network or the same images again would tell nothing.
         if others and kind not in ("network", "patches"):
@@ -201,19 +201,19 @@ def _cloud(page: Page, runs: Sequence[Run]) -> None:
 
 
 def _plain(value: str | float) -> str | float | None:
-    """What JSON can hold: NaN becomes None."""
-    return None if isinstance(value, float) and value != value else value
+    """What JSON can hold: NaN and infinities become None."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _rivals(page: Page, runs: Sequence[Run]) -> None:
     text = (
         "<p>What any network has to beat, on the same held-out patches. <i>Noisy input</i> is the "
-        "image left as it is: a network that is further from the clean image than that has made it "
-        "worse. PCA-k is the linear autoencoder with k numbers. A low error against the noisy image "
-        "is not denoising: it can mean that the noise was copied. The floor is the least error "
-        "against clean that an unbiased denoiser of one patch can reach.</p>"
+        "image left as it is: a network that is further from the clean image than that has made "
+        "it worse. PCA-k is the linear autoencoder with k numbers. A low error against the noisy "
+        "image is not denoising: it can mean that the noise was copied. The floor is the least "
+        "error against clean that an unbiased denoiser of one patch can reach.</p>"
     )
-    note = "± 95 % interval by image. The best of each lattice are bold."
+    note = "± 95 % interval by image, where there are two or more. The best of each lattice are bold."
     page.section("rivals", "Rivals and floors", text, page.table(summary.rivals(runs), note))
 
 
@@ -231,7 +231,11 @@ def _runs(page: Page, runs: Sequence[Run]) -> None:
         summary.all_runs(runs, lambda run: page.link(run.folder)),
         "Click a heading to sort. ± 95 % interval by image.",
     )
-    seeds = page.table(summary.seeds(runs), "± standard deviation over seeds, where there are two.")
+    by_seed = summary.seeds(runs)
+    note = "± standard deviation over seeds."
+    if all(row[3].value == 1 for row in by_seed.rows):
+        note = "Nothing was run with more than one seed: there are no spreads."
+    seeds = page.table(by_seed, note)
     filters = '<div class="filters" id="filters"></div>'
     heading = "<h3>Means and spreads over seeds</h3>"
     page.section("runs", "All runs", filters, table, heading, seeds)

@@ -30,10 +30,14 @@ class History(Callback):
 
     Args:
         path: The metrics.csv file.
+
+    Attributes:
+        trained: Patches trained on by this process, for its speed.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.trained = 0
         self.rows: list[dict[str, float]] = []
         self._sum: Tensor = torch.zeros((), dtype=torch.float64)
         self._count = 0
@@ -54,6 +58,7 @@ class History(Callback):
             check_finite(float(loss), trainer)
         self._sum = self._sum.to(loss.device) + loss * patches
         self._count += patches
+        self.trained += patches
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Closes the epoch's row and writes the file."""

@@ -48,7 +48,7 @@ def test_separable_lattices_are_found():
     measures = lattice_measures(make(separable), 15)
     assert measures["probe"] == measures["knn"] == 1
     assert measures["ari"] == 1
-    assert measures["silhouette"] > 0.6
+    assert measures["silhouette"] > 0.55
     # An affine map of the codes changes no answer of the probe.
     moved = make(separable)
     moved = moved._replace(codes=moved.codes * torch.tensor([1, 100, 0.01, 3]) + 1000)
@@ -99,7 +99,7 @@ def test_when_lattices_can_be_told():
 
 
 def test_the_same_every_time_and_in_any_order():
-    codes = make(lambda *known: separable(*known) / 4)
+    codes = make(lambda *known: 0.1 * separable(*known) + noise(*known))
     measures = lattice_measures(codes, 15)
     torch.manual_seed(99)
     np.random.seed(99)  # noqa: NPY002
