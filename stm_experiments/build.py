@@ -97,8 +97,14 @@ def build_noise(config: dict[str, Any]) -> Noise:
     return instantiate(config["noise"], _convert_="all")
 
 
-def build_loggers(config: dict[str, Any], folder: Path) -> list[Logger]:
-    """The chosen logger, if it is more than the run folder's own files."""
+def build_loggers(config: dict[str, Any], folder: Path, about: dict[str, Any]) -> list[Logger]:
+    """The chosen logger, if it is more than the run folder's own files.
+
+    Args:
+        config: The run's config.
+        folder: Its folder; also its name.
+        about: Its run.json: W&B groups runs by their ``sweep`` and their ``experiment``.
+    """
     settings = dict(config["logger"])
     if "_target_" not in settings:
         return []
@@ -109,6 +115,8 @@ def build_loggers(config: dict[str, Any], folder: Path) -> list[Logger]:
         settings |= {
             "name": folder.name,
             "config": config,
+            "group": about["sweep"],
+            "job_type": about["experiment"] or "train",
             "tags": [*config["lattice"], config["model"]["net"]["_target_"].split(".")[-1]],
         }
     # Not recursively: the run's config, which is only shown, has targets of its own.

@@ -122,6 +122,8 @@ def one_sentence(error: BaseException) -> str:
         missing = re.search(r"(\w+)\.__init__\(\) missing .* argument.*: (.*)", str(error))
         if missing:
             return f"{missing[1]} needs a value for {missing[2]}"
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename} cannot be read or written: {error.strerror.lower()}"
     text = " ".join(str(error).split())
     text = re.sub(r" ?full_key: \S+| ?object_type=\S+| ?reference_type=\S+", "", text)
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
@@ -133,6 +135,10 @@ def one_sentence(error: BaseException) -> str:
     text = re.sub(r" Did you mean to override.*| See https?://\S+.*", "", text)
     if isinstance(error, MissingConfigException):
         text = re.sub(r" Config search path:.*", "", text)
+        group = re.search(r"Could not load '(.+)/[^/]+'", text)
+        if group and (config_dir() / group[1]).is_dir():
+            choices = sorted(file.stem for file in (config_dir() / group[1]).glob("*.yaml"))
+            text = f"{text.rstrip('.')}: choose from {', '.join(choices)}"
     if isinstance(error, (*EXPECTED, OSError)):
         return text.rstrip(".")
     return f"unexpected {type(error).__name__}: {text}".rstrip(".")

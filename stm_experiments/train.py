@@ -14,7 +14,7 @@ from stm_experiments import build, checkpoint, config
 from stm_experiments.analysis.runs import print_comparison, read_runs
 from stm_experiments.assess import assess
 from stm_experiments.data import PatchData
-from stm_experiments.objectives import callbacks
+from stm_experiments.objectives import callbacks, logs
 from stm_experiments.run_folder import RunFolder
 
 
@@ -33,6 +33,8 @@ def train(cfg: DictConfig) -> float:
     about = {
         "job": job.job.num if job.mode is RunMode.MULTIRUN else 0,
         "overrides": list(job.overrides.task),
+        "experiment": job.runtime.choices["experiment"],
+        "sweep": Path(job.sweep.dir).name if job.mode is RunMode.MULTIRUN else None,
     }
     run = RunFolder(Path(job.runtime.output_dir), settings, about)
     try:
@@ -49,11 +51,11 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     seed_everything(settings["seed"], workers=True, verbose=False)
     model = build.build_model(settings)
     net: Any = model.net
-    if settings["init"] is not None:
+    if settings["init"] is not None and run.last_checkpoint() is None:
         checkpoint.start_from(settings["init"], net)
     data = build.build_data(settings, net.window)
     card = build.build_card(settings, net.window)
-    loggers = build.build_loggers(settings, run.path)
+    loggers = build.build_loggers(settings, run.path, run.about)
     history = callbacks.History(run.path / "metrics.csv")
     first = callbacks.FirstReconstruction(data.samples(8).noisy)
     started = time.monotonic()
@@ -70,9 +72,9 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
             choose_weights(model, data, run)
         seconds = time.monotonic() - started
         metrics = assess(net.cpu(), data, run, history, first, settings["rivals"])
-        callbacks.log_results(loggers, metrics, sorted(run.figures.glob("*.png")))
+        logs.log_results(loggers, metrics, run.path, net, data.samples(8))
     finally:
-        callbacks.close_loggers(loggers)
+        logs.close_loggers(loggers)
     run.finish("finished", train_seconds=seconds, patches_per_second=history.trained / seconds)
     return metrics
 

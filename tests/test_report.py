@@ -1,8 +1,7 @@
 import csv
 import json
 import re
-import subprocess
-import sys
+import shutil
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlparse
 
@@ -18,6 +17,7 @@ from stm_experiments.analysis.runs import find_runs
 from stm_experiments.analysis.summary import all_runs, rivals, seeds, table_2, times
 from stm_experiments.analysis.tables import to_csv, to_latex, to_markdown
 from stm_experiments.figures.report_page import write_report
+from stm_experiments.report import main
 
 ODD = "7_<b>odd & 'quoted' Ω #1"
 FIGURES = ("curves", "latent", "network", "patches", "reconstructions")
@@ -262,7 +262,7 @@ def test_tables_are_escaped_for_markdown_and_latex(sweep):
 
 
 def test_a_single_miniature_says_so_and_claims_stay_open(tmp_path):
-    write_run(tmp_path / "run", 0, "sc", "extended_training", scale=0.04)
+    write_run(tmp_path / "run", 0, "sc", "baseline", scale=0.04)
     write_report(find_runs(tmp_path / "run"), tmp_path / "run", tmp_path / "report")
     text = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert "Miniatures." in text
@@ -297,22 +297,23 @@ def test_latent_points_travel_as_plain_numbers(page):
     assert clouds[0]["columns"]["tilt"][-1] == 1
 
 
-def test_the_command_writes_beside_the_runs_and_refuses_in_one_sentence(sweep, tmp_path):
-    def report(*arguments):
-        command = [sys.executable, "-m", "stm_experiments.report", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
+def test_the_command_writes_beside_the_runs_and_refuses_in_one_sentence(sweep, tmp_path, command):
     target = tmp_path / "elsewhere"
-    done = report(f"runs={sweep}", f"hydra.run.dir={target}")
-    assert done.returncode == 0, done.stderr
-    assert "6 of 9 runs finished" in done.stdout
+    code, out, errors = command(main, f"runs={sweep}", f"hydra.run.dir={target}")
+    assert code == 0, errors
+    assert "6 of 9 runs finished" in out
     assert (target / "index.html").is_file()
     assert (target / "table2.tex").is_file()
+    run = sweep / ODD
+    code, out, errors = command(main, f"runs={run}")
+    assert code == 0, errors
+    assert (run / "report" / "index.html").is_file()
+    shutil.rmtree(run / "report")
     for arguments in ([f"runs={tmp_path}/typo"], [f"runs={target}"], []):
-        wrong = report(*arguments)
-        assert wrong.returncode == 1
-        assert wrong.stderr.count("\n") == 1
-        assert "runs" in wrong.stderr
+        code, _, errors = command(main, *arguments)
+        assert code == 1
+        assert errors.count("\n") == 1
+        assert "runs" in errors
     assert not (tmp_path / "typo").exists()
 
 

@@ -119,28 +119,28 @@ def latent_table(report: Report, title: str = "Latent codes, on held-out images"
         report: Of ``latent_report``; R^2 within single lattices is not shown.
         title: Above the table.
     """
-    chance = next((row["chance"] for row in report.values() if "chance" in row), None)
-    # Label, key, what codes give that know nothing, digits.
-    lines: list[tuple[str, str, float | None]] = []
+    chance = next((f"{row['chance']:.3g}" for row in report.values() if "chance" in row), "")
+    # Label, key, and what codes give that know nothing.
+    lines: list[tuple[str, str, str]] = []
     for kind, words in (("single", "one patch"), ("pooled", "all of an image")):
         lines += [
             (f"lattice: linear probe, {words}", f"{kind}/probe", chance),
             (f"lattice: nearest codes, {words}", f"{kind}/knn", chance),
-            (f"lattice: k-means ARI, {words}", f"{kind}/ari", 0),
-            (f"lattice: silhouette, {words}", f"{kind}/silhouette", 0),
+            (f"lattice: k-means ARI, {words}", f"{kind}/ari", "0"),
+            (f"lattice: silhouette, {words}", f"{kind}/silhouette", "<= 0"),
         ]
     lines += [
         (f"lattice: linear probe, {size} patches", f"pooled_{size}/probe", chance) for size in POOLS
     ]
     parts = (("lattice", "between lattices"), ("image", "between images"), ("patch", "in an image"))
-    lines += [(f"variance {words}", f"variance/{name}", None) for name, words in parts]
+    lines += [(f"variance {words}", f"variance/{name}", "") for name, words in parts]
     for kind, words in (("single", "one patch"), ("pooled", "all of an image")):
         lines += [
-            (f"R² of {factor.replace('_', '-')}, {words}", f"{kind}/r2_{factor}", 0)
+            (f"R² of {factor.replace('_', '-')}, {words}", f"{kind}/r2_{factor}", "0")
             for factor in FACTORS
         ]
-    lines += [(f"change by a shift of {n} px", f"invariance/shift_{n}", 1) for n in SHIFTS]
-    lines += [(f"change by {name}", f"invariance/{name}", 1) for name in ("turns", "flips")]
+    lines += [(f"change by a shift of {n} px", f"invariance/shift_{n}", "1") for n in SHIFTS]
+    lines += [(f"change by {name}", f"invariance/{name}", "1") for name in ("turns", "flips")]
 
     table = Table(title=title, caption="change: 0 the code is invariant, 1 as another patch's")
     table.add_column("", no_wrap=True)
@@ -150,5 +150,5 @@ def latent_table(report: Report, title: str = "Latent codes, on held-out images"
     for label, key, nothing in lines:
         if any(key in row for row in report.values()):
             cells = [f"{row[key]:.3f}" if key in row else "-" for row in report.values()]
-            table.add_row(label, *cells, "" if nothing is None else f"{nothing:.3g}")
+            table.add_row(label, *cells, nothing)
     return table

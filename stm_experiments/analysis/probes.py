@@ -27,6 +27,7 @@ from stm_experiments.analysis.latent import Codes, thin
 
 FOLDS = 5
 DRAWS = 20
+WIDE = 500
 MOST_DISTANCES = 3000  # rows of the silhouette, whose cost is quadratic
 
 Array = npt.NDArray[np.float64]
@@ -143,12 +144,14 @@ def kmeans_ari(codes: Codes) -> float:
 
 
 def silhouette(codes: Codes) -> float:
-    """Mean silhouette of the lattices, rows of the same image left out: 1 apart, 0 mixed.
+    """Mean silhouette of the lattices, rows of the same image left out: 1 apart, <= 0 mixed.
 
     For each row, (b - a) / max(a, b) of distances between standardised codes: a is the mean
     distance to the rows of its own lattice in *other images*, b that to the nearest other lattice.
-    Zero where the lattice has no other image. With one row per image this is scikit-learn's
-    ``silhouette_score``. At most about 3000 rows are used, the same number of each image.
+    Zero where the lattice has no other image. Where lattices mean nothing it is a little below 0:
+    the nearest of several others is nearer than one's own. With one row per image this is
+    scikit-learn's ``silhouette_score``. At most about 3000 rows are used, the same number of
+    each image.
     """
     images = len(codes.image.unique())
     codes = thin(codes, max(1, MOST_DISTANCES // images))
@@ -174,9 +177,9 @@ def silhouette(codes: Codes) -> float:
 def held_out_axes(codes: Codes) -> tuple[Array, Codes]:
     """Codes of one half of the images on the axes that part the lattices best in the other half.
 
-    Linear discriminant analysis with Ledoit and Wolf's shrinkage, of standardised codes on at most
-    50 principal axes. Where two lattices leave one axis only, the second is the first principal
-    axis.
+    Linear discriminant analysis with Ledoit and Wolf's shrinkage, of standardised codes; if these
+    have more than 500 numbers, of their first 50 principal components. Where two lattices leave one
+    axis only, the second is the first principal axis.
 
     Args:
         codes: Patches or pools, of at least two lattices with at least two images each.
@@ -189,9 +192,12 @@ def held_out_axes(codes: Codes) -> tuple[Array, Codes]:
     points, asked = codes.codes.double().numpy()[half == 0], shown.codes.double().numpy()
     if (points == points[0]).all():
         return np.zeros((len(asked), 2)), shown
-    number = min(50, points.shape[1], len(points) - 1)
-    principal = make_pipeline(StandardScaler(), PCA(number, random_state=0)).fit(points)
-    known, asked = principal.transform(points), principal.transform(asked)
+    scaler = StandardScaler().fit(points)
+    points, asked = scaler.transform(points), scaler.transform(asked)
+    principal = PCA(min(50, *points.shape), random_state=0).fit(points)
+    second = principal.transform(asked)[:, :1]
+    if points.shape[1] > WIDE:  # the cost is cubic
+        points, asked = principal.transform(points), principal.transform(asked)
     model = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto")
-    axes = model.fit(known, codes.lattice.numpy()[half == 0]).transform(asked)
-    return np.column_stack([axes, asked])[:, [0, 1]] if number > 1 else np.repeat(axes, 2, 1), shown
+    axes = model.fit(points, codes.lattice.numpy()[half == 0]).transform(asked)
+    return np.column_stack([axes, second])[:, :2], shown

@@ -68,7 +68,7 @@ def style(index: int) -> dict[str, Any]:
     """Colour, line and end marker of a curve: distinct for more curves than there are colours."""
     return {
         "color": CATEGORY_COLOURS[index % len(CATEGORY_COLOURS)],
-        "linestyle": STYLES[(index + index // len(CATEGORY_COLOURS)) % len(STYLES)],
+        "linestyle": STYLES[(index + 2 * (index // len(CATEGORY_COLOURS))) % len(STYLES)],
         "linewidth": 1.6,
         "marker": "os^DvPX"[index % 7],
         "markersize": 4.5,

@@ -147,7 +147,7 @@ def _pictures(page: Page, runs: Sequence[Run]) -> None:
         for run, path in found[kind]:
             first.setdefault(run.network if kind == "network" else run.lattice, (run, path))
         others = [pair for pair in found[kind] if pair not in first.values()]
-        parts.append(f"<h3>{escape(PICTURES.get(kind, kind.replace("_", " ")))}</h3>")
+        parts.append(f"<h3>{escape(PICTURES.get(kind, kind.replace('_', ' ')))}</h3>")
         if kind == "curves":  # Figure 11 has them already
             first, others = {}, found[kind]
         parts.append(_gallery(page, list(first.values())))
@@ -213,7 +213,9 @@ def _rivals(page: Page, runs: Sequence[Run]) -> None:
         "image is not denoising: it can mean that the noise was copied. The floor is the least "
         "error against clean that an unbiased denoiser of one patch can reach.</p>"
     )
-    note = "± 95 % interval by image, where there are two or more. The best of each lattice are bold."
+    note = (
+        "± 95 % interval by image, where there are two or more. The best of each lattice are bold."
+    )
     page.section("rivals", "Rivals and floors", text, page.table(summary.rivals(runs), note))
 
 

@@ -7,12 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
-from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
-from PIL import Image
 from torch import Tensor
 
 COLUMNS = ("epoch", "step", "train/loss", "val/loss", "lr")
@@ -222,23 +219,3 @@ class Checkpoints(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on comparing with the best validation loss of the run."""
         self.best = state_dict["best"]
-
-
-def log_results(loggers: list[Logger], metrics: dict[str, float], figures: list[Path]) -> None:
-    """Hands a run's final numbers and pictures to whichever logger is on."""
-    for logger in loggers:
-        logger.log_metrics(metrics)
-        for path in figures:
-            if isinstance(logger, WandbLogger):
-                logger.log_image(path.stem, [str(path)])
-            elif isinstance(logger, TensorBoardLogger):
-                pixels = np.asarray(Image.open(path).convert("RGB"))
-                logger.experiment.add_image(path.stem, pixels, dataformats="HWC")
-
-
-def close_loggers(loggers: list[Logger]) -> None:
-    """Ends logging, or the next job of the same process would go on in this one's W&B run."""
-    for logger in loggers:
-        logger.finalize("success")
-        if isinstance(logger, WandbLogger):
-            logger.experiment.finish()

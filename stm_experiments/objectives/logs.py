@@ -1,0 +1,84 @@
+"""A run's final numbers and pictures, for whichever logger is on."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import torch
+import wandb
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from PIL import Image
+from torch import nn
+
+from stm_experiments.data.batch import Batch
+
+
+def log_results(
+    loggers: list[Logger],
+    metrics: dict[str, float],
+    folder: Path,
+    net: nn.Module,
+    samples: Batch,
+) -> None:
+    """Logs the metrics, the pictures and, to W&B, the latent point cloud and reconstructions.
+
+    Args:
+        loggers: The run's loggers; may be empty.
+        metrics: As in metrics.json.
+        folder: The run folder, with ``figures`` and, for networks with a bottleneck, latent.csv.
+        net: The trained network, on the CPU.
+        samples: A few test patches.
+    """
+    for logger in loggers:
+        logger.log_metrics(metrics)
+        for path in sorted((folder / "figures").glob("*.png")):
+            if isinstance(logger, WandbLogger):
+                logger.log_image(path.stem, [str(path)])
+            elif isinstance(logger, TensorBoardLogger):
+                pixels = np.asarray(Image.open(path).convert("RGB"))
+                logger.experiment.add_image(path.stem, pixels, dataformats="HWC")
+        if isinstance(logger, WandbLogger):
+            logger.experiment.log({"reconstruction_table": reconstruction_table(net, samples)})
+            if (folder / "latent.csv").is_file():
+                points = latent_points(folder / "latent.csv")
+                logger.experiment.log({"latent_points": wandb.Object3D(points)})
+
+
+def reconstruction_table(net: nn.Module, samples: Batch) -> wandb.Table:
+    """One row per patch: what went in, what came out, and the error per pixel."""
+    with torch.inference_mode():
+        outputs = net(samples.noisy)
+    table = wandb.Table(columns=["image", "noisy", "reconstruction", "mse_noisy"])
+    for number, noisy, output in zip(samples.image.tolist(), samples.noisy, outputs, strict=True):
+        pictures = [wandb.Image(grey(patch[0].numpy())) for patch in (noisy, output)]
+        table.add_data(number, *pictures, float((output - noisy).square().mean()))
+    return table
+
+
+def grey(patch: np.ndarray) -> np.ndarray:
+    """A patch on [-1, 1] as grey levels."""
+    return np.clip(127.5 * (patch + 1), 0, 255).round().astype(np.uint8)
+
+
+def latent_points(path: Path) -> np.ndarray:
+    """The codes' first three principal components and a colour number per lattice, [n, 4]."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    lattices = sorted({row["lattice"] for row in rows})
+    return np.array(
+        [
+            [
+                *(float(row[axis]) for axis in ("pc1", "pc2", "pc3")),
+                1 + lattices.index(row["lattice"]),
+            ]
+            for row in rows
+        ]
+    )
+
+
+def close_loggers(loggers: list[Logger]) -> None:
+    """Ends logging, or the next job of the same process would go on in this one's W&B run."""
+    for logger in loggers:
+        logger.finalize("success")
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()
