@@ -2,15 +2,18 @@
 
 import csv
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import wandb
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from PIL import Image
 from torch import nn
 
 from stm_experiments.data.batch import Batch
+
+if TYPE_CHECKING:
+    import wandb
 
 
 def log_results(
@@ -38,14 +41,18 @@ def log_results(
                 pixels = np.asarray(Image.open(path).convert("RGB"))
                 logger.experiment.add_image(path.stem, pixels, dataformats="HWC")
         if isinstance(logger, WandbLogger):
+            import wandb  # a second that only those who log to it pay
+
             logger.experiment.log({"reconstruction_table": reconstruction_table(net, samples)})
             if (folder / "latent.csv").is_file():
                 points = latent_points(folder / "latent.csv")
                 logger.experiment.log({"latent_points": wandb.Object3D(points)})
 
 
-def reconstruction_table(net: nn.Module, samples: Batch) -> wandb.Table:
+def reconstruction_table(net: nn.Module, samples: Batch) -> "wandb.Table":
     """One row per patch: what went in, what came out, and the error per pixel."""
+    import wandb
+
     with torch.inference_mode():
         outputs = net(samples.noisy)
     table = wandb.Table(columns=["image", "noisy", "reconstruction", "mse_noisy"])
