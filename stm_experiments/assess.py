@@ -1,5 +1,8 @@
 """Scores a trained network beside its rivals, and draws what it does."""
 
+import copy
+from collections.abc import Mapping
+
 import torch
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -8,11 +11,13 @@ from torch import nn
 from stm_experiments import checkpoint
 from stm_experiments.analysis.latent import encode_all
 from stm_experiments.analysis.latent_csv import write_latent_csv
+from stm_experiments.analysis.latent_report import latent_report, latent_table
 from stm_experiments.analysis.metrics import noise_floor, patch_measures
 from stm_experiments.analysis.paper import three_patch_statistic
 from stm_experiments.analysis.scores import NOISY_INPUT, plain, score, score_table
 from stm_experiments.data import PatchData
 from stm_experiments.figures import patch_montage, save
+from stm_experiments.figures.pooled import pooled_latent
 from stm_experiments.figures.run import MOST_CODES, run_figures
 from stm_experiments.models import PCA
 from stm_experiments.objectives.callbacks import FirstReconstruction, History
@@ -74,6 +79,8 @@ def assess(
     patches, samples = data.loader(split), data.samples(8)
     figures = run_figures(net, patches, samples, first.reconstructions, curves, references, names)
     figures["patches"] = montage(data)
+    if len(by_lattice) > 1 and hasattr(net, "encode"):
+        figures["latent_pooled"] = examine_latent(networks, data, run)
     for name, figure in figures.items():
         save(figure, run.figures / f"{name}.png")
     run.write_json("three_patches.json", papers_statistic(net, data))
@@ -87,6 +94,37 @@ def assess(
     # Last: a folder with metrics counts as a finished run.
     run.write_json("metrics.json", metrics)
     return metrics
+
+
+def examine_latent(networks: Mapping[str, nn.Module], data: PatchData, run: RunFolder) -> Figure:
+    """What the codes of several lattices know, beside PCA's and those of an untrained network.
+
+    Prints the table, writes latent.json, and draws single and pooled codes.
+    """
+    names, split = list(LATTICES), data.test_split
+    own, net = next(iter(networks.items()))
+    compared = {own: net, **{name: networks[name] for name in ("PCA-10",) if name in networks}}
+    if next(net.parameters(), None) is not None:
+        compared["untrained"] = untrained(net)
+    source = data.sources[split]
+    report = latent_report(compared, data.loader(split), source(0, 0, source.count).noisy, names)
+    Console().print(latent_table(report))
+    run.write_json("latent.json", report)
+    codes = encode_all(net, data.loader(split), 10**6)
+    shown, classes = codes.lattice.unique(return_inverse=True)
+    kinds = [names[label] for label in shown]
+    return pooled_latent(codes.codes, codes.image, classes, kinds, f"{own}: lattice types")
+
+
+def untrained(net: nn.Module) -> nn.Module:
+    """A copy of a network with fresh weights, the same ones every time."""
+    fresh = copy.deepcopy(net)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for module in fresh.modules():
+            if callable(reset := getattr(module, "reset_parameters", None)):
+                reset()
+    return fresh
 
 
 def papers_statistic(net: nn.Module, data: PatchData) -> dict[str, dict[str, float]]:

@@ -205,6 +205,7 @@ def test_the_tables_hold_the_numbers_of_the_files(sweep, page):
         if run.finished:
             row = rows[run.folder.name]
             assert float(row["MSE noisy"]) == run.metrics["test/mse_noisy"]
+            assert float(row["MSE noisy high"]) == run.metrics["test/mse_noisy"] + 0.0005
             assert float(row["val. loss"]) == run.metrics["val/loss"]
             assert float(row["PCA-10 MSE noisy"]) == 0.03
     table = table_2(runs)

@@ -89,43 +89,64 @@ def factor_targets(
     }
 
 
-def held_out_r2(codes: Tensor, target: Tensor, image: Tensor) -> float | None:
-    """Part of the variance of a target that a linear map of the codes predicts on held-out images.
+def held_out_r2(codes: Tensor, targets: Mapping[str, Tensor], image: Tensor) -> dict[str, float]:
+    """Part of each target's variance that a linear map of the codes predicts on held-out images.
 
     Ridge regression on standardised codes, fitted on four fifths of the images, asked about the
-    rest, five times. Its strength (10^-4 .. 100 per row) is the best within the training images,
-    these again divided by image. R^2 = 1 - sum of squared errors / sum of squares about the mean
-    of the training images, columns added up: 1 all, 0 nothing; below 0: worse than that mean, which
-    happens by chance with few images.
+    rest, five times. Its strength (10^-4 .. 100 per row) is the best for the target within the
+    training images, these again divided by image. R^2 = 1 - sum of squared errors / sum of squares
+    about the mean of the training images, columns added up: 1 all, 0 nothing; below 0: worse than
+    that mean, which happens by chance with few images.
 
     Args:
         codes: ``[n,D]``.
-        target: ``[n,K]``; rows with NaN are left out.
+        targets: Name to ``[n,K]``; rows with NaN are left out.
         image: ``[n]`` image of each row; all rows of an image are on the same side of a split.
 
     Returns:
-        R^2, or None if fewer than ten images are left or the target does not vary.
+        R^2 of each target, but of those that do not vary or are known of fewer than ten images.
     """
-    finite = target.isfinite().all(1)
-    codes, target, image = codes[finite], target[finite].double(), image[finite]
-    if len(image.unique()) < LEAST_IMAGES:
-        return None
-    if float(target.std(0).max()) < 1e-6:
-        return None
-    points, truth = codes.double().numpy(), target.numpy()
+    values: dict[str, float] = {}
+    known = {name: target.isfinite().all(1) for name, target in targets.items()}
+    for name, finite in known.items():
+        if name in values:
+            continue
+        # Those that are known of the same rows share the decompositions.
+        alike = {key: targets[key][finite] for key in known if torch.equal(known[key], finite)}
+        alike = {key: target for key, target in alike.items() if _varies(target)}
+        if alike and len(image[finite].unique()) >= LEAST_IMAGES:
+            values |= _r2_of_known(codes[finite], alike, image[finite])
+    return {name: values[name] for name in targets if name in values}
+
+
+def _varies(target: Tensor) -> bool:
+    return len(target) > 1 and float(target.std(0).max()) > 1e-6
+
+
+def _r2_of_known(codes: Tensor, targets: Mapping[str, Tensor], image: Tensor) -> dict[str, float]:
+    points = codes.double().numpy()
+    truth = torch.cat([target.double() for target in targets.values()], 1).numpy()
+    ends = np.cumsum([target.shape[1] for target in targets.values()])[:-1]
+
+    def squares(errors: Array) -> Array:
+        """Sum over rows and over each target's columns, ``[...,m,K]`` to ``[...,targets]``."""
+        parts = np.split(np.square(errors), ends, axis=-1)
+        return np.stack([part.sum((-2, -1)) for part in parts], -1)
+
     fold = image_folds(image, torch.zeros_like(image))
-    error, total = 0.0, 0.0
+    error, total = np.zeros(len(targets)), np.zeros(len(targets))
     for held_out in (fold == number for number in range(FOLDS)):
-        known, inner = ~held_out, np.zeros(len(STRENGTHS))
+        known = ~held_out
+        inner = np.zeros((len(STRENGTHS), len(targets)))
         for within in (fold == number for number in range(FOLDS)):
-            asked = known & within
+            asked, rest = known & within, known & ~within
             if asked.any():
-                guessed = ridge(points[known & ~within], truth[known & ~within], points[asked])
-                inner += np.square(guessed - truth[asked]).sum((1, 2))
-        guessed = ridge(points[known], truth[known], points[held_out])[inner.argmin()]
-        error += float(np.square(guessed - truth[held_out]).sum())
-        total += float(np.square(truth[known].mean(0) - truth[held_out]).sum())
-    return 1 - error / total
+                inner += squares(ridge(points[rest], truth[rest], points[asked]) - truth[asked])
+        best = inner.argmin(0), np.arange(len(targets))
+        guessed = ridge(points[known], truth[known], points[held_out])
+        error += squares(guessed - truth[held_out])[best]
+        total += squares(truth[known].mean(0) - truth[held_out])
+    return dict(zip(targets, (1 - error / total).tolist(), strict=True))
 
 
 def ridge(points: Array, truth: Array, asked: Array) -> Array:
@@ -169,10 +190,9 @@ def factor_measures(
     subsets: dict[str, Tensor] = {"": torch.ones_like(codes.lattice, dtype=torch.bool)}
     if len(present) > 1:
         subsets |= {f"/{lattices[label]}": codes.lattice == label for label in present}
-    measures = {}
+    measures: dict[str, float] = {}
     for suffix, rows in subsets.items():
-        for factor in FACTORS:
-            r2 = held_out_r2(codes.codes[rows], targets[factor][rows], codes.image[rows])
-            if r2 is not None:
-                measures[f"r2_{factor}{suffix}"] = r2
+        here = {factor: targets[factor][rows] for factor in FACTORS}
+        values = held_out_r2(codes.codes[rows], here, codes.image[rows])
+        measures |= {f"r2_{factor}{suffix}": value for factor, value in values.items()}
     return measures

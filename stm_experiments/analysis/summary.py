@@ -107,7 +107,7 @@ def three_patches(group: Sequence[Run], name: str) -> Cell:
     )
     if not math.isfinite(mean):
         return number(None, note="three_patches.json holds no number")
-    return Cell(f"{mean:.4f} ({low:.4f}\N{EN DASH}{high:.4f})", mean)
+    return Cell(f"{mean:.4f} ({low:.4f}\N{EN DASH}{high:.4f})", mean, low=low, high=high)
 
 
 def rivals(runs: Sequence[Run]) -> Table:

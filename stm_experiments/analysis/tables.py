@@ -18,6 +18,8 @@ class Cell(NamedTuple):
         bold: Whether it is the best of its kind.
         link: Where it leads, relative to the report.
         note: Why it is empty, or what stands behind it.
+        low: Lower end of the interval or range that is shown with the number.
+        high: Upper end.
     """
 
     text: str
@@ -25,6 +27,8 @@ class Cell(NamedTuple):
     bold: bool = False
     link: str = ""
     note: str = ""
+    low: float | None = None
+    high: float | None = None
 
 
 class Table(NamedTuple):
@@ -51,9 +55,9 @@ def number(value: float | None, digits: int = 4, half: float | None = None, note
     if value is None or not math.isfinite(value):
         return Cell(NOTHING, note=note)
     text = f"{value:.{digits}f}"
-    if half is not None and math.isfinite(half):
-        text += f" ± {half:.{digits}f}"
-    return Cell(text, value)
+    if half is None or not math.isfinite(half):
+        return Cell(text, value)
+    return Cell(f"{text} ± {half:.{digits}f}", value, low=value - half, high=value + half)
 
 
 def embolden(rows: Sequence[list[Cell]], column: int, smallest: bool) -> None:
@@ -67,17 +71,25 @@ def embolden(rows: Sequence[list[Cell]], column: int, smallest: bool) -> None:
 
 
 def to_csv(table: Table) -> str:
-    """Numbers unrounded, texts as they are, one line of headings."""
+    """Numbers unrounded, the ends of their intervals in columns of their own; one heading line."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(_headings(table))
-    for row in table.rows:
-        texts = ["" if cell.text == NOTHING else cell.text for cell in row]
-        # A link's number only sorts it.
-        numbers = [None if cell.link else cell.value for cell in row]
-        pairs = zip(texts, numbers, strict=True)
-        writer.writerow([text if number is None else number for text, number in pairs])
+    columns: list[list[object]] = []
+    for i, heading in enumerate(_headings(table)):
+        cells = [row[i] for row in table.rows]
+        columns.append([heading, *map(_csv_value, cells)])
+        if any(cell.low is not None for cell in cells):
+            columns.append([f"{heading} low", *(cell.low for cell in cells)])
+            columns.append([f"{heading} high", *(cell.high for cell in cells)])
+    writer.writerows(zip(*columns, strict=True))
     return file.getvalue()
+
+
+def _csv_value(cell: Cell) -> object:
+    """The number, or the text; a link's number only sorts it."""
+    if cell.text == NOTHING:
+        return None
+    return cell.text if cell.value is None or cell.link else cell.value
 
 
 def to_markdown(table: Table) -> str:

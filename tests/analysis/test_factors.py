@@ -113,12 +113,18 @@ def test_r2_by_hand():
     target = torch.randn(3000, 1, generator=random, dtype=torch.float64)
     code = target + math.sqrt(1 / 3) * torch.randn(3000, 1, generator=random, dtype=torch.float64)
     image = torch.arange(3000) // 10
-    assert held_out_r2(code, target, image) == pytest.approx(0.75, abs=0.03)
-    # A quarter is unknown: the same answer, to sampling.
-    target[:750] = torch.nan
-    assert held_out_r2(code, target, image) == pytest.approx(0.75, abs=0.03)
-    assert held_out_r2(code, torch.ones(3000, 1), image) is None
-    assert held_out_r2(code[:90], code[:90], image[:90]) is None  # nine images
+    assert held_out_r2(code, {"x": target}, image) == {"x": pytest.approx(0.75, abs=0.03)}
+    # Beside others the same; with a quarter unknown the same to sampling.
+    part = target.clone()
+    part[:750] = torch.nan
+    flat, alone = torch.ones(3000, 1), held_out_r2(code, {"x": target}, image)["x"]
+    several = {"noise": torch.randn(3000, 2), "flat": flat, "x": target, "part": part}
+    values = held_out_r2(code, several, image)
+    assert list(values) == ["noise", "x", "part"]
+    assert values["x"] == pytest.approx(alone)
+    assert values["part"] == pytest.approx(0.75, abs=0.03)
+    assert values["noise"] == pytest.approx(0, abs=0.02)
+    assert held_out_r2(code[:90], {"x": code[:90]}, image[:90]) == {}  # nine images
 
 
 def test_what_is_unknown_has_no_key():
