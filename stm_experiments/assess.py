@@ -11,13 +11,11 @@ from torch import nn
 from stm_experiments import checkpoint
 from stm_experiments.analysis.latent import encode_all
 from stm_experiments.analysis.latent_csv import write_latent_csv
-from stm_experiments.analysis.latent_report import latent_report, latent_table
 from stm_experiments.analysis.metrics import noise_floor, patch_measures
 from stm_experiments.analysis.paper import three_patch_statistic
 from stm_experiments.analysis.scores import NOISY_INPUT, plain, score, score_table
 from stm_experiments.data import PatchData
 from stm_experiments.figures import patch_montage, save
-from stm_experiments.figures.pooled import pooled_latent
 from stm_experiments.figures.run import MOST_CODES, run_figures
 from stm_experiments.models import PCA
 from stm_experiments.objectives.callbacks import FirstReconstruction, History
@@ -80,7 +78,7 @@ def assess(
     figures = run_figures(net, patches, samples, first.reconstructions, curves, references, names)
     figures["patches"] = montage(data)
     if len(by_lattice) > 1 and hasattr(net, "encode"):
-        figures["latent_pooled"] = examine_latent(networks, data, run)
+        figures |= examine_latent(networks, data, run)
     for name, figure in figures.items():
         save(figure, run.figures / f"{name}.png")
     run.write_json("three_patches.json", papers_statistic(net, data))
@@ -96,11 +94,18 @@ def assess(
     return metrics
 
 
-def examine_latent(networks: Mapping[str, nn.Module], data: PatchData, run: RunFolder) -> Figure:
+def examine_latent(
+    networks: Mapping[str, nn.Module], data: PatchData, run: RunFolder
+) -> dict[str, Figure]:
     """What the codes of several lattices know, beside PCA's and those of an untrained network.
 
-    Prints the table, writes latent.json, and draws single and pooled codes.
+    Prints the table, writes latent.json and, if there are images enough to learn from some and
+    look at others, draws single and pooled codes.
     """
+    # scikit-learn takes a second to import, which only runs with several lattices need.
+    from stm_experiments.analysis.latent_report import latent_report, latent_table
+    from stm_experiments.figures.pooled import pooled_latent
+
     names, split = list(LATTICES), data.test_split
     own, net = next(iter(networks.items()))
     compared = {own: net, **{name: networks[name] for name in ("PCA-10",) if name in networks}}
@@ -112,8 +117,12 @@ def examine_latent(networks: Mapping[str, nn.Module], data: PatchData, run: RunF
     run.write_json("latent.json", report)
     codes = encode_all(net, data.loader(split), 10**6)
     shown, classes = codes.lattice.unique(return_inverse=True)
+    images = [codes.image[codes.lattice == label].unique().numel() for label in shown]
+    if min(images) < 4:
+        return {}
     kinds = [names[label] for label in shown]
-    return pooled_latent(codes.codes, codes.image, classes, kinds, f"{own}: lattice types")
+    title = f"{own}: lattice types in the latent codes"
+    return {"latent_pooled": pooled_latent(codes.codes, codes.image, classes, kinds, title)}
 
 
 def untrained(net: nn.Module) -> nn.Module:

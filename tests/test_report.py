@@ -324,3 +324,16 @@ def test_paths_are_relative_to_where_the_page_stands(sweep, tmp_path):
     for link in Links(text).found:
         if not link.startswith(("#", "data:")):
             assert (tmp_path / "deep" / "er" / unquote(link)).exists()
+
+
+def test_what_all_runs_have_in_common_is_said_once(tmp_path):
+    for job, lattice in enumerate(("sc", "fcc")):
+        write_run(tmp_path / str(job), job, lattice, "baseline", figures=())
+        overrides = [f"lattice={lattice}", "data.size=96", f"model.net.latent={job}"]
+        (tmp_path / str(job) / "config.yaml").write_text(f"lattice: {{{lattice}: {{}}}}")
+        write_about(tmp_path / str(job), job, overrides, status="finished")
+    assert [run.label for run in find_runs(tmp_path)] == ["latent=0", "latent=1"]
+    write_report(find_runs(tmp_path), tmp_path, tmp_path / "report")
+    text = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert text.count("data.size=96") == 1
+    assert "The paper's claims" not in text

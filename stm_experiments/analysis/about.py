@@ -17,12 +17,14 @@ def facts(runs: Sequence[Run]) -> dict[str, str]:
     versions = [run.about.get("versions", {}) for run in known]
     packages = list(dict.fromkeys(name for each in versions for name in each))
     lattices = {name for run in known for name in run.lattice.split("+")}
+    shared: list[str] = runs[0].about.get("shared", []) if runs else []
     found = {
         "Runs": status_line(runs),
         "Lattices": ", ".join(in_order(lattices)),
         "Images": _listed(data_words(run) for run in known),
         "Networks": _listed(run.network for run in known),
         "Noise": _listed(noise_words(run) for run in known),
+        "Settings in common": " ".join(shared),
         "Finished": f"{min(when):%Y-%m-%d %H:%M} to {max(when):%Y-%m-%d %H:%M}" if when else "",
         "Trained on": _listed(
             f"{run.about.get('device')} (threads: {run.about.get('threads', '?')})"

@@ -32,7 +32,8 @@ class Run(NamedTuple):
 
     Attributes:
         folder: The folder.
-        about: Its run.json: status, seconds, overrides and so on.
+        about: Its run.json: status, seconds, overrides and so on; "shared", if set, are overrides
+            that say nothing because the runs beside it have them too.
         metrics: Its metrics.json; empty if the run did not get that far.
         config: Its config.yaml.
         curves: Its metrics.csv: points by curve, "train/loss" and "val/loss".
@@ -84,7 +85,8 @@ class Run(NamedTuple):
         words = [name] if name else []
         for override in self.about.get("overrides", []):
             key, _, value = override.lstrip("+").partition("=")
-            if key not in skipped and not key.startswith(("hydra", "trainer.acc")):
+            shared = override in self.about.get("shared", [])
+            if not shared and key not in skipped and not key.startswith(("hydra", "trainer.acc")):
                 words.append(f"{key.rpartition('.')[2]}={value}")
         return " ".join(words) or "defaults"
 
@@ -189,6 +191,9 @@ def find_runs(folder: Path) -> list[Run]:
             runs.append(read_run(each))
         except (ValueError, KeyError, OSError) as error:
             runs.append(Run(each, {"status": f"unreadable: {error}"}, {}, {}, {}, {}))
+    known = [set(run.about["overrides"]) for run in runs if "overrides" in run.about]
+    shared = sorted(set.intersection(*known)) if len(known) > 1 else []
+    runs = [run._replace(about={**run.about, "shared": shared}) for run in runs]
     return sorted(runs, key=lambda run: (run.folder.parent, job_number(run), run.folder.name))
 
 

@@ -60,7 +60,7 @@ def loss_panels(
         axes.set_xlabel("epoch", fontsize=11)
     _scale(panels[0, 0], min(seen), max(seen))
     handles = [Line2D([], [], label=wrapped(n, 40), **style(i)) for i, n in enumerate(names)]
-    figure.legend(handles=handles, loc="outside right upper", fontsize=9, frameon=False)
+    figure.legend(handles=handles, loc="outside right center", fontsize=9, frameon=False)
     return figure
 
 
