@@ -34,7 +34,7 @@ def assess(
     """Prints and writes the scores on held-out images, the figures and the final model file.
 
     Args:
-        net: The trained network, on the CPU.
+        net: The trained network, on the CPU, in evaluation mode.
         data: Where its patches come from.
         run: Where everything goes.
         history: Its losses.

@@ -125,6 +125,7 @@ def one_sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename} cannot be read or written: {error.strerror.lower()}"
     text = " ".join(str(error).split())
+    text = re.sub(r"^\w+ raised while resolving interpolation: ", "", text)
     text = re.sub(r" ?full_key: \S+| ?object_type=\S+| ?reference_type=\S+", "", text)
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
         cause = " ".join(str(error.__cause__).split("\n")[0].split())

@@ -7,6 +7,7 @@ import platform
 import socket
 import subprocess
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,8 @@ class RunFolder:
 
     def finish(self, status: str, **about: Any) -> None:
         """Notes in run.json how the run ended and how long it took."""
-        self.about |= {**about, "status": status}
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        self.about |= {**about, "status": status, "finished": now}
         self.about["seconds"] = round(time.monotonic() - self._started, 1)
         self.write_json("run.json", self.about)
 

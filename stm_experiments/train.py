@@ -71,7 +71,7 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
             trainer.fit(model, data, ckpt_path=run.last_checkpoint(), weights_only=True)
             choose_weights(model, data, run)
         seconds = time.monotonic() - started
-        metrics = assess(net.cpu(), data, run, history, first, settings["rivals"])
+        metrics = assess(net.cpu().eval(), data, run, history, first, settings["rivals"])
         logs.log_results(loggers, metrics, run.path, net, data.samples(8))
     finally:
         logs.close_loggers(loggers)
