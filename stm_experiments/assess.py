@@ -72,8 +72,9 @@ def assess(
         metrics |= {"val/loss": losses[-1], "val/best_loss": min(losses)} if losses else {}
 
     curves = history.curves()
-    references = {name: row["mse_noisy"].mean for name, row in scores.items() if name in networks}
-    references.pop(own)
+    loss = "mse_clean" if data.cutting["with_clean"] else "mse_noisy"
+    references = {name: scores[name][loss].mean for name in networks if loss in scores[name]}
+    references.pop(own, None)
     patches, samples = data.loader(split), data.samples(8)
     figures = run_figures(net, patches, samples, first.reconstructions, curves, references, names)
     figures["patches"] = montage(data)
@@ -161,8 +162,25 @@ def montage(data: PatchData) -> Figure:
     return patch_montage(noisy, clean, batch.position[here], cut.shape[-1], cut)
 
 
+def check_rivals(components: object, window: int) -> None:
+    """Refuses PCAs that cannot be fitted, before anything is trained.
+
+    Raises:
+        ValueError: If it is not a list of numbers of components.
+    """
+    fits = isinstance(components, list) and all(
+        isinstance(number, int) and 1 <= number <= window**2 for number in components
+    )
+    if not fits:
+        raise ValueError(
+            f"rivals is a list of numbers of components from 1 to {window**2}, such as [10,20], "
+            f"not {components!r}"
+        )
+
+
 def fit_rivals(data: PatchData, components: list[int]) -> dict[str, PCA]:
     """PCAs of several sizes from one fit to an epoch of training patches."""
+    check_rivals(components, data.cutting["window"])
     if not components:
         return {}
     largest = PCA(max(components), data.cutting["window"])

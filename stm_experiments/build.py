@@ -140,6 +140,13 @@ def build_trainer(
     epochs = config["trainer"]["max_epochs"]
     if not isinstance(epochs, int) or epochs < 1:
         raise ValueError(f"trainer.max_epochs is a whole number of at least 1, not {epochs!r}")
+    patience, clip = config["patience"], config["trainer"]["gradient_clip_val"]
+    if patience is not None and (not isinstance(patience, int) or patience < 1):
+        raise ValueError(f"patience is a number of epochs of at least 1, or null, not {patience!r}")
+    if clip is not None and (not isinstance(clip, int | float) or clip <= 0):
+        raise ValueError(f"trainer.gradient_clip_val is above 0, or null, not {clip!r}")
+    if config["checkpoint_minutes"] < 0:
+        raise ValueError("checkpoint_minutes cannot be negative")
     callbacks = [*callbacks, RichProgressBar(refresh_rate=10)]
     if config["patience"] is not None:
         callbacks.append(Patience("val/loss", patience=config["patience"]))

@@ -45,6 +45,8 @@ def read(path: str | Path) -> dict[str, Any]:
         CheckpointError: If the file is missing, damaged or holds more than tensors and plain data.
     """
     path = Path(path)
+    if path.is_dir():
+        raise CheckpointError(f"{path}: a folder; a run's model is in its checkpoints/best.ckpt")
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint file")
     try:

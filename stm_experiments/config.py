@@ -46,6 +46,7 @@ def run_name(overrides: list[str]) -> str:
         Such as ``_lattice-fcc_max_epochs-3``; empty if nothing was set.
     """
     pairs = [override.lstrip("+~").partition("=") for override in overrides]
+    pairs.sort(key=lambda pair: "." in pair[0])  # groups and seeds first: they tell jobs apart
     named = [f"{key.split('.')[-1]}-{value}" for key, _, value in pairs if key not in PATH_KEYS]
     name = "_".join(named)
     safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")
@@ -55,6 +56,10 @@ def run_name(overrides: list[str]) -> str:
 
 
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or a signal ended a run; the message says how to go on."""
 
 
 class SweepFolder(Callback):
@@ -85,8 +90,10 @@ def arguments(given: list[str]) -> list[str]:
     """
     resumed = [a.partition("=")[2] for a in given if a.startswith("resume=")]
     quoted = [quote_path(argument) for argument in given]
-    if not resumed or resumed[-1] in ("", "null"):
+    if not resumed or resumed[-1] == "null":
         return quoted
+    if not resumed[-1]:
+        raise ValueError("resume= needs the folder of a run")
     folder = Path(resumed[-1].strip("'\""))
     if not (folder / "config.yaml").is_file():
         raise ValueError(f"resume={folder}: there is no run in that folder (no config.yaml)")
@@ -100,6 +107,18 @@ def arguments(given: list[str]) -> list[str]:
     return [*quoted, f"hydra.run.dir={run_dir}"]
 
 
+def about_job() -> dict[str, Any]:
+    """What run.json says of how a run was started: its number, overrides, experiment and sweep."""
+    job = HydraConfig.get()
+    swept = job.mode is RunMode.MULTIRUN
+    return {
+        "job": job.job.num if swept else 0,
+        "overrides": list(job.overrides.task),
+        "experiment": job.runtime.choices["experiment"],
+        "sweep": Path(job.sweep.dir).name if swept else None,
+    }
+
+
 def restored(config: DictConfig) -> DictConfig:
     """The config of the run that is resumed, or the given one."""
     if config.resume is None:
@@ -107,6 +126,19 @@ def restored(config: DictConfig) -> DictConfig:
     saved = OmegaConf.load(Path(HydraConfig.get().runtime.output_dir) / "config.yaml")
     assert isinstance(saved, DictConfig)
     return saved
+
+
+def output_folder() -> Path:
+    """The folder of this call's results; a training run guards its own.
+
+    Raises:
+        FileExistsError: If it holds anything yet but this call's log.
+    """
+    job = HydraConfig.get()
+    folder = Path(job.runtime.output_dir)
+    if any(path.name != f"{job.job.name}.log" for path in folder.iterdir()):
+        raise ValueError(f"{folder} holds results already: choose another folder")
+    return folder
 
 
 def one_sentence(error: BaseException) -> str:
@@ -140,7 +172,7 @@ def one_sentence(error: BaseException) -> str:
         if group and (config_dir() / group[1]).is_dir():
             choices = sorted(file.stem for file in (config_dir() / group[1]).glob("*.yaml"))
             text = f"{text.rstrip('.')}: choose from {', '.join(choices)}"
-    if isinstance(error, (*EXPECTED, OSError)):
+    if isinstance(error, (*EXPECTED, OSError)) or type(error).__name__ in LIGHTNINGS:
         return text.rstrip(".")
     return f"unexpected {type(error).__name__}: {text}".rstrip(".")
 
@@ -152,6 +184,9 @@ def check_types(config: DictConfig, config_name: str) -> None:
         ValueError: If a value is of the wrong kind.
     """
     job = HydraConfig.get()
+    asked = any(override.startswith("lattice=") for override in job.overrides.task)
+    if asked and not config.get("lattice"):
+        raise ValueError("choose at least one lattice, such as lattice=fcc or lattice=[sc,fcc]")
     groups = [
         o for o in job.overrides.task if o.lstrip("+~").partition("=")[0] in job.runtime.choices
     ]
@@ -165,6 +200,8 @@ def check_types(config: DictConfig, config_name: str) -> None:
             raise ValueError(f"{key} is a number, not {given!r}")
 
 
+# By name, because importing Lightning takes seconds that other commands can do without.
+LIGHTNINGS = ("MisconfigurationException",)
 EXPECTED = (
     ValueError,
     RuntimeError,
@@ -191,6 +228,8 @@ def launch(task: Callable[[DictConfig], Any], config_name: str) -> None:
         try:
             check_types(config, config_name)
             return task(config)
+        except KeyboardInterrupt:
+            raise
         except BaseException as error:
             record = log.makeRecord(
                 log.name, logging.ERROR, __file__, 0, "failed", (), sys.exc_info()
@@ -210,14 +249,16 @@ def launch(task: Callable[[DictConfig], Any], config_name: str) -> None:
 
     # Hydra would print its own summary and exit; with this it hands the exception on.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    # A log that cannot be written (a full disk) is not worth a screen of traceback.
+    logging.raiseExceptions = False
     logged.__module__ = task.__module__
     try:
         sys.argv[1:] = arguments(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)(
             logged
         )()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(str(error) or "interrupted", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         if error not in reported:

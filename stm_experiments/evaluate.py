@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich import box
 from rich.console import Console
@@ -19,15 +18,13 @@ from stm_experiments.simulator import LATTICES
 
 
 def evaluate(cfg: DictConfig) -> None:
-    """Scores every model on every lattice; prints the tables and writes metrics.json.
-
-    Args:
-        cfg: ``conf/evaluate.yaml`` as composed.
+    """Scores each model of ``conf/evaluate.yaml`` on each lattice, prints and writes metrics.json.
 
     Raises:
         ValueError: If a model or the data cannot be used.
     """
     settings = build.plain(cfg)
+    folder = config.output_folder()
     models = load_models(settings["checkpoint"], settings["net"])
     windows = {int(net.window) for net in models.values()}  # type: ignore[arg-type]
     if len(windows) > 1:
@@ -46,7 +43,6 @@ def evaluate(cfg: DictConfig) -> None:
         for label, of_lattice in by_lattice.items():
             metrics |= plain(of_lattice, split, names[label])
         console.print(matrix({names[label]: of for label, of in by_lattice.items()}))
-    folder = Path(HydraConfig.get().runtime.output_dir)
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2), encoding="utf-8")
     print(f"{folder}: metrics.json")
 
@@ -61,7 +57,8 @@ def load_models(pattern: str, net: str | None) -> dict[str, nn.Module]:
     Raises:
         ValueError: If there is no such file, or one cannot be used.
     """
-    paths = [Path(pattern)] if Path(pattern).exists() else map(Path, sorted(glob.glob(pattern)))
+    found = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern))
+    paths = [Path(path) for path in found]
     models: dict[str, nn.Module] = {}
     for path in paths:
         if net is None:
@@ -70,8 +67,10 @@ def load_models(pattern: str, net: str | None) -> dict[str, nn.Module]:
             model = checkpoint.load_weights(path, build.build_network(net))
         card: Any = getattr(model, "card", None)
         name = f"{card.network} {'+'.join(card.lattice)}" if card else path.stem
-        while name in models:
-            name += "'"
+        if len(paths) > 1 and card:
+            # A run folder tells models apart that are alike.
+            run = path.parent.parent if path.parent.name == "checkpoints" else path
+            name += f" {run.stem}"
         models[name] = model
     if not models:
         raise ValueError(f"{pattern}: no such checkpoint file")

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import tifffile
 import torch
-from hydra.core.hydra_config import HydraConfig
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 from rich.progress import Progress
@@ -29,25 +28,29 @@ def reconstruct(cfg: DictConfig) -> None:
         ValueError: If the checkpoint, the image or a setting cannot be used.
     """
     settings = build.plain(cfg)
+    folder = config.output_folder()
     if settings["normalisation"] not in NORMALISATIONS:
         raise ValueError(
             f"normalisation is {' or '.join(NORMALISATIONS)}, not {settings['normalisation']!r}"
         )
+    stride, pixel_nm = settings["stride"], settings["pixel_nm"]
+    if not isinstance(stride, int):
+        raise ValueError(f"stride is a whole number of px, not {stride!r}")
+    if pixel_nm is not None and not (isinstance(pixel_nm, int | float) and pixel_nm > 0):
+        raise ValueError(f"pixel_nm is above 0, or null, not {pixel_nm!r}")
     path = Path(settings["image"])
     net = checkpoint.load(settings["checkpoint"])
     before = read_image(path)
     x, affine = NORMALISATIONS[settings["normalisation"]](before, str(path))
-    after = denormalise(through(net, x, settings["stride"]), affine)
-    folder = Path(HydraConfig.get().runtime.output_dir)
+    after = denormalise(through(net, x, stride), affine)
     stem = f"{path.stem}_reconstructed"
     np.save(folder / f"{stem}.npy", after)
     tifffile.imwrite(folder / f"{stem}.tiff", after.astype(np.float32))
-    unit, pixel_nm = settings["unit"], settings["pixel_nm"]
-    title = f"{path.name} through {type(net).__name__}, stride {settings['stride']} px"
+    title = f"{path.name} through {getattr(net, 'label', type(net).__name__)}, stride {stride} px"
     plane = denormalise(np.zeros_like(before), affine) - affine.shift
     if plane.any():
         title += ", shown without its tilt"
-    shown = whole_image(before - plane, after - plane, unit, pixel_nm, title)
+    shown = whole_image(before - plane, after - plane, settings["unit"], pixel_nm, title)
     save(shown, folder / f"{stem}.png")
     changed = float(np.sqrt(np.mean((after - before) ** 2)) / np.ptp(before))
     print(f"{folder}: {stem}.npy, .tiff, .png; rms change {100 * changed:.2f} % of its range")

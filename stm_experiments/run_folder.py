@@ -38,6 +38,8 @@ class RunFolder:
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
         written = path / "config.yaml"
         self.is_resumed = written.is_file()
+        if not self._has_results():
+            self.is_resumed = False  # a run that failed before it had anything can be begun anew
         if self.is_resumed and yaml.safe_load(written.read_text(encoding="utf-8")) != config:
             raise FileExistsError(
                 f"{path} holds another run: choose another folder, or resume={path}"
@@ -54,6 +56,10 @@ class RunFolder:
         self._started = time.monotonic()
         if self.metrics is None:
             self.write_json("run.json", self.about)
+
+    def _has_results(self) -> bool:
+        """Whether there is anything that another run must not overwrite."""
+        return self.metrics is not None or any(self.checkpoints.glob("*.ckpt"))
 
     @property
     def metrics(self) -> dict[str, float] | None:

@@ -20,6 +20,7 @@ from stm_experiments.simulator.checks import checked_orientation
 def simulate_sheet(cfg: DictConfig) -> None:
     """Simulates what ``conf/simulate.yaml`` asks for, draws it and, if asked, writes the arrays."""
     settings = build.plain(cfg)
+    folder = config.output_folder()
     for key, known in (("preset", tuple(PRESETS)), ("save", (None, "npz", "tiff"))):
         if settings[key] not in known:
             raise ValueError(f"{key} is one of {known}, not {settings[key]!r}")
@@ -38,7 +39,6 @@ def simulate_sheet(cfg: DictConfig) -> None:
         settings["domains"],
         orientation,
     )
-    folder = Path(HydraConfig.get().runtime.output_dir)
     noise = HydraConfig.get().runtime.choices["noise"]
     title = f"Simulated topographs: preset {settings['preset']}, noise {noise}"
     save(sheet(topographs, lattices, title), folder / "topographs.png")

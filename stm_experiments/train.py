@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from lightning import LightningModule, seed_everything
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig
 
 from stm_experiments import build, checkpoint, config
 from stm_experiments.analysis.runs import print_comparison, read_runs
-from stm_experiments.assess import assess
+from stm_experiments.assess import assess, check_rivals
 from stm_experiments.data import PatchData
 from stm_experiments.objectives import callbacks, logs
 from stm_experiments.run_folder import RunFolder
@@ -29,16 +29,14 @@ def train(cfg: DictConfig) -> float:
     """
     # A run that is resumed was scaled when it began.
     settings = build.plain(config.restored(cfg)) if cfg.resume else build.scaled(build.plain(cfg))
-    job = HydraConfig.get()
-    about = {
-        "job": job.job.num if job.mode is RunMode.MULTIRUN else 0,
-        "overrides": list(job.overrides.task),
-        "experiment": job.runtime.choices["experiment"],
-        "sweep": Path(job.sweep.dir).name if job.mode is RunMode.MULTIRUN else None,
-    }
-    run = RunFolder(Path(job.runtime.output_dir), settings, about)
+    run = RunFolder(Path(HydraConfig.get().runtime.output_dir), settings, config.about_job())
     try:
         metrics = run.metrics or run_once(settings, run)
+    except (KeyboardInterrupt, SystemExit, SIGTERMException):
+        # Lightning ends with SystemExit after Ctrl-C.
+        run.finish("interrupted")
+        message = f"interrupted; go on with: python train.py resume={run.path}"
+        raise config.Interrupted(message) from None
     except BaseException as error:
         run.finish(f"failed: {config.one_sentence(error)}")
         raise
@@ -54,6 +52,7 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     if settings["init"] is not None and run.last_checkpoint() is None:
         checkpoint.start_from(settings["init"], net)
     data = build.build_data(settings, net.window)
+    check_rivals(settings["rivals"], net.window)
     card = build.build_card(settings, net.window)
     loggers = build.build_loggers(settings, run.path, run.about)
     history = callbacks.History(run.path / "metrics.csv")

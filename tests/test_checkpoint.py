@@ -66,7 +66,7 @@ def test_scores_are_added_without_touching_the_weights(good):
 
 def test_missing_and_damaged_files_are_refused(good, tmp_path):
     refused(tmp_path / "nowhere.ckpt", "no such checkpoint file")
-    refused(tmp_path, "no such checkpoint file")
+    refused(tmp_path, "a folder; a run's model is in its checkpoints/best.ckpt")
     whole = good.read_bytes()
     for length in (0, 1, 100, len(whole) // 2, len(whole) - 1):
         cut = tmp_path / f"cut_{length}.ckpt"
@@ -117,7 +117,9 @@ def test_other_content_is_refused(good):
     ["ResNet", "cae_a", "CAEA.__init__", "nn", "__all__", "os.system", "", None, ["CAEA"]],
 )
 def test_only_networks_of_the_package_are_built(good, network):
-    refused(changed(good, "other.ckpt", card={"network": network}), "is not one of CAEA, CAEB, PCA")
+    refused(
+        changed(good, "other.ckpt", card={"network": network}), "is not one of CAEA, CAEB, MLP, PCA"
+    )
 
 
 def test_weights_that_do_not_fit_are_refused(good):

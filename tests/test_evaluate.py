@@ -39,7 +39,11 @@ def test_models_and_lattices_make_a_matrix(models, command):
     )
     assert code == 0
     metrics = json.loads((models / "run" / "metrics.json").read_text())
-    for key in ("test/sc/mse_noisy", "rivals/CAEA sc/fcc/mse_noisy", "rivals/PCA-4/sc/mse_noisy"):
+    for key in (
+        "test/sc/mse_noisy",
+        "rivals/CAEA sc sc/fcc/mse_noisy",
+        "rivals/PCA-4/sc/mse_noisy",
+    ):
         assert f"{metrics[key]:.5f}" in printed
     assert "trained on (row) and tested on (column)" in " ".join(printed.split())
 

@@ -235,7 +235,7 @@ def comparison_table(runs: list[Run]) -> Table:
     groups: dict[tuple[str, ...], list[Run]] = defaultdict(list)
     for run in runs:
         groups[tuple(o for o in run.about["overrides"] if not o.startswith("seed="))].append(run)
-    common = set.intersection(*map(set, groups)) if len(groups) > 1 else set()
+    common = set.intersection(*map(set, groups)) if groups else set()
     several = any(len(group) > 1 for group in groups.values())
     captions = [f"all with {' '.join(sorted(common))}"] if common else []
     captions += ["± standard deviation over seeds"] if several else []

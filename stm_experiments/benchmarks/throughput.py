@@ -8,7 +8,9 @@ not. The rivals are (a) the per-sample Dataset and DataLoader loop that the pape
 """
 
 import argparse
+import logging
 import time
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -194,6 +196,8 @@ def in_memory(count: int) -> PatchPerSample:
 
 def measure(loop: str, given: argparse.Namespace) -> float:
     """Patches per second of one of the three loops."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
     torch.set_num_threads(given.threads)
     if loop == "ours":
         keep_freed_memory()

@@ -197,7 +197,7 @@ def list_files(root: Path, lattices: list[str], split: str, need_clean: bool) ->
         here = [
             ImageFile(path, partner if partner.is_file() else None, labels.index(name))
             for path in sorted(folder.iterdir())
-            if path.suffix.lower() in READERS
+            if path.suffix.lower() in READERS and not path.name.startswith(".")
             for partner in [partners / path.name]
         ]
         if not here:
@@ -213,6 +213,11 @@ def list_files(root: Path, lattices: list[str], split: str, need_clean: bool) ->
             if file.clean is None:
                 log.warning("%s has no noise-free partner and is left out", file.noisy)
         return paired
+    if need_clean and split == "validation" and files and not paired:
+        raise ValueError(
+            f"model.target=clean chooses its best epoch on noise-free partners, which {root} does "
+            f"not have in {split}_clean"
+        )
     if split != "train" and paired:
         for file in files:
             if file.clean is None:

@@ -87,7 +87,10 @@ class PatchData(LightningDataModule):
     @property
     def test_split(self) -> str:
         """The split whose numbers are reported: ``test``, or ``validation`` where there is none."""
-        return "test" if "test" in self.sources else "validation"
+        for split in ("test", "validation"):
+            if split in self.sources:
+                return split
+        raise ValueError("there are no validation or test images: add a folder 'validation'")
 
     def loader(self, split: str) -> PatchLoader:
         """Patches of a split, always from the first epoch on; for scoring and figures.

@@ -172,6 +172,11 @@ def chosen_lattices(settings: Mapping[str, Mapping[str, Any]]) -> tuple[Lattice,
     chosen = []
     for name, given in settings.items():
         limits = {key: value for key, value in given.items() if key != "images"}
+        if not limits.get("spread", 4) >= 4:
+            raise ValueError(
+                f"lattice.{name}.spread={limits['spread']} px per lattice constant is too fine to "
+                "show an atom: at least 4"
+            )
         chosen.append(replace(LATTICES[name], **limits))
     return tuple(chosen)
 

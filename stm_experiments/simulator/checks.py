@@ -10,16 +10,16 @@ from torch import Tensor
 
 from stm_experiments.simulator.lattice import LATTICES, Lattice, Preset
 
-_SMALLEST = 16  # px
+_SMALLEST, _LARGEST = 16, 8192  # px
 
 Named = TypeVar("Named", Lattice, Preset)
 
 
 def named(value: str | Named, known: Mapping[str, Named], what: str) -> Named:
     """The lattice or preset of that name; an object passes through."""
-    if not isinstance(value, str):
+    if isinstance(value, (Lattice, Preset)):
         return value
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise ValueError(f"unknown {what} {value!r}: choose one of {', '.join(known)}")
     return known[value]
 
@@ -32,6 +32,8 @@ def checked_size(size: int) -> int:
         raise ValueError(f"size must be a whole number of pixels, got {size!r}") from None
     if size < _SMALLEST:
         raise ValueError(f"size must be at least {_SMALLEST} px, got {size}")
+    if size > _LARGEST:
+        raise ValueError(f"size must be at most {_LARGEST} px, got {size}")
     return size
 
 
