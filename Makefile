@@ -23,7 +23,7 @@ lint: install
 PAPER := train.py -m 'experiment=glob(paper_*)' lattice=sc,bcc,fcc
 
 reproduce: install
-	$(BIN)/python $(PAPER) scale=0.15 hydra.sweep.dir=outputs/reproduce $(ARGS)
+	$(BIN)/python $(PAPER) scale=0.12 hydra.sweep.dir=outputs/reproduce $(ARGS)
 	$(BIN)/python -m stm_experiments.report runs=outputs/reproduce
 
 reproduce-full: install
