@@ -50,7 +50,9 @@ def simulate_sheet(cfg: DictConfig) -> None:
 def sheet(topographs: Topographs, lattices: list[Lattice], title: str) -> Figure:
     """Topographs without and with noise: up to five above their noisy partners, else in pairs."""
     many = len(lattices) > 5
-    pairs = [(index, name) for index in range(len(lattices)) for name in ("clean", "noisy")]
+    # Without noise both are the same picture.
+    kinds = ("clean",) if topographs.noisy.equal(topographs.clean) else ("clean", "noisy")
+    pairs = [(index, name) for index in range(len(lattices)) for name in kinds]
     if not many:
         pairs.sort(key=lambda pair: pair[1])
     images, titles = [], []
