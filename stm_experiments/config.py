@@ -132,7 +132,7 @@ def output_folder() -> Path:
     """The folder of this call's results; a training run guards its own.
 
     Raises:
-        FileExistsError: If it holds anything yet but this call's log.
+        ValueError: If it holds anything yet but this call's log.
     """
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)

@@ -71,7 +71,7 @@ def load_models(pattern: str, net: str | None) -> dict[str, nn.Module]:
             # A run folder tells models apart that are alike.
             run = path.parent.parent if path.parent.name == "checkpoints" else path
             name += f" {run.stem}"
-        models[name] = model
+        models[str(path) if name in models else name] = model
     if not models:
         raise ValueError(f"{pattern}: no such checkpoint file")
     return models

@@ -5,7 +5,7 @@ import torch
 
 from stm_experiments import checkpoint
 from stm_experiments.checkpoint import Card, CheckpointError
-from stm_experiments.evaluate import main
+from stm_experiments.evaluate import load_models, main
 from stm_experiments.models import CAEA
 
 SMALL = (
@@ -58,3 +58,12 @@ def test_bare_weights_score_as_the_same_network_does(models, command):
 def test_weights_of_another_network_are_refused(models):
     with pytest.raises(CheckpointError, match="does not hold the bare weights of CAEA"):
         checkpoint.load_weights(models / "bare.pth", CAEA(3))
+
+
+def test_no_model_of_a_pattern_is_dropped(tmp_path):
+    folder = tmp_path / "run" / "checkpoints"
+    for name in ("best", "last"):
+        checkpoint.save(
+            CAEA(), Card("CAEA", {"latent": 10}, 17, lattice=["fcc"]), folder / f"{name}.ckpt"
+        )
+    assert len(load_models(f"{folder}/*.ckpt", None)) == 2
