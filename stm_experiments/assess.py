@@ -11,9 +11,10 @@ from torch import nn
 from stm_experiments import checkpoint
 from stm_experiments.analysis.latent import encode_all
 from stm_experiments.analysis.latent_csv import write_latent_csv
+from stm_experiments.analysis.matrix import all_numbers
 from stm_experiments.analysis.metrics import noise_floor, patch_measures
 from stm_experiments.analysis.paper import three_patch_statistic
-from stm_experiments.analysis.scores import NOISY_INPUT, plain, score, score_table
+from stm_experiments.analysis.scores import NOISY_INPUT, score, score_table
 from stm_experiments.data import PatchData
 from stm_experiments.figures import patch_montage, save
 from stm_experiments.figures.run import MOST_CODES, run_figures
@@ -54,10 +55,7 @@ def assess(
         title += " (there are no test images: last weights, not the best)"
     console = Console()
     console.print(score_table(scores, title))
-    metrics = plain(scores, split)
-    if len(by_lattice) > 1:
-        for label, of_lattice in by_lattice.items():
-            metrics |= plain(of_lattice, split, names[label])
+    metrics = all_numbers(scores, by_lattice, names, split)
     if "mse_clean" in scores[NOISY_INPUT]:
         sigma2 = scores[NOISY_INPUT]["mse_clean"].mean
         floor = metrics["floor/mse_clean"] = noise_floor(sigma2, window**2)

@@ -86,10 +86,13 @@ def build_network(name: str) -> nn.Module:
     return instantiate(settings, _convert_="all")
 
 
-def build_data(config: dict[str, Any], window: int) -> PatchData:
-    """The data module, cutting patches of the network's window."""
+def build_data(config: dict[str, Any], window: int | None) -> PatchData:
+    """The data module, cutting patches of the network's window; of ``data.patch`` if it has none."""
     need_clean = config["model"]["target"] == "clean"
-    return instantiate(config["data"], window=window, need_clean=need_clean, _convert_="all")
+    data = dict(config["data"])
+    patch = data.pop("patch")
+    window = patch if window is None else window
+    return instantiate(data, window=window, need_clean=need_clean, _convert_="all")
 
 
 def build_noise(config: dict[str, Any]) -> Noise:
@@ -173,6 +176,7 @@ def build_card(config: dict[str, Any], window: int | None) -> Card:
         network=network,
         arguments=arguments,
         window=window,
+        normalisation=config["data"].get("normalisation", "minmax"),
         lattice=list(config["lattice"]),
         config=config,
     )

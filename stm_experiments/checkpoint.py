@@ -10,6 +10,8 @@ from torch import nn
 
 from stm_experiments import models
 
+WEIGHTS = Path(models.__file__).parent / "weights"  # of the models that are shipped
+
 
 @dataclass
 class Card:
@@ -19,10 +21,12 @@ class Card:
         network: Class name in ``stm_experiments.models``.
         arguments: Its keyword arguments.
         window: Patch size, px; None: any.
-        normalisation: ``minmax``: each image's minimum and maximum become -1 and 1.
+        normalisation: ``minmax``: each image's minimum and maximum become -1 and 1; ``plane``: its
+            plane is taken off, and its 1st and 99th percentile become -1 and 1.
         lattice: Names of the lattices that it was trained on.
         scores: Its test metrics, as in metrics.json.
         config: The whole resolved config of its run.
+        calibration: Factor on the uncertainty (``denoise``) that makes it the error's size.
     """
 
     network: str
@@ -32,6 +36,7 @@ class Card:
     lattice: list[str] = field(default_factory=list)
     scores: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
+    calibration: float = 1.0
 
 
 class CheckpointError(ValueError):
@@ -127,7 +132,8 @@ def load(path: str | Path) -> nn.Module:
     Only networks of ``stm_experiments.models`` are built, by name, from plain arguments.
 
     Args:
-        path: A checkpoint of a run (``outputs/.../checkpoints/best.ckpt``).
+        path: A checkpoint of a run (``outputs/.../checkpoints/best.ckpt``), or the name of a model
+            that comes with the package (``denoiser``).
 
     Returns:
         The network in evaluation mode, with its ``Card`` as ``.card``.
@@ -135,6 +141,14 @@ def load(path: str | Path) -> nn.Module:
     Raises:
         CheckpointError: If the file cannot be used.
     """
+    shipped = sorted(file.stem for file in WEIGHTS.glob("*.ckpt"))
+    if str(path) in shipped and not Path(path).is_file():
+        path = WEIGHTS / f"{path}.ckpt"
+    elif Path(path).name == str(path) and not Path(path).exists():
+        raise CheckpointError(
+            f"{path}: no such checkpoint file, and no model of that name comes with the package "
+            f"({', '.join(shipped) or 'none does'}); give the file of a trained one"
+        )
     content = read(path)
     try:
         card = Card(**content["card"])

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from torch import nn
 
 from stm_experiments import build, checkpoint, config
-from stm_experiments.analysis.scores import Results, plain, score, score_table
+from stm_experiments.analysis.matrix import all_numbers, error_matrix, matrix_table, write_matrix
+from stm_experiments.analysis.scores import score, score_table
 from stm_experiments.assess import fit_rivals
+from stm_experiments.figures import save
+from stm_experiments.figures.matrix import matrix_figure
 from stm_experiments.simulator import LATTICES
 
 
@@ -26,7 +27,7 @@ def evaluate(cfg: DictConfig) -> None:
     settings = build.plain(cfg)
     folder = config.output_folder()
     models = load_models(settings["checkpoint"], settings["net"])
-    windows = {int(net.window) for net in models.values()}  # type: ignore[arg-type]
+    windows: set[Any] = {net.window for net in models.values()}
     if len(windows) > 1:
         raise ValueError(f"models of one window at a time can be compared, not of {windows} px")
     # Nothing is trained here: PCA is fitted to the patches as they are.
@@ -36,15 +37,19 @@ def evaluate(cfg: DictConfig) -> None:
     rivals = fit_rivals(data, settings["rivals"]) if "train" in data.sources else {}
     scores, by_lattice = score({**models, **rivals}, data.loader(split))
     console = Console()
-    names = {label: list(LATTICES)[label] for label in by_lattice}
-    console.print(score_table(scores, f"{split} images of {', '.join(names.values())}"))
-    metrics = plain(scores, split)
+    names = list(LATTICES)
+    images = f"{split} images of {', '.join(names[label] for label in by_lattice)}"
+    console.print(score_table(scores, images))
+    files = ["metrics.json"]
+    metrics = all_numbers(scores, by_lattice, names, split)
+    (folder / files[0]).write_text(json.dumps(metrics, indent=2), encoding="utf-8")
     if len(by_lattice) > 1:
-        for label, of_lattice in by_lattice.items():
-            metrics |= plain(of_lattice, split, names[label])
-        console.print(matrix({names[label]: of for label, of in by_lattice.items()}))
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2), encoding="utf-8")
-    print(f"{folder}: metrics.json")
+        matrix = error_matrix({names[label]: of for label, of in by_lattice.items()})
+        console.print(matrix_table(matrix))
+        write_matrix(matrix, folder / "matrix.csv")
+        save(matrix_figure(matrix, f"Mean squared error, {images}"), folder / "matrix.png")
+        files += ["matrix.csv", "matrix.png"]
+    print(f"{folder}: {', '.join(files)}")
 
 
 def load_models(pattern: str, net: str | None) -> dict[str, nn.Module]:
@@ -75,18 +80,6 @@ def load_models(pattern: str, net: str | None) -> dict[str, nn.Module]:
     if not models:
         raise ValueError(f"{pattern}: no such checkpoint file")
     return models
-
-
-def matrix(by_lattice: dict[str, Results]) -> Table:
-    """Error against the noisy images: a row per model, a column per lattice it is tested on."""
-    table = Table(title="mse noisy, trained on (row) and tested on (column)", box=box.SIMPLE)
-    table.add_column("")
-    for lattice in by_lattice:
-        table.add_column(lattice, justify="right")
-    for name in next(iter(by_lattice.values())):
-        cells = [f"{results[name]['mse_noisy'].mean:.5f}" for results in by_lattice.values()]
-        table.add_row(name, *cells)
-    return table
 
 
 def main() -> None:

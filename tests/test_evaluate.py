@@ -46,6 +46,10 @@ def test_models_and_lattices_make_a_matrix(models, command):
     ):
         assert f"{metrics[key]:.5f}" in printed
     assert "trained on (row) and tested on (column)" in " ".join(printed.split())
+    rows = (models / "run" / "matrix.csv").read_text().splitlines()
+    assert rows[0] == "model,sc,fcc"
+    assert float(rows[1].split(",")[1]) == metrics["test/sc/mse_noisy"]
+    assert (models / "run" / "matrix.png").stat().st_size > 5000
 
 
 def test_bare_weights_score_as_the_same_network_does(models, command):

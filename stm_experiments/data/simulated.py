@@ -2,13 +2,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stm_experiments.data.batch import SPLITS, Images, seed_of
+from stm_experiments.data.batch import SPLITS, Images, generator, seed_of
 from stm_experiments.data.patch_data import PatchData, check_counts
-from stm_experiments.simulator import LATTICES, PRESETS, Lattice, Noise, Preset, simulate
+from stm_experiments.formats.image import denormalise, normalise_scan
+from stm_experiments.simulator import (
+    LATTICES,
+    PRESETS,
+    Lattice,
+    Noise,
+    Preset,
+    Topographs,
+    simulate,
+)
+
+FINEST = 4  # px per lattice constant that still show an atom
 
 
 @dataclass(frozen=True)
@@ -18,7 +30,11 @@ class SimulatedImages:
     Attributes:
         lattices: The lattice of each image.
         noise: Strengths of everything that spoils an image.
-        preset: Version of the simulator.
+        presets: Versions of the simulator, by turns.
+        zoom: Each image's spread is multiplied by a factor drawn from this range, to whole px; None
+            keeps it.
+        normalisation: ``minmax``: the noisy image's minimum and maximum become -1 and 1; ``plane``:
+            its plane is taken off, and its 1st and 99th percentile become -1 and 1.
         size: Image height and width, px.
         resize: Side after a bilinear resize of the normalised image, px; None keeps the size.
         domains: 1, or 2 crystals of different orientation in each image.
@@ -30,7 +46,9 @@ class SimulatedImages:
 
     lattices: tuple[Lattice, ...]
     noise: Noise
-    preset: Preset
+    presets: tuple[Preset, ...]
+    zoom: tuple[float, float] | None
+    normalisation: str
     size: int
     resize: int | None
     domains: int
@@ -42,27 +60,45 @@ class SimulatedImages:
     def __call__(self, epoch: int, first: int, last: int) -> Images:
         """Simulates images first .. last - 1 of an epoch and maps each to [-1, 1]."""
         drawn_in = 0 if self.fixed else epoch
-        indices = range(first, last)
+        parts = []
+        for turn, preset in enumerate(self.presets):
+            indices = [i for i in range(first, last) if i % len(self.presets) == turn]
+            if indices:
+                parts.append(self._images(drawn_in, indices, preset))
+        if len(parts) == 1:
+            return parts[0]
+        order = torch.cat([part.number for part in parts]).argsort()
+        columns = (torch.cat(column)[order] for column in zip(*parts, strict=True))
+        return Images(*columns)
+
+    def _images(self, drawn_in: int, indices: list[int], preset: Preset) -> Images:
+        """Images of one version of the simulator."""
         topographs = simulate(
-            self.lattices[first:last],
+            [self._lattice(drawn_in, index) for index in indices],
             [seed_of(self.seed, self.split, drawn_in, index, "image") for index in indices],
             self.noise,
-            self.preset,
+            preset,
             self.size,
             self.domains,
         )
-        noisy = topographs.noisy
-        low, high = noisy.amin((1, 2, 3), keepdim=True), noisy.amax((1, 2, 3), keepdim=True)
-        if bool((high <= low).any()):
-            raise ValueError("a simulated image is constant: enlarge data.size to show an atom")
-        scale = 2 / (high - low)
+        noisy, clean = NORMALISATIONS[self.normalisation](topographs)
         return Images(
-            noisy=self._resized((noisy - low) * scale - 1),
-            clean=self._resized((topographs.clean - low) * scale - 1),
+            noisy=self._resized(noisy),
+            clean=self._resized(clean),
             lattice=topographs.lattice,
             orientation=topographs.orientation,
-            number=torch.arange(first, last),
+            number=torch.tensor(indices),
         )
+
+    def _lattice(self, drawn_in: int, index: int) -> Lattice:
+        """The lattice of an image, zoomed."""
+        lattice = self.lattices[index]
+        if self.zoom is None:
+            return lattice
+        low, high = self.zoom
+        draw = torch.rand(1, generator=generator(self.seed, self.split, drawn_in, index, "zoom"))
+        spread = round(lattice.spread * low * (high / low) ** draw.item())
+        return replace(lattice, spread=max(FINEST, spread))
 
     def _resized(self, images: Tensor) -> Tensor:
         """Images [N, 1, H, W] as Pillow would resize them, bilinear with antialiasing."""
@@ -72,6 +108,36 @@ class SimulatedImages:
         return F.interpolate(images, side, mode="bilinear", antialias=True)
 
 
+def _minmax(topographs: Topographs) -> tuple[Tensor, Tensor]:
+    """Noisy and clean images [N, 1, H, W]; the noisy minimum and maximum become -1 and 1."""
+    noisy = topographs.noisy
+    low, high = noisy.amin((1, 2, 3), keepdim=True), noisy.amax((1, 2, 3), keepdim=True)
+    if bool((high <= low).any()):
+        raise ValueError("a simulated image is constant: enlarge data.size to show an atom")
+    scale = 2 / (high - low)
+    return (noisy - low) * scale - 1, (topographs.clean - low) * scale - 1
+
+
+def _without_plane(topographs: Topographs) -> tuple[Tensor, Tensor]:
+    """Noisy and clean images [N, 1, H, W], each without its own plane, in the noisy one's scale.
+
+    The scan's tilt is in the noisy image alone, a stepped surface's mean slope is in both.
+    """
+    noisy, clean = [], []
+    for recorded, true in zip(topographs.noisy[:, 0], topographs.clean[:, 0], strict=True):
+        flat, affine = normalise_scan(recorded.numpy(), "a simulated image")
+        _, own = normalise_scan(true.numpy(), "a simulated image without noise")
+        plane = denormalise(
+            np.zeros(true.shape), own._replace(scale=affine.scale, shift=affine.shift)
+        )
+        noisy.append(torch.from_numpy(flat))
+        clean.append(((true - torch.from_numpy(plane)) / affine.scale).float())
+    return torch.stack(noisy)[:, None], torch.stack(clean)[:, None]
+
+
+NORMALISATIONS = {"minmax": _minmax, "plane": _without_plane}
+
+
 class SimulatedData(PatchData):
     """Patches of topographs that are simulated while the network trains.
 
@@ -79,7 +145,9 @@ class SimulatedData(PatchData):
         lattices: Spread (px per lattice constant), ``azimuth_max`` and ``tilt_max`` (degrees) by
             lattice name.
         noise: Strengths of everything that spoils an image.
-        preset: ``physical``, ``published`` or ``released``.
+        preset: ``physical``, ``published`` or ``released``, or a list of which the images take turns.
+        zoom: Each image's spread is multiplied by a factor drawn from this range; None keeps it.
+        normalisation: ``minmax``, the paper's, or ``plane``, a microscope scan's.
         size: Image height and width, px.
         resize: Side after a bilinear resize, px, as the paper's code does it; None: no resize.
         domains: 1, or 2 crystals of different orientation in each image.
@@ -99,7 +167,7 @@ class SimulatedData(PatchData):
         *,
         lattices: Mapping[str, Mapping[str, Any]],
         noise: Noise,
-        preset: str,
+        preset: str | list[str],
         size: int,
         domains: int,
         images_per_epoch: int | None,
@@ -108,6 +176,8 @@ class SimulatedData(PatchData):
         fresh: bool,
         seed: int,
         resize: int | None = None,
+        zoom: list[float] | None = None,
+        normalisation: str = "minmax",
         fraction: float = 1.0,
         **cutting: Any,
     ) -> None:
@@ -118,8 +188,16 @@ class SimulatedData(PatchData):
         }
         given = {name: count for name, count in counts.items() if count is not None}
         check_counts(size=size, **given)
-        if preset not in PRESETS:
-            raise ValueError(f"data.preset is one of {', '.join(PRESETS)}, not {preset!r}")
+        presets = [preset] if isinstance(preset, str) else preset
+        for name in presets:
+            if name not in PRESETS:
+                raise ValueError(f"data.preset is one of {', '.join(PRESETS)}, not {name!r}")
+        if normalisation not in NORMALISATIONS:
+            raise ValueError(
+                f"data.normalisation is {' or '.join(NORMALISATIONS)}, not {normalisation!r}"
+            )
+        if zoom is not None and not (len(zoom) == 2 and 0 < zoom[0] <= zoom[1]):
+            raise ValueError(f"data.zoom is a range such as [0.7,1.5], or null, not {zoom}")
         if domains not in (1, 2):
             raise ValueError(f"data.domains is 1 or 2, not {domains!r}")
         window = cutting["window"]
@@ -144,7 +222,9 @@ class SimulatedData(PatchData):
             split: SimulatedImages(
                 lattices=shown[split],
                 noise=noise,
-                preset=PRESETS[preset],
+                presets=tuple(PRESETS[name] for name in presets),
+                zoom=None if zoom is None else (zoom[0], zoom[1]),
+                normalisation=normalisation,
                 size=size,
                 resize=resize,
                 domains=domains,
@@ -172,10 +252,10 @@ def chosen_lattices(settings: Mapping[str, Mapping[str, Any]]) -> tuple[Lattice,
     chosen = []
     for name, given in settings.items():
         limits = {key: value for key, value in given.items() if key != "images"}
-        if not limits.get("spread", 4) >= 4:
+        if not limits.get("spread", FINEST) >= FINEST:
             raise ValueError(
                 f"lattice.{name}.spread={limits['spread']} px per lattice constant is too fine to "
-                "show an atom: at least 4"
+                f"show an atom: at least {FINEST}"
             )
         chosen.append(replace(LATTICES[name], **limits))
     return tuple(chosen)

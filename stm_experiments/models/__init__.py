@@ -1,8 +1,41 @@
 """One network per file: plain modules, [B, 1, H, W] on [-1, 1] to the same."""
 
+from stm_experiments.models.bm3d import BM3D
+from stm_experiments.models.bragg import BraggFilter
 from stm_experiments.models.cae_a import CAEA
 from stm_experiments.models.cae_b import CAEB
+from stm_experiments.models.denoiser import Denoiser
+from stm_experiments.models.filters import (
+    Gaussian,
+    Median,
+    NonLocalMeans,
+    TotalVariation,
+    Wavelet,
+)
 from stm_experiments.models.mlp import MLP
+from stm_experiments.models.patch_pca import PatchPCA
 from stm_experiments.models.pca import PCA
+from stm_experiments.models.stripes import (
+    DetectAndInterpolate,
+    MedianOfDifferences,
+    RowMedian,
+)
 
-__all__ = ["CAEA", "CAEB", "MLP", "PCA"]
+__all__ = [
+    "BM3D",
+    "CAEA",
+    "CAEB",
+    "MLP",
+    "PCA",
+    "BraggFilter",
+    "Denoiser",
+    "DetectAndInterpolate",
+    "Gaussian",
+    "Median",
+    "MedianOfDifferences",
+    "NonLocalMeans",
+    "PatchPCA",
+    "RowMedian",
+    "TotalVariation",
+    "Wavelet",
+]

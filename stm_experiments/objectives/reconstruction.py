@@ -10,11 +10,15 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from stm_experiments.data.batch import Batch
 
+NEGLIGIBLE = 1e-3  # power of noise that is hardly seen: 36 dB below the range of [-1, 1]
+
 
 class Reconstruction(LightningModule):
     """Trains an autoencoder to give its input back, or the input without its noise.
 
-    The loss is the mean squared error per pixel (Binev et al., section 4.3.1).
+    The loss is the mean squared error per pixel (Binev et al., section 4.3.1). Where noise of very
+    different strengths is mixed, the worst patches would be all that counts: the relative loss is
+    each patch's share of its noise's power that is left, which weighs mild and severe noise alike.
 
     Args:
         net: Network [B, 1, h, w] -> [B, 1, h, w].
@@ -22,9 +26,10 @@ class Reconstruction(LightningModule):
         scheduler: Takes the optimiser and counts epochs; ``OneCycleLR`` counts steps and is told
             their total. None: a constant learning rate.
         target: ``noisy``: reproduce the input (the paper's); ``clean``: denoise it.
+        loss: ``mse``, or ``relative`` with ``target=clean``.
 
     Raises:
-        ValueError: If ``target`` is neither.
+        ValueError: If ``target`` or ``loss`` is none of these.
     """
 
     def __init__(
@@ -33,22 +38,31 @@ class Reconstruction(LightningModule):
         optimizer: Callable[..., Optimizer] | None = None,
         scheduler: Callable[..., LRScheduler] | None = None,
         target: str = "noisy",
+        loss: str = "mse",
     ) -> None:
         super().__init__()
         if target not in ("noisy", "clean"):
             raise ValueError(f"model.target is 'noisy' or 'clean', not {target!r}")
+        if loss not in ("mse", "relative") or (loss, target) == ("relative", "noisy"):
+            raise ValueError(f"model.loss is mse, or relative with target=clean, not {loss!r}")
         # Convolutions with few channels are half as fast again when channels vary fastest.
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.target = target
+        self.relative = loss == "relative"
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean squared error per pixel between reconstruction and target, a scalar."""
+        """Mean squared error between reconstruction and target, or its share of the noise's."""
         wanted = batch.noisy if self.target == "noisy" else batch.clean
         if wanted is None:
             raise ValueError("model.target=clean needs noise-free images, and these data have none")
-        return F.mse_loss(self.net(batch.noisy), wanted)
+        made = self.net(batch.noisy)
+        if not self.relative:
+            return F.mse_loss(made, wanted)
+        left = (made - wanted).square().mean((1, 2, 3))
+        noise = (batch.noisy - wanted).square().mean((1, 2, 3))
+        return (left / (noise + NEGLIGIBLE)).mean()
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """One step's loss."""

@@ -1,0 +1,51 @@
+"""A picture of the matrix trained on against tested on."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from stm_experiments.figures.canvas import new_figure, wrapped
+
+
+def matrix_figure(matrix: Mapping[str, Mapping[str, float]], title: str) -> Figure:
+    """Draws errors as a coloured table, a row per model and a column per lattice.
+
+    Args:
+        matrix: Model -> lattice it is tested on -> mean squared error. Rows without any error, such
+            as the noisy input against itself, are left out.
+        title: Above the table.
+
+    Returns:
+        The figure; colours are logarithmic, numbers stand in the cells.
+
+    Raises:
+        ValueError: If no error is above zero.
+    """
+    rows = {model: row for model, row in matrix.items() if min(row.values()) > 0}
+    if not rows:
+        raise ValueError("matrix_figure needs at least one model with errors above zero")
+    columns = list(next(iter(rows.values())))
+    errors = np.array([list(row.values()) for row in rows.values()])
+    figure = new_figure(max(6.0, 4 + 1.1 * len(columns)), 1.8 + 0.5 * len(rows), title)
+    axes = figure.subplots()
+    scale = LogNorm(errors.min(), errors.max() * (1 + 1e-9))
+    axes.imshow(errors, cmap="viridis_r", norm=scale, aspect="auto")
+    for (row, column), error in np.ndenumerate(errors):
+        dark = scale(error) > 0.6
+        axes.text(
+            column,
+            row,
+            f"{error:.4f}",
+            ha="center",
+            va="center",
+            color="white" if dark else "black",
+            weight="bold" if error == errors[:, column].min() else "normal",
+        )
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), [wrapped(model, 34) for model in rows])
+    axes.set_xlabel("tested on", fontsize=11)
+    axes.set_ylabel("trained on", fontsize=11)
+    axes.tick_params(length=0)
+    return figure
