@@ -12,9 +12,10 @@ from omegaconf import DictConfig
 from stm_experiments import build, config
 from stm_experiments.data.batch import seed_of
 from stm_experiments.data.simulated import chosen_lattices
-from stm_experiments.figures import save, topograph_sheet
+from stm_experiments.figures import artefact_sheet, save, topograph_sheet
 from stm_experiments.simulator import PRESETS, Lattice, Topographs, simulate
 from stm_experiments.simulator.checks import checked_orientation
+from stm_experiments.simulator.examples import each_alone
 
 
 def simulate_sheet(cfg: DictConfig) -> None:
@@ -24,17 +25,23 @@ def simulate_sheet(cfg: DictConfig) -> None:
     for key, known in (("preset", tuple(PRESETS)), ("save", (None, "npz", "tiff"))):
         if settings[key] not in known:
             raise ValueError(f"{key} is one of {known}, not {settings[key]!r}")
-    if not isinstance(settings["count"], int) or settings["count"] < 1:
-        raise ValueError(f"count is a whole number of at least 1, not {settings['count']!r}")
+    count = settings["count"]
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(f"count is a whole number of at least 1, not {count!r}")
     kinds = chosen_lattices(settings["lattice"])
-    lattices = [kind for kind in kinds for _ in range(settings["count"])]
-    given = settings["orientation"]
+    lattices = [kind for kind in kinds for _ in range(count)]
+    seeds = [seed_of(settings["seed"], "simulate", index) for index in range(len(lattices))]
+    preset, given = PRESETS[settings["preset"]], settings["orientation"]
+    if settings["artefacts"]:
+        alone = each_alone(kinds[0], seeds[0], preset, settings["size"], given)
+        save(artefact_sheet(alone, kinds[0].spread), folder / "artefacts.png")
+        return print(f"{folder}: artefacts.png")
     orientation = None if given is None else checked_orientation([given] * len(lattices))
     topographs = simulate(
         lattices,
-        [seed_of(settings["seed"], "simulate", index) for index in range(len(lattices))],
+        seeds,
         build.build_noise(settings),
-        PRESETS[settings["preset"]],
+        preset,
         settings["size"],
         settings["domains"],
         orientation,
@@ -70,17 +77,12 @@ def sheet(topographs: Topographs, lattices: list[Lattice], title: str) -> Figure
 
 
 def write_arrays(topographs: Topographs, lattices: list[Lattice], folder: Path, form: str) -> None:
-    """Writes noisy and clean images: one .npz of all, or a float32 TIFF of each."""
-    arrays: dict[str, Any] = {
-        "noisy": topographs.noisy[:, 0].numpy(),
-        "clean": topographs.clean[:, 0].numpy(),
-    }
+    """Writes noisy and clean images: one .npz of all and the truth, or a float32 TIFF of each."""
+    arrays = {kind: getattr(topographs, kind)[:, 0].numpy() for kind in ("noisy", "clean")}
     names = [lattice.name for lattice in lattices]
     if form == "npz":
-        about: dict[str, Any] = {
-            "lattice": np.array(names),
-            "orientation": topographs.orientation.numpy(),
-        }
+        about: dict[str, Any] = {"lattice": names, "orientation": topographs.orientation.numpy()}
+        about |= {f"truth_{name}": values.numpy() for name, values in topographs.truth.items()}
         np.savez_compressed(folder / "topographs.npz", **arrays, **about)
         return
     for index, name in enumerate(names):

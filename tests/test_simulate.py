@@ -7,6 +7,7 @@ import tifffile
 from PIL import Image
 
 from stm_experiments import render_topographs
+from stm_experiments.simulate import main
 
 
 def simulate(*overrides):
@@ -50,3 +51,27 @@ def test_tiffs_are_float_and_errors_are_one_sentence(tmp_path):
     assert wrong.stderr.count("\n") == 1
     assert "shape" in wrong.stderr
     assert "Traceback" not in wrong.stderr
+
+
+def test_every_artefact_alone_makes_a_sheet(tmp_path, command):
+    arguments = ("lattice=fcc", "artefacts=true", "size=65", f"hydra.run.dir={tmp_path}")
+    code, _, errors = command(main, *arguments)
+    assert code == 0, errors
+    assert [path.name for path in tmp_path.glob("*.png")] == ["artefacts.png"]
+    assert Image.open(tmp_path / "artefacts.png").width > 500
+
+
+def test_the_truth_is_saved_with_the_arrays(tmp_path, command):
+    code, _, errors = command(
+        main,
+        "lattice=[sc,hex1]",
+        "noise=realistic_hard",
+        "size=64",
+        "save=npz",
+        f"hydra.run.dir={tmp_path}",
+    )
+    assert code == 0, errors
+    arrays = np.load(tmp_path / "topographs.npz")
+    assert arrays["truth_scar_forward"].shape == (2, 64, 64)
+    assert arrays["truth_moved"].shape == (2, 64, 2)
+    assert arrays["truth_defect_kind"].shape == arrays["truth_defect_position"].shape[:2]

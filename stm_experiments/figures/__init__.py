@@ -4,10 +4,12 @@ from stm_experiments.figures.canvas import save
 from stm_experiments.figures.curves import training_curves
 from stm_experiments.figures.latent import latent_pca
 from stm_experiments.figures.network import network_diagram
-from stm_experiments.figures.reconstruction import reconstruction_grid, whole_image
-from stm_experiments.figures.topographs import patch_montage, topograph_sheet
+from stm_experiments.figures.reconstruction import reconstruction_grid
+from stm_experiments.figures.topographs import artefact_sheet, patch_montage, topograph_sheet
+from stm_experiments.figures.whole_image import whole_image
 
 __all__ = [
+    "artefact_sheet",
     "latent_pca",
     "network_diagram",
     "patch_montage",

@@ -1,7 +1,7 @@
 """Topographs: labelled sheets, and the patches cut out of a topograph (paper: Figures 3-7, 10)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -76,6 +76,37 @@ def topograph_sheet(
         axes.set_axis_off()
     if shared_scale:
         figure.colorbar(artist, ax=grid, shrink=0.9 if rows == 1 else 0.5, label=_HEIGHT)
+    return figure
+
+
+def artefact_sheet(
+    images: Mapping[str, ArrayOrTensor], spread: float, title: str = "Each artefact alone"
+) -> Figure:
+    """Draw a sheet of images by name, each with a grey scale of its own and without further marks.
+
+    Args:
+        images: [H,W] each, by its title.
+        spread: Lattice constant in px, for the one scale bar.
+        title: Title of the sheet.
+
+    Raises:
+        ValueError: If there are no images.
+    """
+    if not images:
+        raise ValueError("got no images")
+    columns = 6
+    rows = math.ceil(len(images) / columns)
+    caption = "Bright: high; each image has its own scale. Scale bar in lattice constants (a)."
+    figure = new_figure(15, 2.85 * rows + 0.7, title, caption, packed=True)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, (name, image) in zip(grid.flat, images.items(), strict=False):
+        axes.set_axis_on()
+        array = as_image(image)
+        artist = draw_image(axes, array, height_limits([array]), wrapped(name, 32))
+        artist.set_cmap("gray")
+    add_scale_bar(grid[0, 0], as_image(next(iter(images.values()))).shape[1], spread, "a")
     return figure
 
 

@@ -1,5 +1,7 @@
 """Simulated STM topographs: lattice, drawing, noise. Tensors in, tensors out."""
 
+from stm_experiments.simulator.batch import Topographs
+from stm_experiments.simulator.defects import Defects
 from stm_experiments.simulator.detector import DetectorNoise
 from stm_experiments.simulator.lattice import (
     LATTICES,
@@ -9,27 +11,27 @@ from stm_experiments.simulator.lattice import (
     Preset,
     place_atoms,
 )
+from stm_experiments.simulator.motion import MotionNoise
+from stm_experiments.simulator.noises import NOISES, Noise
 from stm_experiments.simulator.sample import SampleNoise
 from stm_experiments.simulator.scan import ScanNoise
-from stm_experiments.simulator.topographs import (
-    NOISES,
-    Noise,
-    Topographs,
-    render_topographs,
-    simulate,
-)
+from stm_experiments.simulator.tip import TipNoise
+from stm_experiments.simulator.topographs import render_topographs, simulate
 
 __all__ = [
     "LATTICES",
     "NOISES",
     "PRESETS",
     "Atoms",
+    "Defects",
     "DetectorNoise",
     "Lattice",
+    "MotionNoise",
     "Noise",
     "Preset",
     "SampleNoise",
     "ScanNoise",
+    "TipNoise",
     "Topographs",
     "place_atoms",
     "render_topographs",

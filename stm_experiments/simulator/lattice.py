@@ -211,14 +211,14 @@ def _columns(lattice: Lattice, row: float, radius: int) -> tuple[Tensor, Tensor,
     return x, y, z
 
 
-def _angles(orientation: Tensor, azimuth_max: float, tilt_max: float) -> tuple[Tensor, ...]:
+def angles(orientation: Tensor, azimuth_max: float, tilt_max: float) -> tuple[Tensor, ...]:
     """Cos b, sin b, T = tan(tilt), q = sqrt(1 + T^2), each [N, 1]."""
     azimuth = orientation[:, 0:1] * math.radians(azimuth_max)
     slope = torch.tan(orientation[:, 1:2] * math.radians(tilt_max))
     return torch.cos(azimuth), torch.sin(azimuth), slope, torch.sqrt(1 + slope * slope)
 
 
-def _rotate(x: Tensor, y: Tensor, orientation: Tensor) -> tuple[Tensor, Tensor]:
+def rotate(x: Tensor, y: Tensor, orientation: Tensor) -> tuple[Tensor, Tensor]:
     """Turn the projected points by -p, p = a3 * pi."""
     p = orientation[:, 2:3] * math.pi
     cos_p, sin_p = torch.cos(p), torch.sin(p)
@@ -235,7 +235,7 @@ def _project(
     preset: Preset,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Highest atom of every column at or below the cut: u, v, depth, each [N, M]."""
-    cos_b, sin_b, slope, q = _angles(orientation, lattice.azimuth_max, lattice.tilt_max)
+    cos_b, sin_b, slope, q = angles(orientation, lattice.azimuth_max, lattice.tilt_max)
     z = slope * (x * cos_b + y * sin_b)
     z_int = torch.floor(z - (z_site + z0)) + (z_site + z0)
     depth = (z - z_int) / q
@@ -244,7 +244,7 @@ def _project(
     height = z_int if preset.from_sites else z
     across = x * (cos_b / q) + y * (sin_b / q) + height * (slope / q)
     along = y * cos_b - x * sin_b
-    return *_rotate(across, along, orientation), depth
+    return *rotate(across, along, orientation), depth
 
 
 def _project_skewed(
@@ -257,8 +257,8 @@ def _project_skewed(
     depth is measured from the row's last site before x, with a test in floating point for whether
     the row is shifted.
     """
-    cos_b, sin_b, slope, _ = _angles(orientation, lattice.azimuth_max, lattice.tilt_max)
-    cos_c, sin_c, slope_c, q_c = _angles(orientation, 45.0, 45.0)
+    cos_b, sin_b, slope, _ = angles(orientation, lattice.azimuth_max, lattice.tilt_max)
+    cos_c, sin_c, slope_c, q_c = angles(orientation, 45.0, 45.0)
     z = slope * (x * cos_b + y * sin_b)
     across = x * (cos_c / q_c) + y * (sin_c / q_c) + z * (slope_c / q_c)
     along = y * cos_b - x * sin_b
@@ -270,7 +270,7 @@ def _project_skewed(
         shifted = a * (0.5 + torch.floor(x / a - 0.5))
         site = torch.where(rows == torch.floor(rows), a * torch.floor(x / a), shifted)
         depth = slope * (x - site)
-    return *_rotate(across, along, orientation), depth
+    return *rotate(across, along, orientation), depth
 
 
 def pack(u: Tensor, v: Tensor, depth: Tensor, seen: Tensor) -> Atoms:

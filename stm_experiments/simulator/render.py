@@ -95,6 +95,7 @@ def draw(
     size: int,
     width_jitter: Tensor | None = None,
     device: torch.device | str = "cpu",
+    gain: Tensor | None = None,
 ) -> Tensor:
     """Draw the topographs.
 
@@ -110,6 +111,7 @@ def draw(
         size: Image height and width, px.
         width_jitter: Added to sqrt(2 - depth), [N, A]; None for none.
         device: Where the images are computed.
+        gain: Factors of the atoms' heights, [N, A]; None for 1.
 
     Returns:
         Heights, about 0 to 4, [N, 1, size, size] float32 on ``device``.
@@ -117,6 +119,8 @@ def draw(
     n, width = preset.exponent, window(lattice, preset)
     depth = depth.to(device, torch.float32)
     amplitude, narrow = shape(lattice, preset, depth)
+    if gain is not None:
+        amplitude = amplitude * gain.to(amplitude)
     broad = torch.sqrt(2 - depth)
     if width_jitter is not None:
         broad = broad + width_jitter.to(broad)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 from stm_experiments.simulator.lattice import Atoms, Lattice, Preset, pack
+from stm_experiments.simulator.strengths import check_strengths
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class SampleNoise:
 
     position_jitter: float = 0.0
     width_jitter: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_strengths(self, ("position_jitter", "width_jitter"))
 
 
 def displacements(normal: Tensor, noise: SampleNoise, lattice: Lattice) -> Tensor:

@@ -1,13 +1,12 @@
 """Simulated topographs: pure functions of the lattice, the seed and the strengths of the noise."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from stm_experiments.simulator.batch import Topographs, in_order
 from stm_experiments.simulator.checks import (
     check_drawable,
     checked_orientation,
@@ -25,57 +24,25 @@ from stm_experiments.simulator.lattice import (
     Preset,
     place_atoms,
 )
-from stm_experiments.simulator.render import draw, drawn_centres
-from stm_experiments.simulator.sample import (
-    SampleNoise,
-    crop_map,
-    domain_map,
-    draw_sample,
-    join_domains,
+from stm_experiments.simulator.motion import (
+    displacement,
+    margin,
+    scan_labels,
+    scan_lines,
+    seen_at,
 )
-from stm_experiments.simulator.scan import ScanNoise, striation
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Noise in the order in which it arises: in the sample, along the scan, in the detector."""
-
-    sample: SampleNoise = field(default_factory=SampleNoise)
-    scan: ScanNoise = field(default_factory=ScanNoise)
-    detector: DetectorNoise = field(default_factory=DetectorNoise)
-
-
-NOISES: dict[str, Noise] = {
-    "none": Noise(),
-    "paper": Noise(SampleNoise(0.2 / 15, 0.045), ScanNoise(0.3), DetectorNoise(0.3, 3.5)),
-}
-
-
-class Topographs(NamedTuple):
-    """Simulated images and what is true of them.
-
-    Attributes:
-        noisy: What the microscope records: clean + striation + Gaussian + Poisson,
-            [N, 1, H, W] float32, not normalised.
-        clean: The sample as it is (displaced atoms included) through an ideal instrument,
-            [N, 1, H, W] float32, about 0 to 4.
-        lattice: Index of the lattice in ``LATTICES``, [N] int64.
-        orientation: Azimuth, tilt, rotation as fractions of their ranges, [N, 3] float64.
-        offset: Origin of the lattice as fractions of its conventional cell, [N, 3] float64.
-        atoms: The atoms as drawn, u and v in px of the image axes 0 and 1 (pixel 0 is the first),
-            zero where not ``present``: padding and atoms that the exclusion removes.
-        domain: +1, -1 in the two domains, 0 between them, [N, H, W] int8; None for one domain.
-        second_orientation: Orientation of the second domain, [N, 3]; None for one domain.
-    """
-
-    noisy: Tensor
-    clean: Tensor
-    lattice: Tensor
-    orientation: Tensor
-    offset: Tensor
-    atoms: Atoms
-    domain: Tensor | None = None
-    second_orientation: Tensor | None = None
+from stm_experiments.simulator.noises import Noise
+from stm_experiments.simulator.render import draw, drawn_centres
+from stm_experiments.simulator.scan import add_scan, stripes
+from stm_experiments.simulator.strengths import is_off, stream
+from stm_experiments.simulator.surface import Crystal, draw_surface
+from stm_experiments.simulator.tip import (
+    change_tip,
+    jumps,
+    through_tip,
+    tip_changes,
+    tip_reach,
+)
 
 
 def simulate(
@@ -87,6 +54,7 @@ def simulate(
     domains: int = 1,
     orientation: Tensor | None = None,
     device: torch.device | str = "cpu",
+    backward: bool = False,
 ) -> Topographs:
     """Simulate a batch of images, each from its own seed.
 
@@ -102,6 +70,7 @@ def simulate(
         domains: 1, or 2 for two orientations of the lattice side by side in one image.
         orientation: Orientations to use instead of drawn ones, [N, 3] in [0, 1).
         device: Where the images are computed and returned. Atoms and labels stay on the CPU.
+        backward: Whether to simulate the backward trace too.
 
     Returns:
         The topographs, in the order of ``seeds``.
@@ -131,11 +100,13 @@ def simulate(
         index = [i for i, other in enumerate(lattices) if other == lattice]
         given = None if orientation is None else orientation[index]
         own = [int(seeds[i]) for i in index]
-        groups.append(_simulate_lattice(lattice, own, noise, preset, size, domains, given, device))
+        groups.append(
+            _simulate_lattice(lattice, own, noise, preset, size, domains, given, device, backward)
+        )
         order += index
     if len(groups) == 1:
         return groups[0]
-    return _in_order(groups, torch.tensor(order).argsort())
+    return in_order(groups, torch.tensor(order).argsort())
 
 
 def _simulate_lattice(
@@ -147,70 +118,88 @@ def _simulate_lattice(
     domains: int,
     orientation: Tensor | None,
     device: torch.device,
+    backward: bool,
 ) -> Topographs:
     """Images of one lattice; see ``simulate``."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     uniform = torch.stack(
         [torch.rand(21, generator=g, dtype=torch.float64) for g in generators]
     )  # all of them in every case, so that an image's draws do not depend on the options
-    drawn, second, offset, coefficients, stripes = uniform.split((3, 3, 3, 10, 2), 1)
+    drawn, second, offset, coefficients, stripe_draws = uniform.split((3, 3, 3, 10, 2), 1)
     orientation = drawn if orientation is None else orientation
-    offset = offset if preset.uniform_offset else torch.zeros_like(offset)
+    crystal = Crystal(
+        lattice=lattice,
+        orientation=orientation,
+        offset=offset if preset.uniform_offset else torch.zeros_like(offset),
+        second=second if domains == 2 else None,
+        boundary=2 * coefficients - 1,
+    )
+    # What moves the geometry, or sees from outside the image into it, needs a larger sample.
+    border = margin(noise.motion, noise.tip.change_jump if noise.tip.changes else 0.0, size)
+    border += tip_reach(noise.tip, lattice)
+    sample = draw_surface(crystal, generators, seeds, noise, preset, size + 2 * border, device)
+    corrugation = corrugation_of(sample.flat[..., border : border + size, border : border + size])
+    truth: dict[str, Tensor] = {"corrugation": corrugation}
 
-    atoms = place_atoms(lattice, orientation, preset, size, offset)
-    domain = None
-    if domains == 2:
-        domain = domain_map(2 * coefficients - 1, lattice, size)
-        other = place_atoms(lattice, second, preset, size, offset)
-        atoms = join_domains(atoms, other, domain, lattice)
+    moved = displacement(noise.motion, size, seeds)
+    change = None
+    if noise.tip.changes:
+        change, jump = tip_changes(noise.tip, size, seeds)
+        moved = moved + jumps(change, jump, size)
+        truth["tip_change"] = change
+    domain, heights, flat = sample.domain, sample.heights(corrugation), sample.flat
+    if border:
+        truth["moved"] = moved
+        if domain is not None:
+            domain = scan_labels(domain, moved, border)
+        flat = scan_lines(flat, moved, border)
+    clean = flat
+    if heights is not sample.flat:
+        clean = scan_lines(heights, moved, border) if border else heights
+    u, v = (x - border for x in (sample.atoms.u, sample.atoms.v))
+    if border:
+        u, v = seen_at(u, v, moved)
+    truth |= sample.labels(u, v, moved, border, size)
 
-    centres = drawn_centres(atoms, lattice, preset, size)
-    present = not_excluded(centres, atoms.depth, atoms.present, lattice, preset, size)
-    widths = None
-    if noise.sample != SampleNoise():
-        count = atoms.present.sum(1)
-        jitter, widths = draw_sample(count, generators, noise.sample, lattice, preset)
-        centres = drawn_centres(atoms, lattice, preset, size, jitter)
-    clean = draw(centres, atoms.depth, present, lattice, preset, size, widths, device)
-
-    noisy = clean
-    if noise.scan.striation:
-        noisy = noisy + striation(stripes.to(device), noise.scan, lattice, size)
-    if noise.detector != DetectorNoise():
-        if device.type != "cpu":
-            generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
-        noisy = add_detector_noise(noisy, clean, generators, noise.detector)
-    u, v, depth = (x.where(present, 0) for x in (centres.u, centres.v, atoms.depth))
+    seen = through_tip(heights, clean, moved, border, lattice, noise.tip, seeds, truth)
+    on_device = generators
+    if device.type != "cpu":
+        on_device = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+    back = [stream(seed, "backward") for seed in seeds] if device.type == "cpu" else on_device
+    traces = []
+    for trace, draws in ((False, on_device), (True, back))[: 1 + backward]:
+        image = seen
+        if change is not None:
+            image = change_tip(image, change, corrugation, noise.tip, seeds, trace)
+        if not is_off(noise.scan.striation):
+            image = image + stripes(
+                stripe_draws.to(device), noise.scan, lattice, size, seeds, truth
+            )
+        image = add_scan(image, corrugation, noise.scan, seeds, truth, trace)
+        if noise.detector != DetectorNoise():
+            image = add_detector_noise(image, flat, draws, noise.detector, seeds, corrugation)
+        traces.append(clean.clone() if image is clean else image)
+    present = sample.atoms.present
+    u, v, depth = (x.where(present, 0) for x in (u, v, sample.atoms.depth))
     return Topographs(
-        noisy=clean.clone() if noisy is clean else noisy,
+        noisy=traces[0],
         clean=clean,
         lattice=torch.full((len(seeds),), list(LATTICES).index(lattice.name)),
         orientation=orientation,
-        offset=offset,
+        offset=crystal.offset,
         atoms=Atoms(u, v, depth, present),
-        domain=None if domain is None else crop_map(domain, size),
-        second_orientation=None if domain is None else second,
+        domain=domain,
+        second_orientation=crystal.second,
+        backward=traces[1] if backward else None,
+        truth=truth,
     )
 
 
-def _in_order(groups: list[Topographs], order: Tensor) -> Topographs:
-    """Concatenate the groups and bring their images into the caller's order."""
-    longest = max(group.atoms.u.shape[1] for group in groups)
-
-    def join(parts: Sequence[Tensor | None]) -> Tensor:
-        joined = torch.cat([part for part in parts if part is not None])
-        return joined[order.to(joined.device)]
-
-    atoms = (
-        join([torch.nn.functional.pad(x, (0, longest - x.shape[1])) for x in parts])
-        for parts in zip(*(group.atoms for group in groups), strict=True)
-    )
-    rest = {
-        name: None if getattr(groups[0], name) is None else join([getattr(g, name) for g in groups])
-        for name in Topographs._fields
-        if name != "atoms"
-    }
-    return Topographs(atoms=Atoms(*atoms), **rest)  # type: ignore[arg-type]
+def corrugation_of(image: Tensor) -> Tensor:
+    """c: the 5-95 % range of the clean lattice, [N] float64, of every fourth px along each axis."""
+    values = image[:, 0, ::4, ::4].flatten(1)
+    ends = torch.quantile(values, torch.tensor([0.05, 0.95], device=image.device), dim=1)
+    return (ends[1] - ends[0]).to("cpu", torch.float64)
 
 
 def render_topographs(

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from skimage.metrics import structural_similarity
 
-from stm_experiments.figures import reconstruction_grid, whole_image
+from stm_experiments.figures import reconstruction_grid
 
 
 def patches(seed, count=3):
@@ -65,69 +64,3 @@ def test_grid_errors():
         reconstruction_grid(patches(0), None, None, patches(0, 2), ["sc"] * 3)
     with pytest.raises(ValueError, match="2 labels"):
         reconstruction_grid(patches(0), None, None, patches(1), ["sc"] * 2)
-
-
-@pytest.mark.parametrize("shape", [(60, 60), (40, 120), (120, 41)])
-def test_whole_image_in_picometres(shape, drawn_texts):
-    rng = np.random.default_rng(0)
-    before = 1.234e-7 + 1e-10 * rng.random(shape)
-    after = before + 1e-12
-    figure = whole_image(before, after, "m", 0.05, "Si(111) $7x7$.sxm")
-    texts = drawn_texts(figure)
-    assert {"height (pm)", "change of height (pm)", "spatial frequency along a row (1/nm)"} <= set(
-        texts
-    )
-    first, last, residual, spectrum = (axes.images[0] for axes in figure.axes[:4])
-    np.testing.assert_allclose(np.ptp(first.get_array()), np.ptp(before) * 1e12, rtol=1e-6)
-    np.testing.assert_allclose(last.get_array() - first.get_array(), 1.0, atol=1e-3)
-    np.testing.assert_allclose(residual.get_array(), 1.0, atol=1e-3)
-    assert residual.get_clim()[0] == -residual.get_clim()[1]
-    assert first.get_clim() == last.get_clim()
-    assert first.get_clim()[0] == 0  # counted from the lowest shown height
-    (bar,) = (a for a in figure.axes[0].artists if isinstance(a, AnchoredSizeBar))
-    number, unit = bar.txt_label.get_text().split()
-    assert unit == "nm"
-    width = bar.size_bar.get_children()[0].get_width()
-    assert width * 0.05 == pytest.approx(float(number))
-    left, right, bottom, top = spectrum.get_extent()
-    assert right - left == pytest.approx(1 / 0.05)  # twice the Nyquist frequency
-    assert abs(top - bottom) == pytest.approx(1 / 0.05)
-
-
-def test_spectrum_peaks_at_the_wave_on_each_side(drawn_texts):
-    rows, columns = np.mgrid[:64, :96]
-    before = np.cos(2 * np.pi * (columns / 12 + rows / 16))
-    after = 0.1 * before
-    figure = whole_image(before, after, "", None, "wave")
-    assert "height (arb. units)" in drawn_texts(figure)
-    image = figure.axes[3].images[0]
-    power = np.asarray(image.get_array())
-    left, right, bottom, top = image.get_extent()
-    x = left + (np.arange(96) + 0.5) * (right - left) / 96
-    y = top + (np.arange(64) + 0.5) * (bottom - top) / 64
-    for side, sign, level in ((x < 0, -1, 0.0), (x > 0, 1, -20.0)):
-        part = np.where(side, power, -np.inf)
-        row, column = np.unravel_index(part.argmax(), part.shape)
-        assert (x[column], y[row]) == pytest.approx((sign / 12, sign / 16))
-        assert part.max() == pytest.approx(level, abs=1e-6)  # a tenth of the height: -20 dB
-
-
-def test_unscanned_rows_scars_and_identity(drawn_texts):
-    before = np.random.default_rng(0).normal(size=(50, 50))
-    before[3] = 1000.0  # a scar may not take the contrast (2 % of the rows, but one sided)
-    before[40:] = np.nan
-    figure = whole_image(torch.tensor(before), torch.tensor(before), "V", None, "unfinished")
-    drawn_texts(figure)
-    assert np.isfinite(np.asarray(figure.axes[3].images[0].get_array())).all()
-    with pytest.raises(ValueError, match="shapes differ"):
-        whole_image(before, before[1:], "m", None, "x")
-
-
-@pytest.mark.parametrize(
-    ("scale", "unit", "shown"),
-    [(5e-10, "A", "current (pA)"), (3e-8, "m", "height (nm)"), (0.2, "V", "voltage (mV)")],
-)
-def test_units_get_the_fitting_prefix(scale, unit, shown):
-    image = scale * np.random.default_rng(0).random((20, 20))
-    figure = whole_image(image, image, unit, None, "scan")
-    assert shown in [axes.get_ylabel() for axes in figure.axes]

@@ -4,7 +4,7 @@ import torch
 from matplotlib.patches import Rectangle
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
-from stm_experiments.figures import patch_montage, topograph_sheet
+from stm_experiments.figures import artefact_sheet, patch_montage, topograph_sheet
 
 
 def scale_bar(axes):
@@ -31,6 +31,18 @@ def test_sheet(shared, drawn_texts):
         assert 0.1 * image.shape[1] < length < 0.4 * image.shape[1]
     limits = {axes.images[0].get_clim() for axes in figure.axes if axes.images}
     assert len(limits) == (1 if shared else 5)
+
+
+def test_artefacts_have_a_scale_each_and_one_bar(drawn_texts):
+    rng = np.random.default_rng(0)
+    images = {f"artefact {k}, {k} c": k * rng.normal(size=(40, 40)) for k in range(1, 9)}
+    figure = artefact_sheet(images, 10.0)
+    drawn = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title() for axes in drawn] == list(images)
+    assert len({axes.images[0].get_clim() for axes in drawn}) == 8
+    assert sum(text.endswith(" a") for text in drawn_texts(figure)) == 1
+    with pytest.raises(ValueError, match="no images"):
+        artefact_sheet({}, 10.0)
 
 
 def test_single_image_without_lattice_constant(drawn_texts):

@@ -1,0 +1,82 @@
+"""A batch of simulated images and what is true of them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from stm_experiments.simulator.lattice import Atoms
+
+
+class Topographs(NamedTuple):
+    """Simulated images and what is true of them.
+
+    Attributes:
+        noisy: What the microscope records: clean and all noise, [N, 1, H, W] float32, not
+            normalised.
+        clean: The sample as it is (displaced atoms and defects included) through an ideal
+            instrument in the geometry in which it was scanned (drift, creep, jitter of the rows),
+            [N, 1, H, W] float32, about 0 to 4.
+        lattice: Index of the lattice in ``LATTICES``, [N] int64.
+        orientation: Azimuth, tilt, rotation as fractions of their ranges, [N, 3] float64.
+        offset: Origin of the lattice as fractions of its conventional cell, [N, 3] float64.
+        atoms: The atoms as drawn, u and v in px of the image axes 0 and 1 (pixel 0 is the first),
+            zero where not ``present``: padding and atoms that the exclusion removes.
+        truth: What else is true, by name; only what the noise can do is there. [N] each where
+            nothing else is said, c is the corrugation.
+            ``corrugation``: c, the 5-95 % range of the clean lattice;
+            ``defect_position`` [N, K, 2] (px, axes 0 and 1) and ``defect_kind`` [N, K]: 1 vacancy,
+            2 adatom, 3 brighter and 4 darker substitution, 0 padding;
+            ``step`` [N, H, W]: True on the upper terrace, ``step_height`` (c);
+            ``moved`` [N, H, 2]: line r, column k shows the sample at (r, k) + moved[r] (px);
+            ``blur`` (px), ``double``, ``double_shift`` [N, 2] (px);
+            ``tip_change`` [N, changes]: at which line, infinite for never;
+            ``striation``, ``striation_kappa`` (rad per px); ``pink`` (c), ``pink_exponent``;
+            ``hum`` (c), ``hum_periods`` per line, ``hum_phase``;
+            ``tilt``, ``bow`` (c), ``lag`` (px);
+            ``row_offset`` (c), ``rows_forward`` and ``rows_backward`` [N, H] (height);
+            ``scars`` (share of lines), ``scar_forward`` and ``scar_backward`` [N, H, W]: masks.
+        domain: +1, -1 in the two domains, 0 between them, [N, H, W] int8; None for one domain.
+        second_orientation: Orientation of the second domain, [N, 3]; None for one domain.
+        backward: The backward trace of the same scan, turned to match ``noisy``, [N, 1, H, W]; None
+            where it was not asked for.
+    """
+
+    noisy: Tensor
+    clean: Tensor
+    lattice: Tensor
+    orientation: Tensor
+    offset: Tensor
+    atoms: Atoms
+    truth: dict[str, Tensor]
+    domain: Tensor | None = None
+    second_orientation: Tensor | None = None
+    backward: Tensor | None = None
+
+
+def in_order(groups: list[Topographs], order: Tensor) -> Topographs:
+    """Concatenate the groups and bring their images into the caller's order."""
+
+    def join(parts: Sequence[Tensor]) -> Tensor:
+        if parts[0].ndim > 1:  # lists of atoms and defects differ in length
+            longest = max(part.shape[1] for part in parts)
+            parts = [
+                torch.cat(
+                    (part, part.new_zeros(len(part), longest - part.shape[1], *part.shape[2:])), 1
+                )
+                for part in parts
+            ]
+        joined = torch.cat(list(parts))
+        return joined[order.to(joined.device)]
+
+    first = groups[0]
+    return first._replace(
+        atoms=Atoms(*(join(parts) for parts in zip(*(g.atoms for g in groups), strict=True))),
+        truth={name: join([g.truth[name] for g in groups]) for name in first.truth},
+        **{
+            name: join([getattr(group, name) for group in groups])
+            for name, value in first._asdict().items()
+            if isinstance(value, Tensor)
+        },
+    )

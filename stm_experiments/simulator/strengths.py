@@ -1,0 +1,93 @@
+"""How strong an artefact is in an image: a number, or a range from which each image draws its own.
+
+Every artefact draws from streams of its own, keyed by the image's seed and the artefact's name:
+whether one is switched on changes no other.
+"""
+
+import math
+import zlib
+from dataclasses import fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Strength = float | tuple[float, float]
+
+
+def stream(seed: int, name: str) -> torch.Generator:
+    """The random stream of one purpose in the image of that seed (its low 32 bits count)."""
+    return torch.Generator().manual_seed(zlib.crc32(f"{seed & 0xFFFFFFFF} {name}".encode()))
+
+
+def bounds(strength: Strength) -> tuple[float, float]:
+    """The smallest and the largest value that a strength can take."""
+    low, high = strength if isinstance(strength, tuple) else (strength, strength)
+    return float(low), float(high)
+
+
+def is_off(strength: Strength) -> bool:
+    """Whether the artefact never occurs."""
+    return bounds(strength)[1] == 0
+
+
+def draw_strength(strength: Strength, seeds: list[int], name: str, chance: float = 1.0) -> Tensor:
+    """One value per image: log-uniform on a range above zero, uniform on a range from zero.
+
+    Args:
+        strength: A number, or the range (low, high).
+        seeds: The images' seeds.
+        name: Key of the stream.
+        chance: Share of the images that have the artefact; the others get 0.
+
+    Returns:
+        The values, [N] float64.
+    """
+    low, high = bounds(strength)
+    uniform = uniforms(seeds, name, 2)
+    value = low * (high / low) ** uniform[:, 0] if low > 0 else high * uniform[:, 0]
+    return torch.where(uniform[:, 1] < chance, value, 0.0)
+
+
+def uniforms(seeds: list[int], name: str, count: int) -> Tensor:
+    """Draws in [0, 1), [N, count] float64."""
+    return torch.stack(
+        [torch.rand(count, generator=stream(seed, name), dtype=torch.float64) for seed in seeds]
+    )
+
+
+def normals(seeds: list[int], name: str, *shape: int) -> Tensor:
+    """Standard normal draws, [N, *shape] float64."""
+    return torch.stack(
+        [torch.randn(shape, generator=stream(seed, name), dtype=torch.float64) for seed in seeds]
+    )
+
+
+def check_strengths(noise: Any, single: tuple[str, ...] = ()) -> None:
+    """Check a dataclass of strengths and turn its lists into ranges.
+
+    Args:
+        noise: The frozen dataclass, while it is built.
+        single: Fields that take a number only.
+
+    Raises:
+        ValueError: If a value is no number or range of numbers, negative, or its order is wrong.
+    """
+    for field in fields(noise):
+        name, value = field.name, getattr(noise, field.name)
+        if isinstance(value, bool):
+            continue
+        if isinstance(value, list):
+            value = tuple(value)
+            object.__setattr__(noise, name, value)
+        ends = value if isinstance(value, tuple) and name not in single else (value,)
+        if not all(isinstance(x, int | float) and math.isfinite(x) and x >= 0 for x in ends):
+            raise ValueError(
+                f"noise: {name}={value!r} is not a strength: "
+                + ("a number" if name in single else "a number or a range [low, high]")
+                + " of at least 0"
+            )
+        if isinstance(value, tuple) and (len(value) != 2 or value[0] > value[1]):
+            raise ValueError(f"noise: {name}={list(value)} is not a range [low, high]")
+        if "chance" in name and value > 1:
+            raise ValueError(f"noise: {name}={value} is a share of the images: at most 1")
