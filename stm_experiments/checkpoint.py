@@ -157,8 +157,7 @@ def load(path: str | Path) -> nn.Module:
         raise CheckpointError(f"{path}: not a checkpoint of stm_experiments") from None
     if card.network not in models.__all__:
         raise CheckpointError(
-            f"{path}: holds a network {card.network!r}, which is not one of "
-            + ", ".join(models.__all__)
+            f"{path}: holds a network {card.network!r}, which {models.__name__} does not have"
         )
     try:
         net: nn.Module = getattr(models, card.network)(**card.arguments)

@@ -24,7 +24,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 # Hydra's grammar gives brackets, commas and equals signs a meaning: paths are quoted for the user.
-PATH_KEYS = ("checkpoint", "image", "runs", "resume", "init", "data.root")
+PATH_KEYS = (
+    "checkpoint",
+    "image",
+    "channel",
+    "clean",
+    "runs",
+    "resume",
+    "init",
+    "data.root",
+)
 
 log = logging.getLogger(__name__)
 sweep_folder: Path | None = None

@@ -1,74 +1,90 @@
-"""A whole image through a trained network: the result in the input's units, and a picture."""
+"""Whole images through a network: each result in its scan's own units, and a picture of it."""
 
+import json
+import logging
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
-import torch
-from numpy.typing import NDArray
 from omegaconf import DictConfig
 from rich.progress import Progress
 from torch import nn
 
-from stm_experiments import build, checkpoint, config, tiling
+from stm_experiments import build, checkpoint, config, scan_files
+from stm_experiments.denoise import DEFAULT, check, compare, denoise
 from stm_experiments.figures import save, whole_image
-from stm_experiments.formats.image import denormalise, normalise, normalise_scan, read_image
+from stm_experiments.formats import list_channels
 
-NORMALISATIONS = {"minmax": normalise, "plane": normalise_scan}
+log = logging.getLogger(__name__)
 
 
 def reconstruct(cfg: DictConfig) -> None:
-    """Reads, normalises, passes the image through the network, maps it back, writes and draws.
+    """Reads, prepares, denoises, writes and draws each scan, going on past bad files.
 
     Args:
         cfg: ``conf/reconstruct.yaml`` as composed.
 
     Raises:
-        ValueError: If the checkpoint, the image or a setting cannot be used.
+        ValueError: If a setting or the checkpoint cannot be used, or some of the files.
     """
     settings = build.plain(cfg)
+    paths = scan_files.find(settings["image"])
+    if settings["list"]:
+        scan_files.each(paths, lambda path: print(f"{path.name}: {', '.join(list_channels(path))}"))
+        return
     folder = config.output_folder()
-    if settings["normalisation"] not in NORMALISATIONS:
-        raise ValueError(
-            f"normalisation is {' or '.join(NORMALISATIONS)}, not {settings['normalisation']!r}"
-        )
-    stride, pixel_nm = settings["stride"], settings["pixel_nm"]
-    if not isinstance(stride, int):
-        raise ValueError(f"stride is a whole number of px, not {stride!r}")
-    if pixel_nm is not None and not (isinstance(pixel_nm, int | float) and pixel_nm > 0):
-        raise ValueError(f"pixel_nm is above 0, or null, not {pixel_nm!r}")
-    path = Path(settings["image"])
-    net = checkpoint.load(settings["checkpoint"])
-    before = read_image(path)
-    x, affine = NORMALISATIONS[settings["normalisation"]](before, str(path))
-    after = denormalise(through(net, x, stride), affine)
-    stem = f"{path.stem}_reconstructed"
-    np.save(folder / f"{stem}.npy", after)
-    tifffile.imwrite(folder / f"{stem}.tiff", after.astype(np.float32))
-    title = f"{path.name} through {getattr(net, 'label', type(net).__name__)}, stride {stride} px"
-    plane = denormalise(np.zeros_like(before), affine) - affine.shift
-    if plane.any():
-        title += ", shown without its tilt"
-    shown = whole_image(before - plane, after - plane, settings["unit"], pixel_nm, title)
-    save(shown, folder / f"{stem}.png")
-    changed = float(np.sqrt(np.mean((after - before) ** 2)) / np.ptp(before))
-    print(f"{folder}: {stem}.npy, .tiff, .png; rms change {100 * changed:.2f} % of its range")
+    if not isinstance(settings["prepare"], list):
+        settings["prepare"] = [settings["prepare"]]
+    scan_files.check_units(settings["unit"], settings["pixel_nm"])
+    net = checkpoint.load(settings["checkpoint"] or DEFAULT)
+    check(net, settings["stride"], settings["prepare"], settings["normalisation"])
+    stems = scan_files.stems(paths)
+    scan_files.each(paths, lambda path: one(path, folder / stems[path], net, settings))
 
 
-def through(net: nn.Module, image: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
-    """A normalised image [H, W] after the network, window by window, under a progress bar."""
-    card: Any = net.card
-    with Progress() as progress:
-        bar = progress.add_task("windows")
-        result = tiling.reconstruct(
+def one(path: Path, stem: Path, net: nn.Module, settings: dict[str, Any]) -> None:
+    """Takes one scan through the network, and writes ``stem`` with several endings."""
+    reading = ("channel", "direction", "unit", "pixel_nm")
+    scan = scan_files.read(path, **{key: settings[key] for key in reading})
+    clean = settings["clean"] and scan_files.partner(path, settings["clean"])
+    with Progress() as bars:
+        bar = bars.add_task(path.name)
+        result = denoise(
+            scan,
             net,
-            torch.from_numpy(image),
-            card.window,
-            stride,
-            progress=lambda done, total: progress.update(bar, completed=done, total=total),
+            settings["stride"],
+            settings["uncertainty"],
+            prepare=settings["prepare"],
+            normalisation=settings["normalisation"],
+            progress=lambda done, total: bars.update(bar, completed=done, total=total),
         )
-    return result.numpy()
+    say = partial(log.info, "%s: %s", path.name)
+    for line in result.history:
+        say(line)
+    truth = None
+    if clean:
+        measures, truth = compare(result, clean)
+        Path(f"{stem}_metrics.json").write_text(json.dumps(measures, indent=2), encoding="utf-8")
+        values = ", ".join(f"{name} {value:.4g}" for name, value in measures.items())
+        say(f"against the clean image, affine-fitted to the scan: {values}")
+    endings = [".npy", ".tiff", ".gwy"] if find_spec("gwyfile") else [".npy", ".tiff"]
+    for ending in endings:
+        result.save(f"{stem}{ending}")
+    if result.uncertainty is not None:
+        np.save(f"{stem}_uncertainty.npy", result.uncertainty)
+    figure = whole_image(
+        result.flat(result.before.data),
+        result.flat(result.data),
+        result.unit,
+        result.pixel_size,
+        result.title(),
+        clean=None if truth is None else result.flat(truth),
+        uncertainty=result.uncertainty,
+    )
+    save(figure, f"{stem}.png")
+    print(f"{stem.parent}: {stem.name}{', '.join([*endings, '.png'])}")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Whole images from windows: run a network on overlapping windows and blend them.
+"""Whole images through a network: window by window, or piece by piece, in bounded memory.
 
 Every window is addressed by the flat index of its top left pixel. The same indices cut the windows
 out of the image and add them back, so that the two cannot disagree.
@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 PIXELS_PER_BATCH = 2**21  # caps the memory of one batch of large windows, whatever batch_size says
+
+Progress = Callable[[int, int], object]
 
 
 def window_starts(length: int, window: int, stride: int) -> list[int]:
@@ -50,7 +52,9 @@ def reconstruct(
     window: int | None,
     stride: int,
     batch_size: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress | None = None,
+    piece: int = 1024,
+    margin: int = 96,
 ) -> Tensor:
     """Pass an image through a network window by window and blend the overlapping outputs.
 
@@ -58,25 +62,34 @@ def reconstruct(
     positive up to the corner pixels, and the sum is divided by the sum of the weights: a network
     that returns its input returns the image. Sums are kept in float64, on the image's device.
 
+    A network without window gets the image in one pass, or a large one in pieces. Of each piece
+    ``margin`` pixels are dropped where it was cut off, and over the next ``margin`` it fades into
+    its neighbour. The result is that of one pass if no output pixel depends on input further away
+    than ``margin``, and the network's coarsest pixel divides ``piece - 3 margin``; a network that
+    also looks at the mean or the deviation of all it is given differs a little from piece to piece.
+
     The network is called as it is: put it in eval mode first, on the image's device.
 
     Args:
         net: Maps ``[B,1,window,window]`` to the same shape.
         image: ``[H,W]`` or ``[1,1,H,W]``, in the units that the network expects.
-        window: Side of the network's window [px]. None: it takes any size, and gets the whole image
-            in one pass (``stride`` and ``batch_size`` are then not used).
+        window: Side of the network's window [px]. None: it takes any size (``stride`` and
+            ``batch_size`` are then not used).
         stride: Step between windows [px], 1 to ``window``.
         batch_size: Windows per call of the network; fewer if they would exceed 2 million pixels.
             None: 512 on a CPU (small windows then stay in its cache: twice the speed of 4096), else
             4096.
-        progress: Called after each batch as ``progress(windows_done, windows_in_all)``.
+        progress: Called after each batch or piece as ``progress(done, in_all)``.
+        piece: Largest side that a network without window is given at once [px].
+        margin: Pixels at the cut sides of a piece that are not used.
 
     Returns:
         float32 tensor of the image's shape, on its device.
 
     Raises:
         ValueError: If the image is not one finite image at least as large as the window, the stride
-            is below 1 or above the window, or the network changes the shape or returns NaN.
+            is below 1 or above the window, the margins fill a piece, or the network changes the
+            shape or returns NaN.
     """
     plane = _plane(image)
     if batch_size is None:
@@ -87,10 +100,50 @@ def reconstruct(
         raise ValueError("The image has NaN or infinite pixels and cannot be reconstructed.")
     with torch.no_grad():
         if window is None:
-            result = _call(net, plane[None, None])[0, 0]
+            result = _join(net, plane, piece, margin, progress)
         else:
             result = _blend(net, plane, window, stride, batch_size, progress)
     return result.reshape(image.shape)
+
+
+def spread(
+    net: Callable[[Tensor], Tensor],
+    image: Tensor,
+    window: int | None,
+    stride: int,
+    progress: Progress | None = None,
+) -> tuple[Tensor, Tensor]:
+    """``reconstruct``, and how much the result depends on how the image is turned.
+
+    The image is sent through the network in the 8 symmetries of the square (4 quarter turns, each
+    mirrored or not), and every output is turned back.
+
+    Args:
+        net: As for ``reconstruct``.
+        image: ``[H,W]``.
+        window: As for ``reconstruct``.
+        stride: As for ``reconstruct``.
+        progress: As for ``reconstruct``, over all 8 passes.
+
+    Returns:
+        The output of the image as it is, equal to that of ``reconstruct``, and the standard
+        deviation (n - 1) of the 8 outputs at each pixel; both ``[H,W]``, in the network's units.
+
+    Raises:
+        ValueError: As ``reconstruct``.
+    """
+    outputs = []
+    for number in range(8):
+        turns, mirrored = divmod(number, 2)
+
+        def part(done: int, total: int, number: int = number) -> None:
+            if progress is not None:
+                progress(number * total + done, 8 * total)
+
+        turned = torch.rot90(image.flip(1) if mirrored else image, turns)
+        output = torch.rot90(reconstruct(net, turned, window, stride, progress=part), -turns)
+        outputs.append(output.flip(1) if mirrored else output)
+    return outputs[0], torch.stack(outputs).std(0)
 
 
 def _plane(image: Tensor) -> Tensor:
@@ -112,13 +165,52 @@ def _call(net: Callable[[Tensor], Tensor], patches: Tensor) -> Tensor:
     return output.to(torch.float32)
 
 
+def _join(
+    net: Callable[[Tensor], Tensor],
+    plane: Tensor,
+    piece: int,
+    margin: int,
+    progress: Progress | None,
+) -> Tensor:
+    """The image in overlapping pieces that fade into each other: ``[H,W]`` to ``[H,W]``."""
+    if not 0 <= 4 * margin <= piece:
+        raise ValueError(f"Four margins of {margin} px do not fit a piece of {piece} px.")
+    rows, columns = (_spans(length, piece, margin) for length in plane.shape)
+    total = torch.zeros_like(plane)
+    done = 0
+    for top, bottom, row_weight in rows:
+        for left, right, column_weight in columns:
+            output = _call(net, plane[None, None, top:bottom, left:right])[0, 0]
+            weight = (row_weight[:, None] * column_weight).to(plane.device)
+            total[top:bottom, left:right] += weight * output
+            done += 1
+            if progress is not None:
+                progress(done, len(rows) * len(columns))
+    return total
+
+
+def _spans(length: int, piece: int, margin: int) -> list[tuple[int, int, Tensor]]:
+    """First and last + 1 pixel of each piece along an axis, and its weights, which add up to 1."""
+    step = piece - 3 * margin
+    fade = torch.cat([torch.zeros(margin), (torch.arange(margin) + 0.5) / max(margin, 1)])
+    spans = []
+    for start in range(0, max(length - 3 * margin, 1), step):
+        weight = torch.ones(min(piece, length - start))
+        if start > 0:
+            weight[: 2 * margin] *= fade
+        if start + piece < length:
+            weight[piece - 2 * margin :] *= fade.flip(0)
+        spans.append((start, start + len(weight), weight))
+    return spans
+
+
 def _blend(
     net: Callable[[Tensor], Tensor],
     plane: Tensor,
     window: int,
     stride: int,
     batch_size: int,
-    progress: Callable[[int, int], object] | None,
+    progress: Progress | None,
 ) -> Tensor:
     """Weighted mean over all windows that cover a pixel: ``[H,W]`` to ``[H,W]``."""
     height, width = plane.shape

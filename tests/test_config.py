@@ -107,7 +107,7 @@ def test_every_optimiser_and_schedule_takes_its_settings(group, name, compose_co
         return
     optimizer = module.optimizer(module.parameters())
     if module.scheduler is not None:
-        steps = {"total_steps": 10} if module.scheduler.func is OneCycleLR else {}
+        steps = {"total_steps": 100} if module.scheduler.func is OneCycleLR else {}
         assert module.scheduler(optimizer, **steps).get_last_lr()[0] > 0
 
 

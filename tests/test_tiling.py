@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from stm_experiments.tiling import PIXELS_PER_BATCH, reconstruct, seam_energy, window_starts
+from stm_experiments.tiling import PIXELS_PER_BATCH, reconstruct, seam_energy, spread, window_starts
 
 
 def identity(x):
@@ -103,6 +103,94 @@ def test_without_window_there_is_one_pass():
     assert calls == [(1, 1, 5, 7)]
 
 
+def small_unet():
+    """Two levels; the output depends on input up to 9 px away, its coarsest pixel has 4 px."""
+    torch.manual_seed(0)
+    fine, coarse = torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.Conv2d(4, 4, 3, padding=1)
+    last = torch.nn.Conv2d(4, 1, 1)
+
+    def net(p):
+        height, width = p.shape[-2:]
+        p = F.pad(p, (0, -width % 4, 0, -height % 4), "reflect")
+        low = F.interpolate(coarse(F.avg_pool2d(fine(p).relu(), 4)), scale_factor=4)
+        return last(fine(p).relu() + low)[..., :height, :width]
+
+    return net
+
+
+@pytest.mark.parametrize(("height", "width"), [(150, 101), (64, 200), (66, 65), (99, 131)])
+def test_pieces_are_one_pass_where_the_margin_is_wide_enough(height, width):
+    net, x = small_unet(), image(height, width)
+    sizes = []
+
+    def watched(p):
+        sizes.append(max(p.shape))
+        return net(p)
+
+    whole = reconstruct(net, x, None, 1)
+    pieces = reconstruct(watched, x, None, 1, piece=64, margin=12)
+    assert len(sizes) > 1
+    assert max(sizes) <= 64
+    torch.testing.assert_close(pieces, whole, atol=2e-6, rtol=0)
+    narrow = reconstruct(net, x, None, 1, piece=64, margin=4)
+    assert (narrow - whole).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize(("piece", "margin"), [(36, 9), (31, 0), (1, 0), (64, 3)])
+def test_pieces_of_an_identity_are_the_image(piece, margin):
+    x = image(70, 41)
+    y = reconstruct(identity, x, None, 1, piece=piece, margin=margin)
+    torch.testing.assert_close(y, x, atol=1e-6, rtol=0)
+
+
+def test_pieces_fade_into_each_other():
+    # A network that adds a number of its own to each piece leaves ramps, no steps.
+    numbers = iter(range(100))
+    y = reconstruct(lambda p: p * 0 + next(numbers), image(40, 100), None, 1, piece=60, margin=10)
+    steps = y[20].diff()
+    assert y[20, 0] == 0
+    assert y[20, -1] == y.max() == 2
+    assert steps.max() <= 0.1 + 1e-5
+    assert steps.min() >= 0
+
+
+def test_pieces_are_counted():
+    calls = []
+    reconstruct(
+        identity, image(40, 40), None, 1, progress=lambda *a: calls.append(a), piece=30, margin=5
+    )
+    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_spread_of_a_symmetric_network_is_zero():
+    kernel = torch.ones(1, 1, 3, 3) / 9
+    x = image(40, 29)
+    for window in (None, 9):
+        output, deviation = spread(lambda p: F.conv2d(p, kernel, padding=1), x, window, 4)
+        torch.testing.assert_close(
+            output, reconstruct(lambda p: F.conv2d(p, kernel, padding=1), x, window, 4)
+        )
+        # The windows of the turned image lie elsewhere: a few windows' borders show.
+        assert deviation.median() < 1e-6 if window is None else deviation.median() < 0.1
+
+
+def test_spread_by_hand():
+    # The network adds its columns' number: over the 8 symmetries that is x, 4 - x, y and 4 - y,
+    # each twice.
+    columns = torch.arange(5.0).expand(5, 5)
+    output, deviation = spread(lambda p: p + columns, torch.zeros(5, 5), None, 1)
+    x, y = columns, columns.T
+    eight = torch.stack([x, 4 - x, y, 4 - y] * 2)
+    torch.testing.assert_close(output, columns)
+    torch.testing.assert_close(deviation, eight.std(0))
+
+
+def test_progress_of_spread_runs_through_all_passes():
+    calls = []
+    spread(identity, image(16, 24), 8, 8, progress=lambda *a: calls.append(a))
+    assert calls == [(6 * (n + 1), 48) for n in range(8)]
+
+
 def test_progress_counts_windows():
     calls = []
     reconstruct(identity, image(16, 16), 8, 4, batch_size=4, progress=lambda *a: calls.append(a))
@@ -144,6 +232,8 @@ def test_memory_does_not_grow_with_the_number_of_windows():
         ({"stride": 0}, "stride must be between 1 and the window"),
         ({"stride": 9}, "stride must be between 1 and the window"),
         ({"batch_size": 0}, "batch size"),
+        ({"window": None, "piece": 30, "margin": 10}, "Four margins of 10 px do not fit"),
+        ({"window": None, "margin": -1}, "Four margins"),
         ({"image": torch.full((20, 24), math.nan)}, "NaN or infinite"),
         ({"image": torch.full((20, 24), math.inf), "window": None}, "NaN or infinite"),
         ({"image": torch.zeros(2, 1, 20, 24)}, "one image"),

@@ -1,6 +1,8 @@
 """Plain image files (PNG, TIFF, .npy) and the affine map to [-1, 1]."""
 
 import math
+import struct
+import zlib
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -9,11 +11,17 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from stm_experiments.formats.scan import ScanError
+from stm_experiments.formats.trace import Unreadable, check_size
+
 Array = NDArray[Any]
 
 
-class ImageError(ValueError):
-    """An image that cannot be used; the message is one sentence that names the file."""
+ImageError = ScanError
+
+DEFLATE = (8, 32946)  # TIFF's numbers for it
+UNBOUNDED = (34925, 34926, 50000)  # LZMA and Zstandard, which tifffile decodes to any length
+MOST_DEFLATED = 1032  # bytes that one byte of a deflated stream can stand for
 
 
 class AffineMap(NamedTuple):
@@ -36,9 +44,10 @@ def read_image(path: str | Path) -> NDArray[np.float64]:
     """Read one grey image in its own units.
 
     Formats: ``.png`` (1 to 16 bit), ``.tif`` and ``.tiff`` (integer or float, any compression that
-    tifffile or Pillow decodes), ``.npy`` (boolean, integer or float). A colour image whose channels
-    are equal is grey, and an opaque alpha channel is dropped. Pillow's limit on the pixel count
-    (``PIL.Image.MAX_IMAGE_PIXELS``, error above twice that) holds for PNG and TIFF.
+    tifffile or Pillow decodes but LZMA and Zstandard), ``.npy`` (boolean, integer or float). A
+    colour image whose channels are equal is grey, and an opaque alpha channel is dropped. Pillow's
+    limit on the pixel count (``PIL.Image.MAX_IMAGE_PIXELS``, error above twice that) holds for PNG
+    and TIFF.
 
     Args:
         path: The file. The name is taken literally: brackets, commas, ``*`` and so on are plain
@@ -61,7 +70,7 @@ def read_image(path: str | Path) -> NDArray[np.float64]:
             array = READERS[suffix](file)
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file.") from None
-    except _Unusable as error:
+    except Unreadable as error:
         raise ImageError(f"{path}: {error}.") from None
     except UnidentifiedImageError:
         raise ImageError(f"{path}: not a {suffix[1:].upper()} file, or a damaged one.") from None
@@ -145,21 +154,21 @@ def _centred_axes(image: Array) -> tuple[NDArray[np.float64], NDArray[np.float64
     return rows, columns
 
 
-class _Unusable(Exception):
-    """A clause that says why an array is not a grey image; ``read_image`` adds the file's name."""
-
-
 def _read_png(file: BinaryIO) -> Array:
     header = file.read(26)
+    size = file.seek(0, 2)
     file.seek(0)
+    width, height = struct.unpack(">II", header[16:24].ljust(8, b"\0"))
+    if header.startswith(b"\x89PNG") and height * width > 0:
+        check_size(height, width, size * MOST_DEFLATED)
     if header[24:26] in (b"\x10\x02", b"\x10\x04", b"\x10\x06"):  # 16 bit; RGB, grey + alpha, RGBA
-        raise _Unusable("16-bit PNG in colour or with alpha would lose its depth, save it as grey")
+        raise Unreadable("16-bit PNG in colour or with alpha would lose its depth, save it as grey")
     with Image.open(file, formats=["PNG"]) as image:
         image.verify()  # checksums of all chunks
     file.seek(0)
     with Image.open(file, formats=["PNG"]) as image:
         if getattr(image, "n_frames", 1) > 1:
-            raise _Unusable("a stack of images, expected one")
+            raise Unreadable("a stack of images, expected one")
         if image.mode == "P" or image.has_transparency_data:
             return _grey(np.asarray(image.convert("RGBA")))
         return _grey(np.asarray(image))
@@ -168,19 +177,23 @@ def _read_png(file: BinaryIO) -> Array:
 def _read_tiff(file: BinaryIO) -> Array:
     with tifffile.TiffFile(file) as tiff:
         if len(tiff.pages) == 0:
-            raise _Unusable("holds no image")
+            raise Unreadable("holds no image")
         page, series = tiff.pages.first, tiff.series[0]
         if len(tiff.pages) > 1 or (page.samplesperpixel == 1 and len(series.shape) != 2):
-            raise _Unusable("a stack of images, expected one")
+            raise Unreadable("a stack of images, expected one")
         if Image.MAX_IMAGE_PIXELS and math.prod(series.shape) > 2 * Image.MAX_IMAGE_PIXELS:
-            raise _Unusable("too large to be an image")
+            raise Unreadable("too large to be an image")
         size = tiff.filehandle.size
         segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
         missing = len(segments) != math.prod(page.chunked) or any(n == 0 for _, n in segments)
         if missing or any(offset + n > size for offset, n in segments):
-            raise _Unusable("truncated file")  # tifffile would fill the gap with zeros
+            raise Unreadable("truncated file")  # tifffile would fill the gap with zeros
+        if page.compression in UNBOUNDED:
+            raise Unreadable("compressed with LZMA or Zstandard, save it with another compression")
+        if page.compression in DEFLATE:
+            _check_deflated(tiff, page)
         if page.photometric not in (0, 1, 2, 3):  # white is zero, black is zero, RGB, palette
-            raise _Unusable("neither grey nor RGB")
+            raise Unreadable("neither grey nor RGB")
         try:
             array = series.asarray()
         except ValueError as error:
@@ -198,7 +211,27 @@ def _read_tiff(file: BinaryIO) -> Array:
         return array
 
 
+def _check_deflated(tiff: tifffile.TiffFile, page: Any) -> None:
+    """Refuse a deflated segment that is larger than its tile or strip; tifffile inflates it all."""
+    largest = math.prod(page.chunks) * page.dtype.itemsize
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        tiff.filehandle.seek(offset)
+        inflate = zlib.decompressobj()
+        inflate.decompress(tiff.filehandle.read(count), largest)
+        if inflate.unconsumed_tail and inflate.decompress(inflate.unconsumed_tail, 1):
+            raise Unreadable("damaged: a segment holds more than it should")
+
+
 def _read_npy(file: BinaryIO) -> Array:
+    version = np.lib.format.read_magic(file)
+    read_header = np.lib.format.read_array_header_1_0
+    if version != (1, 0):
+        read_header = np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(file)
+    start = file.tell()
+    if math.prod(shape) * dtype.itemsize > file.seek(0, 2) - start:  # else numpy would allocate it
+        raise Unreadable("truncated, or its header says more than it holds")
+    file.seek(0)
     array: Array = np.lib.format.read_array(file, allow_pickle=False)
     return array
 
@@ -211,14 +244,14 @@ def _grey(array: Array) -> Array:
     if array.ndim == 2:
         return array
     if array.ndim != 3 or array.shape[2] > 4:
-        raise _Unusable("a stack of images, expected one")
+        raise Unreadable("a stack of images, expected one")
     if array.shape[2] in (2, 4):
         alpha, array = array[..., -1], array[..., :-1]
         opaque = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1.0
         if (alpha != opaque).any():
-            raise _Unusable("partly transparent, expected an opaque image")
+            raise Unreadable("partly transparent, expected an opaque image")
     if (array != array[..., :1]).any():
-        raise _Unusable("a colour image whose channels differ, expected grey")
+        raise Unreadable("a colour image whose channels differ, expected grey")
     return array[..., 0]
 
 

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -82,7 +83,10 @@ class Reconstruction(LightningModule):
         # The trainer's own estimate of the steps would drop the loaders' state on resuming.
         if getattr(self.scheduler, "func", None) is OneCycleLR:
             steps = len(self.trainer.datamodule.train_dataloader()) * self.trainer.max_epochs  # type: ignore[attr-defined, operator]
-            schedule, interval = self.scheduler(optimizer, total_steps=steps), "step"
+            # Its warm-up must last longer than a step, or it divides by zero.
+            least = math.ceil(2 / self.scheduler.keywords.get("pct_start", 0.3))  # type: ignore[attr-defined]
+            schedule = self.scheduler(optimizer, total_steps=max(steps, least))
+            interval = "step"
         else:
             schedule, interval = self.scheduler(optimizer), "epoch"
         return {

@@ -1,0 +1,75 @@
+"""Units as microscope files write them, brought to SI."""
+
+import math
+import re
+
+PREFIXES = {
+    "": 1.0,
+    "f": 1e-15,
+    "p": 1e-12,
+    "n": 1e-9,
+    "u": 1e-6,
+    "\N{MICRO SIGN}": 1e-6,
+    "\N{GREEK SMALL LETTER MU}": 1e-6,
+    "m": 1e-3,
+    "c": 1e-2,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+}
+BASES = ("m", "A", "V", "Hz", "N", "s", "S", "W", "J", "K", "Pa", "F", "C", "T", "eV")
+SPELT = {
+    "angstrom": "\N{ANGSTROM SIGN}",
+    "angstroms": "\N{ANGSTROM SIGN}",
+    "ang": "\N{ANGSTROM SIGN}",
+    "\N{LATIN SMALL LETTER A WITH RING ABOVE}": "\N{ANGSTROM SIGN}",
+    "micron": "um",
+    "microns": "um",
+    "meter": "m",
+    "meters": "m",
+    "ampere": "A",
+    "volt": "V",
+    "volts": "V",
+}
+NONE = ("", "-", "--", "1", "none", "a.u.", "arb", "arb.")
+
+
+def to_si(unit: str) -> tuple[float, str]:
+    """Split a unit into a factor and an SI unit: ``"nm"`` is 1e-9 of ``"m"``.
+
+    Args:
+        unit: As the file has it, perhaps with spaces or brackets around it.
+
+    Returns:
+        The factor that brings values to SI, and the SI unit. 1 and the unit itself where it is a
+        compound or unknown, 1 and ``""`` where there is none.
+    """
+    unit = unit.strip(" \t\r\n\0[]()")
+    unit = SPELT.get(unit.lower(), unit)
+    if unit == "\N{ANGSTROM SIGN}":
+        return 1e-10, "m"
+    if unit.lower() in NONE:
+        return 1.0, ""
+    for base in BASES:
+        if unit.endswith(base) and unit.removesuffix(base) in PREFIXES:
+            return PREFIXES[unit.removesuffix(base)], base
+    return 1.0, unit
+
+
+def length_nm(text: str) -> float:
+    """Read a length such as ``"2.5 µm"``.
+
+    Args:
+        text: A number and a unit of length.
+
+    Returns:
+        nm; NaN where the text is no length.
+    """
+    match = re.fullmatch(r"\s*([-+]?[\d.]{1,40}(?:[eE][-+]?\d{1,4})?)\s*([^\d\s]{1,20})\s*", text)
+    if match is None:
+        return math.nan
+    factor, unit = to_si(match[2])
+    try:
+        return float(match[1]) * factor * 1e9 if unit == "m" else math.nan
+    except ValueError:
+        return math.nan
