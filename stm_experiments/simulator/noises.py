@@ -104,7 +104,9 @@ NOISES: dict[str, Noise] = {
             vacancies=(0.0, 0.03),
             adatoms=(0.0, 0.03),
             substitutions=(0.0, 0.03),
+            step=(0.3, 3.0),
             chance=0.5,
+            step_chance=0.15,
         ),
         TipNoise(
             blur=(0.0, 1.0),
