@@ -15,13 +15,14 @@ from stm_experiments.analysis.matrix import all_numbers
 from stm_experiments.analysis.metrics import noise_floor, patch_measures
 from stm_experiments.analysis.paper import three_patch_statistic
 from stm_experiments.analysis.scores import NOISY_INPUT, score, score_table
-from stm_experiments.data import PatchData
+from stm_experiments.data import LABELS, PatchData
 from stm_experiments.figures import patch_montage, save
 from stm_experiments.figures.run import MOST_CODES, run_figures
 from stm_experiments.models import PCA
 from stm_experiments.objectives.callbacks import FirstReconstruction, History
 from stm_experiments.run_folder import RunFolder
-from stm_experiments.simulator import LATTICES
+
+LARGEST_PCA = 32  # px; PCA of larger patches takes minutes, and gigabytes
 
 
 def assess(
@@ -49,7 +50,7 @@ def assess(
     own = str(getattr(net, "label", type(net).__name__))
     networks = {own: net, **fit_rivals(data, rivals)}
     scores, by_lattice = score(networks, data.loader(split))
-    names = list(LATTICES)
+    names = list(LABELS)
     title = f"{split} images of {', '.join(names[label] for label in by_lattice)}"
     if split == "validation":
         title += " (there are no test images: last weights, not the best)"
@@ -105,7 +106,7 @@ def examine_latent(
     from stm_experiments.analysis.latent_report import latent_report, latent_table
     from stm_experiments.figures.pooled import pooled_latent
 
-    names, split = list(LATTICES), data.test_split
+    names, split = list(LABELS), data.test_split
     own, net = next(iter(networks.items()))
     compared = {own: net, **{name: networks[name] for name in ("PCA-10",) if name in networks}}
     if next(net.parameters(), None) is not None:
@@ -179,7 +180,7 @@ def check_rivals(components: object, window: int) -> None:
 def fit_rivals(data: PatchData, components: list[int]) -> dict[str, PCA]:
     """PCAs of several sizes from one fit to an epoch of training patches."""
     check_rivals(components, data.cutting["window"])
-    if not components:
+    if not components or data.cutting["window"] > LARGEST_PCA:
         return {}
     largest = PCA(max(components), data.cutting["window"])
     largest.fit(batch.noisy for batch in data.loader("train"))

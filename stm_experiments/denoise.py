@@ -81,21 +81,20 @@ def denoise(
     same map, so that units, tilt and absolute height return. Missing pixels inside of that part are
     lent their nearest neighbour's value. What was not measured stays masked.
 
-    The uncertainty is the standard deviation of the results for the 8 symmetries of the square
+    The uncertainty is the standard deviation of the results for the 4 symmetries that keep rows rows
     (``tiling.spread``), times the factor ``calibration`` of the model's card, which makes it as
     large as the true error is on simulated images (root mean square; 1 if the card has none). It
     shows where the network is undecided: noise that it half keeps, defects, borders. It is *not* a
     confidence interval of a pixel, it does not contain what the network always gets wrong in the
-    same way, such as an atom that it likes to invent, and it was calibrated on simulated noise. For
-    a network that learnt noise along the rows it is too large, as half of the symmetries turn rows
-    into columns. The result itself does not depend on ``uncertainty``.
+    same way, such as an atom that it likes to invent, and it was calibrated on simulated noise. The
+    result itself does not depend on ``uncertainty``.
 
     Args:
         scan: A scan, a file that ``read_scan`` knows, or an array [H,W] (NaN: not measured).
         checkpoint: A model file, the name of a shipped model, or a network; None: the shipped
             ``denoiser``.
         stride: Step between windows, px, for networks that have one.
-        uncertainty: Whether to return the pixelwise uncertainty (8 passes instead of one).
+        uncertainty: Whether to return the pixelwise uncertainty (4 passes instead of one).
         prepare: Steps to apply before, of ``stm_experiments.preparation.STEPS``.
         normalisation: The map to [-1, 1], ``minmax`` or ``plane``; None: as in the training of the
             network.
@@ -138,7 +137,7 @@ def denoise(
         history.append(f"seam energy {seams[0]:.3g}, before {seams[1]:.3g} (1: no seams)")
     if spread is not None:
         typical = amount(float(np.nanmedian(spread)), before.unit)
-        history.append(f"uncertainty from the 8 symmetries of the square: median {typical}")
+        history.append(f"uncertainty from 4 mirror images: median {typical}")
     known = {field.name: getattr(before, field.name) for field in fields(Scan)}
     known["data"] = np.where(before.mask, after, np.nanmedian(after))
     known["history"] = (*before.history, *history)

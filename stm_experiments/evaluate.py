@@ -13,9 +13,9 @@ from stm_experiments import build, checkpoint, config
 from stm_experiments.analysis.matrix import all_numbers, error_matrix, matrix_table, write_matrix
 from stm_experiments.analysis.scores import score, score_table
 from stm_experiments.assess import fit_rivals
+from stm_experiments.data import LABELS
 from stm_experiments.figures import save
 from stm_experiments.figures.matrix import matrix_figure
-from stm_experiments.simulator import LATTICES
 
 
 def evaluate(cfg: DictConfig) -> None:
@@ -27,17 +27,18 @@ def evaluate(cfg: DictConfig) -> None:
     settings = build.plain(cfg)
     folder = config.output_folder()
     models = load_models(settings["checkpoint"], settings["net"])
-    windows: set[Any] = {net.window for net in models.values()}
+    # A network that takes any size takes that of the others.
+    windows: set[Any] = {net.window for net in models.values()} - {None}
     if len(windows) > 1:
         raise ValueError(f"models of one window at a time can be compared, not of {windows} px")
     # Nothing is trained here: PCA is fitted to the patches as they are.
     settings["data"]["augment"] = False
-    data = build.build_data({**settings, "model": {"target": "noisy"}}, windows.pop())
+    data = build.build_data({**settings, "model": {"target": "noisy"}}, windows.pop() if windows else None)
     split = settings["split"] or data.test_split
     rivals = fit_rivals(data, settings["rivals"]) if "train" in data.sources else {}
     scores, by_lattice = score({**models, **rivals}, data.loader(split))
     console = Console()
-    names = list(LATTICES)
+    names = list(LABELS)
     images = f"{split} images of {', '.join(names[label] for label in by_lattice)}"
     console.print(score_table(scores, images))
     files = ["metrics.json"]
@@ -71,7 +72,7 @@ def load_models(pattern: str, net: str | None) -> dict[str, nn.Module]:
         else:
             model = checkpoint.load_weights(path, build.build_network(net))
         card: Any = getattr(model, "card", None)
-        name = f"{card.network} {'+'.join(card.lattice)}" if card else path.stem
+        name = f"{card.network} {'+'.join(card.lattice)}".strip() if card else path.stem
         if len(paths) > 1 and card:
             # A run folder tells models apart that are alike.
             run = path.parent.parent if path.parent.name == "checkpoints" else path

@@ -168,11 +168,11 @@ def test_uncertainty_of_a_symmetric_filter_is_zero_and_changes_nothing():
 
 
 def test_uncertainty_is_the_deviation_over_the_symmetries_in_units():
-    # Down in 8 symmetries is each of the 4 directions twice; by hand from rolled images.
+    # Down in 4 symmetries is down and up, each twice; by hand from rolled images.
     net = ShiftsDown()
     data = heights()[:30, :30]
     after = denoise(data, net, uncertainty=True, normalisation="minmax")
-    moved = [np.roll(data, sign, axis) for sign in (1, -1) for axis in (0, 1)] * 2
+    moved = [np.roll(data, sign, 0) for sign in (1, -1)] * 2
     np.testing.assert_allclose(after.uncertainty, np.std(moved, axis=0, ddof=1), rtol=1e-4)
     np.testing.assert_allclose(after.data, moved[0], rtol=0, atol=1e-15)
     net.card = Card("CAEA", {}, None, calibration=3.0)

@@ -132,7 +132,7 @@ def test_what_was_done_is_logged_and_kept(folder, reconstruct, no_pictures):
         "mapped to [-1, 1] by its lowest and highest pixel",
         "through PCA",
         "seam energy",
-        "uncertainty from the 8 symmetries",
+        "uncertainty from 4 mirror images",
     )
     log = (reconstruct.folder / "reconstruct.log").read_text(encoding="utf-8")
     about = tifffile.TiffFile(reconstruct.folder / f"{STEM}.tiff").imagej_metadata

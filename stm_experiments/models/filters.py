@@ -1,0 +1,242 @@
+"""Classical denoisers with the networks' signature: what a trained model must beat.
+
+None of them has parameters to train. Their strength follows from the white noise that they find in
+the image itself, unless it is given.
+"""
+
+import importlib.util
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import scipy  # its parts, and those of scikit-image, are loaded when they are first used
+import skimage
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+Image = NDArray[np.float32]
+
+# Second difference along both axes, of unit gain for white noise: blind to planes and, for the most
+# part, to atoms of several px, so that what is left is noise (Immerkaer, CVIU 64, 300 (1996)).
+_NOISE_ONLY = np.outer((1, -2, 1), (1, -2, 1)).astype(np.float32) / 6
+
+
+def noise_sigma(image: Image) -> float:
+    """Standard deviation of the white noise in an image, in the image's unit.
+
+    The median absolute second difference along both axes over its value for unit normal noise.
+    Atoms narrower than about 4 px (full width) are taken for noise; noise that is correlated from
+    pixel to pixel, such as 1/f along a row, is not seen.
+
+    Args:
+        image: [H, W], at least 3 px each way.
+    """
+    differences = scipy.ndimage.convolve(image, _NOISE_ONLY)[1:-1, 1:-1]
+    return float(np.median(np.abs(differences))) / 0.6745 if differences.size else 0.0
+
+
+def least_risk(
+    image: Image, candidates: Sequence[float], method: Callable[[Image, float], Image]
+) -> float:
+    """The strength of least expected error, by Stein's unbiased estimate of it.
+
+    The risk of a filter f on y = clean + noise of deviation s is |f(y) - y|^2 + 2 s^2 div f(y), up
+    to a constant. The divergence is measured with one random probe (Ramani et al., IEEE Trans.
+    Image Process. 17, 1540 (2008)), the same one every time.
+
+    Args:
+        image: [H, W].
+        candidates: Strengths to try.
+        method: (image, strength) -> image.
+    """
+    sigma = noise_sigma(image)
+    probe = np.sign(np.random.default_rng(0).random(image.shape, np.float32) - np.float32(0.5))
+    step = np.float32(max(0.1 * sigma, 1e-4))
+    risks = []
+    for strength in candidates:
+        output = method(image, strength)
+        moved = method(image + step * probe, strength)
+        divergence = float(np.mean(probe * (moved - output))) / float(step)
+        risks.append(float(np.mean((output - image) ** 2)) + 2 * sigma**2 * divergence)
+    return candidates[int(np.argmin(risks))]
+
+
+class Filter(nn.Module):
+    """Runs ``denoise`` on every image of a batch, on the CPU."""
+
+    window: int | None = None
+
+    def denoise(self, image: Image) -> Image:
+        """One image [H, W] -> the same shape."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [B, 1, H, W] on about [-1, 1] -> denoised images, same shape and device."""
+        output = torch.empty_like(images, dtype=torch.float32, device="cpu")
+        for result, image in zip(output, images.detach().cpu().float(), strict=True):
+            result[0] = torch.from_numpy(np.ascontiguousarray(self.denoise(image[0].numpy())))
+        return output.to(images.device)
+
+
+def check_strength(value: float | None, what: str) -> None:
+    """Refuses a strength that is neither above 0 nor None.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{what} is above 0, or None for the image's own, not {value!r}")
+
+
+class Gaussian(Filter):
+    """Gaussian blur.
+
+    Args:
+        width: Standard deviation, px. None: the one of least expected error.
+
+    Raises:
+        ValueError: If the width is not above 0.
+    """
+
+    label = "Gaussian"
+    widths = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.0)
+
+    def __init__(self, width: float | None = None) -> None:
+        super().__init__()
+        check_strength(width, "the width (px)")
+        self.width = width
+
+    def denoise(self, image: Image) -> Image:
+        """One image [H, W] -> the same shape."""
+        return _blur(image, self.width or least_risk(image, self.widths, _blur))
+
+
+def _blur(image: Image, width: float) -> Image:
+    return scipy.ndimage.gaussian_filter(image, width, mode="reflect")
+
+
+class Median(Filter):
+    """Median of a square.
+
+    Args:
+        size: Its side, px, odd. None: 1 (nothing is done), 3, 5 or 7, whichever has the least
+            expected error.
+
+    Raises:
+        ValueError: If the size is not odd and above 0.
+    """
+
+    label = "median"
+    sizes = (1, 3, 5, 7)
+
+    def __init__(self, size: int | None = None) -> None:
+        super().__init__()
+        if size is not None and (not isinstance(size, int) or size < 1 or size % 2 == 0):
+            raise ValueError(f"the size is an odd number of px, or None, not {size!r}")
+        self.size = size
+
+    def denoise(self, image: Image) -> Image:
+        """One image [H, W] -> the same shape."""
+        return _median(image, self.size or least_risk(image, self.sizes, _median))
+
+
+def _median(image: Image, size: float) -> Image:
+    return scipy.ndimage.median_filter(image, int(size), mode="reflect")
+
+
+class NonLocalMeans(Filter):
+    """Non-local means (Buades et al. 2005; scikit-image): means over patches that look alike.
+
+    Args:
+        sigma: Standard deviation of the white noise. None: estimated from the image.
+        patch: Side of the patches that are compared, px.
+        distance: Furthest patch that is looked at, px.
+
+    Raises:
+        ValueError: If sigma is not above 0.
+    """
+
+    label = "non-local means"
+
+    def __init__(self, sigma: float | None = None, patch: int = 7, distance: int = 15) -> None:
+        super().__init__()
+        check_strength(sigma, "sigma")
+        self.sigma, self.patch, self.distance = sigma, patch, distance
+
+    def denoise(self, image: Image) -> Image:
+        """One image [H, W] -> the same shape."""
+        sigma = self.sigma or noise_sigma(image)
+        if sigma == 0:
+            return image
+        return skimage.restoration.denoise_nl_means(
+            image,
+            self.patch,
+            self.distance,
+            h=1.1 * sigma,
+            sigma=sigma,
+            fast_mode=True,
+            preserve_range=True,
+        )
+
+
+class Wavelet(Filter):
+    """Soft thresholds on wavelet coefficients (BayesShrink; scikit-image), over 16 shifts.
+
+    Averaging over shifts removes the artefacts of the decimated transform (cycle spinning).
+
+    Args:
+        sigma: Standard deviation of the white noise. None: estimated from the image.
+
+    Raises:
+        ValueError: If sigma is not above 0, or PyWavelets is not installed.
+    """
+
+    label = "wavelet"
+
+    def __init__(self, sigma: float | None = None) -> None:
+        super().__init__()
+        check_strength(sigma, "sigma")
+        # scikit-image needs it, but does not install it.
+        if importlib.util.find_spec("pywt") is None:
+            raise ValueError("wavelets need PyWavelets: pip install PyWavelets")
+        self.sigma = sigma
+
+    def denoise(self, image: Image) -> Image:
+        """One image [H, W] -> the same shape."""
+        sigma = self.sigma or noise_sigma(image)
+        if sigma == 0:
+            return image
+        total = np.zeros_like(image)
+        for shift in itertools.product(range(4), repeat=2):
+            moved = skimage.restoration.denoise_wavelet(
+                np.roll(image, shift, (0, 1)), sigma, "sym4", method="BayesShrink"
+            )
+            total += np.roll(moved, (-shift[0], -shift[1]), (0, 1))
+        return total / np.float32(16)
+
+
+class TotalVariation(Filter):
+    """Total variation denoising (Rudin, Osher, Fatemi 1992; Chambolle's method, scikit-image).
+
+    Args:
+        weight: Strength, in the image's unit. None: 0.7 times the noise estimated from the image.
+
+    Raises:
+        ValueError: If the weight is not above 0.
+    """
+
+    label = "total variation"
+
+    def __init__(self, weight: float | None = None) -> None:
+        super().__init__()
+        check_strength(weight, "the weight")
+        self.weight = weight
+
+    def denoise(self, image: Image) -> Image:
+        """One image [H, W] -> the same shape."""
+        weight = self.weight or 0.7 * noise_sigma(image)
+        if weight == 0:
+            return image
+        return skimage.restoration.denoise_tv_chambolle(image, weight, eps=1e-4)

@@ -1,0 +1,89 @@
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_COVARIANCE_ROWS = 32  # rows of patches at a time: bounds the memory on large images
+
+
+class PatchPCA(nn.Module):
+    """Principal components of an image's own patches: what repeats in it stays, the rest goes.
+
+    Every patch of the image is projected on the leading eigenvectors of the patches' covariance,
+    and the projections are averaged where they overlap. Nothing is learnt beforehand: a lattice
+    repeats often enough in one image. For the same reason a single defect is hardly represented
+    (a vacancy is filled in part), and whatever else repeats (stripes, hum) is kept.
+
+    The projection of all patches is a convolution with the components, and the sum of the
+    projections the transposed one.
+
+    Args:
+        components: Principal components that are kept.
+        patch: Side of the patches, px.
+
+    Raises:
+        ValueError: If the numbers make no sense, or an image is smaller than twice the patch.
+    """
+
+    label = "patch PCA"
+    window: int | None = None
+
+    def __init__(self, components: int = 32, patch: int = 17) -> None:
+        super().__init__()
+        if patch < 1 or not 1 <= components <= patch**2:
+            raise ValueError(
+                f"patches of {patch}x{patch} px have 1 to {patch**2} components, not {components}"
+            )
+        self.kept, self.patch = components, patch
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [B, 1, H, W] -> denoised images, same shape; each has its own components."""
+        side = min(images.shape[-2:])
+        if side < 2 * self.patch - 1:
+            raise ValueError(
+                f"an image of {side} px has too few patches of {self.patch} px to find what repeats"
+            )
+        return torch.stack([self._denoise(image) for image in images.float()])
+
+    def _denoise(self, image: Tensor) -> Tensor:
+        """[1, H, W] -> [1, H, W]."""
+        level = image.mean()
+        image = (image - level)[None]
+        mean, vectors = self._components(image)
+        kernels = vectors.T.reshape(-1, 1, self.patch, self.patch)
+        # A few components at a time, for the memory: their maps are as large as the image.
+        total = torch.zeros_like(image)
+        for kernel in kernels.split(8):
+            codes = F.conv2d(image, kernel, -kernel.flatten(1) @ mean)
+            total += F.conv_transpose2d(codes, kernel)
+        rows, columns = (_cover(length, self.patch, image) for length in image.shape[-2:])
+        cover = rows[:, None] * columns
+        # The mean patch is not projected: it comes back in every patch, like a transposed
+        # convolution of ones.
+        ones = image.new_ones(1, 1, *(n - self.patch + 1 for n in image.shape[-2:]))
+        total += F.conv_transpose2d(ones, mean.view(1, 1, self.patch, self.patch))
+        return total[0] / cover + level
+
+    def _components(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean [p^2] and leading eigenvectors [p^2, k] of the patches of every other row."""
+        pixels = self.patch**2
+        total = image.new_zeros(pixels, dtype=torch.float64)
+        products = image.new_zeros(pixels, pixels, dtype=torch.float64)
+        count = 0
+        starts = image.shape[-2] - self.patch + 1
+        for first in range(0, starts, _COVARIANCE_ROWS):
+            last = min(first + _COVARIANCE_ROWS, starts) + self.patch - 1
+            patches = F.unfold(image[:, :, first:last], self.patch, stride=(2, 1))[0]
+            total += patches.sum(1, dtype=torch.float64)
+            products += (patches @ patches.T).double()
+            count += patches.shape[1]
+        mean = total / count
+        covariance = products / count - torch.outer(mean, mean)
+        vectors = torch.linalg.eigh(covariance)[1][:, -self.kept :]
+        return mean.float(), vectors.float()
+
+
+def _cover(length: int, patch: int, like: Tensor) -> Tensor:
+    """How many patches of an axis of ``length`` px cover each of its pixels, [length]."""
+    pixel = torch.arange(length, device=like.device, dtype=like.dtype)
+    most = min(patch, length - patch + 1)
+    return torch.minimum(pixel + 1, length - pixel).clamp(max=most)
