@@ -87,8 +87,8 @@ def build_network(name: str) -> nn.Module:
 
 
 def build_data(config: dict[str, Any], window: int | None) -> PatchData:
-    """The data module, cutting patches of the network's window; of ``data.patch`` if it has none."""
-    need_clean = config["model"]["target"] == "clean"
+    """The data module, cutting patches of the network's window, else of ``data.patch``."""
+    need_clean = config["model"].get("target") == "clean"
     data = dict(config["data"])
     patch = data.pop("patch")
     window = patch if window is None else window
@@ -177,7 +177,7 @@ def build_card(config: dict[str, Any], window: int | None) -> Card:
         arguments=arguments,
         window=window,
         normalisation=config["data"].get("normalisation", "minmax"),
-        lattice=list(config["lattice"]),
+        lattice=list(config["data"].get("lattices", [])),  # a user's scans have none
         config=config,
     )
 

@@ -81,9 +81,9 @@ def denoise(
     same map, so that units, tilt and absolute height return. Missing pixels inside of that part are
     lent their nearest neighbour's value. What was not measured stays masked.
 
-    The uncertainty is the standard deviation of the results for the 4 symmetries that keep rows rows
-    (``tiling.spread``), times the factor ``calibration`` of the model's card, which makes it as
-    large as the true error is on simulated images (root mean square; 1 if the card has none). It
+    The uncertainty is the standard deviation of the results for the 4 symmetries that keep rows
+    rows (``tiling.spread``), times the factor ``calibration`` of the model's card, which makes it
+    as large as the true error is on simulated images (root mean square; 1 if the card has none). It
     shows where the network is undecided: noise that it half keeps, defects, borders. It is *not* a
     confidence interval of a pixel, it does not contain what the network always gets wrong in the
     same way, such as an atom that it likes to invent, and it was calibrated on simulated noise. The

@@ -33,7 +33,8 @@ def evaluate(cfg: DictConfig) -> None:
         raise ValueError(f"models of one window at a time can be compared, not of {windows} px")
     # Nothing is trained here: PCA is fitted to the patches as they are.
     settings["data"]["augment"] = False
-    data = build.build_data({**settings, "model": {"target": "noisy"}}, windows.pop() if windows else None)
+    window = windows.pop() if windows else None
+    data = build.build_data({**settings, "model": {"target": "noisy"}}, window)
     split = settings["split"] or data.test_split
     rivals = fit_rivals(data, settings["rivals"]) if "train" in data.sources else {}
     scores, by_lattice = score({**models, **rivals}, data.loader(split))

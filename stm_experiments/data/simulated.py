@@ -145,7 +145,7 @@ class SimulatedData(PatchData):
         lattices: Spread (px per lattice constant), ``azimuth_max`` and ``tilt_max`` (degrees) by
             lattice name.
         noise: Strengths of everything that spoils an image.
-        preset: ``physical``, ``published`` or ``released``, or a list of which the images take turns.
+        preset: ``physical``, ``published`` or ``released``; or a list of which images take turns.
         zoom: Each image's spread is multiplied by a factor drawn from this range; None keeps it.
         normalisation: ``minmax``, the paper's, or ``plane``, a microscope scan's.
         size: Image height and width, px.

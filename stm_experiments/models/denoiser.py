@@ -6,8 +6,8 @@ from torch.nn import functional as F
 class Denoiser(nn.Module):
     """A small residual U-Net for whole images of any size: it predicts the noise and takes it off.
 
-    It has no bottleneck to squeeze an image through, so what it cannot explain it leaves alone. Each
-    image is brought to mean 0 and deviation 1 on entry and back on leaving: its brightness and
+    It has no bottleneck to squeeze an image through, so what it cannot explain it leaves alone.
+    Each image is brought to mean 0 and deviation 1 on entry and back on leaving: its brightness and
     contrast do not matter. Four neighbouring pixels enter as four channels of one (a quarter of the
     work, nothing lost), and two halvings of the resolution show it several lattice constants at
     once (Ronneberger et al., "U-Net", 2015; residual learning: Zhang et al., "DnCNN", 2017).
