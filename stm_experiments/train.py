@@ -74,7 +74,9 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
         logs.log_results(loggers, metrics, run.path, net, data.samples(8))
     finally:
         logs.close_loggers(loggers)
-    run.finish("finished", train_seconds=seconds, patches_per_second=history.trained / seconds)
+    size = sum(parameter.numel() for parameter in net.parameters())
+    speed = history.trained / seconds
+    run.finish("finished", parameters=size, train_seconds=seconds, patches_per_second=speed)
     return metrics
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from stm_experiments.analysis import paper
 from stm_experiments.analysis.latent_csv import write_latent_csv
+from stm_experiments.analysis.latent_summary import MEASURES, latent_knowledge
 from stm_experiments.analysis.runs import find_runs
 from stm_experiments.analysis.summary import all_runs, rivals, seeds, table_2, times
 from stm_experiments.analysis.tables import to_csv, to_latex, to_markdown
@@ -236,8 +237,25 @@ def test_spreads_over_seeds_and_speeds_are_right(sweep):
     assert row[4].value == pytest.approx(np.mean(values))
     assert row[4].text.endswith(f"± {np.std(values, ddof=1):.5f}")
     row = times(runs).rows[0]
-    assert row[8].value == pytest.approx(52 * 3000 * 100 / 148.3)
-    assert row[9].value == pytest.approx(9000 / row[8].value)
+    assert row[10].value == pytest.approx(52 * 3000 * 100 / 148.3)
+    assert row[11].value == pytest.approx(9000 / row[10].value)
+
+
+def test_what_codes_know_is_told_beside_those_who_learnt_nothing(sweep):
+    run = next(run for run in find_runs(sweep) if run.finished)
+    known = {
+        "CAE-A": {"single/probe": 0.33, "pooled/probe": 0.90, "invariance/turns": 0.5},
+        "untrained": {"single/probe": 0.30, "pooled/probe": 0.93, "invariance/turns": 0.4},
+    }
+    (run.folder / "latent.json").write_text(json.dumps(known), encoding="utf-8")
+    rows = latent_knowledge(find_runs(sweep)).rows
+    assert [row[2].text for row in rows] == ["CAE-A", "untrained"]
+    assert [row[3].bold for row in rows] == [True, False]
+    assert [row[4].bold for row in rows] == [False, True]
+    turns = next(i for i, (heading, *_) in enumerate(MEASURES, 3) if "turns" in heading)
+    assert [row[turns].bold for row in rows] == [False, True]
+    page = write_report(find_runs(sweep), sweep, sweep / "report")
+    assert "no merit of training" in page.read_text(encoding="utf-8")
 
 
 def test_the_untouched_input_is_best_only_against_clean(sweep):

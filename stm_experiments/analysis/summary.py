@@ -157,7 +157,8 @@ def _scores(run: Run, network: str, names: Sequence[str]) -> list[Cell]:
 def times(runs: Sequence[Run]) -> Table:
     """Training time and speed of each run beside the paper's T4."""
     headings = (
-        "run", "lattice", "configuration", "device", "epochs", "our training, s",
+        "run", "lattice", "configuration", "network", "parameters", "device", "epochs",
+        "our training, s",
         "our patches/s", "paper's training (T4), s", "paper's patches/s", "our speed / theirs",
     )  # fmt: skip
     table = Table("times", headings, [])
@@ -176,6 +177,8 @@ def times(runs: Sequence[Run]) -> Table:
                 Cell(str(job_number(run)), job_number(run)),
                 Cell(run.lattice),
                 Cell(run.label),
+                Cell(run.network),
+                number(run.about.get("parameters"), 0, note="not written by this version"),
                 Cell(str(run.about.get("device", "?"))),
                 number(run.epochs, 0),
                 number(run.about.get("train_seconds"), 1),

@@ -9,6 +9,7 @@ from typing import Any
 from stm_experiments.analysis import about, paper, summary
 from stm_experiments.analysis.claims import HELD, NOT_HELD, OPEN, Claim
 from stm_experiments.analysis.latent_csv import read_latent_csv
+from stm_experiments.analysis.latent_summary import latent_knowledge
 from stm_experiments.analysis.paper_claims import paper_claims
 from stm_experiments.analysis.runs import Run
 from stm_experiments.figures.canvas import save
@@ -197,7 +198,22 @@ def _cloud(page: Page, runs: Sequence[Run]) -> None:
         '<canvas id="cloud" tabindex="0" role="img" aria-label="Cloud of latent codes"></canvas>'
         '<div class="legend" id="cloud-legend"></div>'
     )
-    page.section("latent", heading, text, paragraphs(problems))
+    page.section("latent", heading, text, paragraphs(problems), *_knowledge(page, runs))
+
+
+def _knowledge(page: Page, runs: Sequence[Run]) -> list[str]:
+    """What the codes know, where a run saw several lattices."""
+    table = latent_knowledge(runs)
+    if not table.rows:
+        return []
+    text = (
+        "<p>What a linear probe and others read off the codes of held-out <i>images</i>, of single "
+        "patches and pooled over an image (mean and covariance of its codes). A single code says "
+        "above all where in the unit cell its patch was cut. That pooled codes tell the lattices "
+        "apart is no merit of training where PCA and an untrained network do as well.</p>"
+    )
+    note = "Change: 0 the code is invariant, 1 it is like another patch's. The best are bold."
+    return ["<h3>What the codes know</h3>", text, page.table(table, note)]
 
 
 def _plain(value: str | float) -> str | float | None:
