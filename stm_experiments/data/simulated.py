@@ -1,5 +1,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,8 @@ class SimulatedImages:
 
     Attributes:
         lattices: The lattice of each image.
-        noise: Strengths of everything that spoils an image.
-        presets: Versions of the simulator, by turns.
+        versions: Versions of the simulator and strengths of everything that spoils an image, of
+            which the images take turns.
         zoom: Each image's spread is multiplied by a factor drawn from this range, to whole px; None
             keeps it.
         normalisation: ``minmax``: the noisy image's minimum and maximum become -1 and 1; ``plane``:
@@ -45,8 +46,7 @@ class SimulatedImages:
     """
 
     lattices: tuple[Lattice, ...]
-    noise: Noise
-    presets: tuple[Preset, ...]
+    versions: tuple[tuple[Preset, Noise], ...]
     zoom: tuple[float, float] | None
     normalisation: str
     size: int
@@ -61,22 +61,22 @@ class SimulatedImages:
         """Simulates images first .. last - 1 of an epoch and maps each to [-1, 1]."""
         drawn_in = 0 if self.fixed else epoch
         parts = []
-        for turn, preset in enumerate(self.presets):
-            indices = [i for i in range(first, last) if i % len(self.presets) == turn]
+        for turn, (preset, noise) in enumerate(self.versions):
+            indices = [i for i in range(first, last) if i % len(self.versions) == turn]
             if indices:
-                parts.append(self._images(drawn_in, indices, preset))
+                parts.append(self._images(drawn_in, indices, preset, noise))
         if len(parts) == 1:
             return parts[0]
         order = torch.cat([part.number for part in parts]).argsort()
         columns = (torch.cat(column)[order] for column in zip(*parts, strict=True))
         return Images(*columns)
 
-    def _images(self, drawn_in: int, indices: list[int], preset: Preset) -> Images:
-        """Images of one version of the simulator."""
+    def _images(self, drawn_in: int, indices: list[int], preset: Preset, noise: Noise) -> Images:
+        """Images of one version of the simulator with one noise."""
         topographs = simulate(
             [self._lattice(drawn_in, index) for index in indices],
             [seed_of(self.seed, self.split, drawn_in, index, "image") for index in indices],
-            self.noise,
+            noise,
             preset,
             self.size,
             self.domains,
@@ -145,6 +145,7 @@ class SimulatedData(PatchData):
         lattices: Spread (px per lattice constant), ``azimuth_max`` and ``tilt_max`` (degrees) by
             lattice name.
         noise: Strengths of everything that spoils an image.
+        other_noise: A second noise, which every other image gets instead; or None.
         preset: ``physical``, ``published`` or ``released``; or a list of which images take turns.
         zoom: Each image's spread is multiplied by a factor drawn from this range; None keeps it.
         normalisation: ``minmax``, the paper's, or ``plane``, a microscope scan's.
@@ -176,6 +177,7 @@ class SimulatedData(PatchData):
         fresh: bool,
         seed: int,
         resize: int | None = None,
+        other_noise: Noise | None = None,
         zoom: list[float] | None = None,
         normalisation: str = "minmax",
         fraction: float = 1.0,
@@ -188,6 +190,7 @@ class SimulatedData(PatchData):
         }
         given = {name: count for name, count in counts.items() if count is not None}
         check_counts(size=size, **given)
+        noises = [noise] if other_noise is None else [noise, other_noise]
         presets = [preset] if isinstance(preset, str) else preset
         for name in presets:
             if name not in PRESETS:
@@ -221,8 +224,7 @@ class SimulatedData(PatchData):
         sources = {
             split: SimulatedImages(
                 lattices=shown[split],
-                noise=noise,
-                presets=tuple(PRESETS[name] for name in presets),
+                versions=tuple(product((PRESETS[name] for name in presets), noises)),
                 zoom=None if zoom is None else (zoom[0], zoom[1]),
                 normalisation=normalisation,
                 size=size,

@@ -8,9 +8,9 @@ class Denoiser(nn.Module):
 
     It has no bottleneck to squeeze an image through, so what it cannot explain it leaves alone.
     Each image is brought to mean 0 and deviation 1 on entry and back on leaving: its brightness and
-    contrast do not matter. Four neighbouring pixels enter as four channels of one (a quarter of the
-    work, nothing lost), and two halvings of the resolution show it several lattice constants at
-    once (Ronneberger et al., "U-Net", 2015; residual learning: Zhang et al., "DnCNN", 2017).
+    contrast do not matter, and its mean stays what it was. Four neighbouring pixels enter as four
+    channels of one (a quarter of the work, nothing lost), and two halvings of the resolution show
+    it several lattice constants at once (Ronneberger et al., "U-Net", 2015; residual learning: Zhang et al., "DnCNN", 2017).
 
     Args:
         width: Channels of the finest level; the coarser ones have twice and three times as many.
@@ -57,7 +57,7 @@ class Denoiser(nn.Module):
         reflects = down < height and right < width
         padded = F.pad(images, (0, right, 0, down), "reflect" if reflects else "replicate")
         noise = self.noise((padded - mean) / deviation)[..., :height, :width]
-        return images - deviation * noise
+        return images - deviation * (noise - noise.mean((1, 2, 3), keepdim=True))
 
     def noise(self, images: Tensor) -> Tensor:
         """The noise in images of mean 0 and deviation 1, [B, 1, H, W]; H, W multiples of 8 px."""
