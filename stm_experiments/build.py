@@ -8,15 +8,18 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from stm_experiments.allow import refuse_unknown_targets
-from stm_experiments.checkpoint import Card
+from stm_experiments.checkpoint import Card, write
 from stm_experiments.config import config_dir
 from stm_experiments.data import PatchData
 from stm_experiments.objectives.callbacks import Patience
@@ -156,9 +159,10 @@ def build_trainer(
     keep_freed_memory()
     # Lightning's own use of a torch function that is going away: nothing a user could do.
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
-    return instantiate(
+    trainer: Trainer = instantiate(
         config["trainer"],
         default_root_dir=str(folder),
+        plugins=[WholeFiles()],
         callbacks=callbacks,
         logger=loggers or False,
         num_sanity_val_steps=0,
@@ -166,6 +170,43 @@ def build_trainer(
         use_distributed_sampler=False,
         log_every_n_steps=10**9,
     )
+    if trainer.world_size > 1:
+        check_processes(trainer)
+    return trainer
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Has the trainer write its checkpoints as all model files are written."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Writes a checkpoint; see ``checkpoint.write``."""
+        write(checkpoint, Path(path))
+
+
+def check_processes(trainer: Trainer) -> None:
+    """Refuses several processes per run where they would not end up in one run folder.
+
+    Raises:
+        ValueError: In a sweep whose jobs share one process: its command line, which is run again
+            for each further process, is the sweep's. And where something else started the
+            processes, each with a time of its own in the folder's name.
+    """
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    apart = environment is not None and environment.creates_processes_externally
+    job = HydraConfig.get()
+    if job.mode is RunMode.MULTIRUN and not apart:
+        raise ValueError(
+            f"a sweep cannot train its jobs on trainer.devices={trainer.num_devices} from one "
+            "process: add hydra/launcher=local_gpus or hydra/launcher=slurm, which start each job "
+            "by itself, or run the jobs one by one without -m"
+        )
+    given = any(override.startswith("hydra.run.dir=") for override in job.overrides.hydra)
+    if job.mode is RunMode.RUN and apart and not given:
+        raise ValueError(
+            f"{trainer.world_size} processes need one folder: add hydra.run.dir=outputs/..."
+        )
 
 
 def build_card(config: dict[str, Any], window: int | None) -> Card:

@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "models": set(),
     "tiling": set(),
     "allow": set(),
-    "data": {"simulator", "formats"},
+    "data": {"simulator", "formats", "scan_files"},
     "analysis": {"tiling"},
     "figures": {"analysis"},
     "objectives": {"analysis", "figures", "data.batch"},

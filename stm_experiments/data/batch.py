@@ -4,7 +4,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from stm_experiments.simulator import LATTICES
+
 SPLITS = ("train", "validation", "test")
+LABELS = (*LATTICES, "unknown lattice")  # the last one is label -1, too
 
 
 class Batch(NamedTuple):
@@ -13,11 +16,12 @@ class Batch(NamedTuple):
     Attributes:
         noisy: Patches [B, 1, h, w] on [-1, 1], scaled with their image's minimum and maximum.
         clean: The same patches without noise, scaled with the noisy image's map; or None.
-        lattice: Lattice labels [B], indices into ``simulator.LATTICES``.
+        lattice: Lattice labels [B], indices into ``simulator.LATTICES``; -1 where unknown.
         orientation: The three uniforms (azimuth, tilt, rotation) [B, 3]; NaN where unknown.
         image: Number of the source image within its split and epoch [B].
         position: Row and column of the patch's first pixel in its image, px [B, 2].
         truth: Whatever else the source knows, by name.
+        whole: Patches of the whole batch where several processes share it, else None.
     """
 
     noisy: Tensor
@@ -27,6 +31,7 @@ class Batch(NamedTuple):
     image: Tensor
     position: Tensor
     truth: dict[str, Tensor]
+    whole: int | None = None
 
 
 class Images(NamedTuple):

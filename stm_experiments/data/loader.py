@@ -68,7 +68,8 @@ class PatchLoader:
         seed: Of everything random.
         device: Where patches are cut.
         place: Gives (epoch, batch) from which to go on; (0, 0) when absent.
-        rank: This process among ``ranks``; each takes its own rows of every batch.
+        rank: This process among ``ranks``; each takes its own rows of every batch, and may get
+            none of a last batch that is smaller than their number.
         ranks: Number of processes that share a batch.
     """
 
@@ -146,14 +147,16 @@ class PatchLoader:
             start, skip = skip, 0
             while start < len(order):
                 rows = order[start : start + missing]
-                pieces.append(self._cut(images, positions, turns, rows))
+                # Of a batch's rows 0, 1, 2 ... this process takes every ranks-th.
+                own = rows[(self.rank - (self.batch_size - missing)) % self.ranks :: self.ranks]
+                pieces.append(self._cut(images, positions, turns, own))
                 start += len(rows)
                 missing -= len(rows)
                 if missing == 0:
-                    yield self._own(pieces)
+                    yield self._join(pieces, self.batch_size)
                     pieces, missing = [], self.batch_size
         if pieces:
-            yield self._own(pieces)
+            yield self._join(pieces, self.batch_size - missing)
 
     def state_dict(self) -> dict[str, int]:
         """Nothing: batches follow from epoch and batch number, which the trainer keeps."""
@@ -244,12 +247,11 @@ class PatchLoader:
             truth={},
         )
 
-    def _own(self, pieces: list[Batch]) -> Batch:
-        """Joins the pieces of a batch and keeps this rank's rows."""
+    def _join(self, pieces: list[Batch], whole: int) -> Batch:
+        """Makes one batch of its pieces; ``whole`` is its number of patches over all ranks."""
 
         def join(*parts: Tensor) -> Tensor:
-            whole = parts[0] if len(parts) == 1 else torch.cat(parts)
-            return whole if self.ranks == 1 else whole[self.rank :: self.ranks]
+            return parts[0] if len(parts) == 1 else torch.cat(parts)
 
         clean = [piece.clean for piece in pieces if piece.clean is not None]
         return Batch(
@@ -260,4 +262,5 @@ class PatchLoader:
             image=join(*(piece.image for piece in pieces)),
             position=join(*(piece.position for piece in pieces)),
             truth={},
+            whole=whole if self.ranks > 1 else None,
         )
