@@ -1,5 +1,7 @@
 """Model files that describe themselves: tensors and plain data, nothing that runs on loading."""
 
+import contextlib
+import io
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -67,17 +69,26 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def write(content: dict[str, Any], path: Path) -> None:
-    """Writes a checkpoint so that a reader sees the old file or the new one, never a part."""
+    """Writes a checkpoint so that a reader sees the old file or the new one, never a part.
+
+    Raises:
+        OSError: If it cannot be written, as on a full disk; it names the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
+    whole = io.BytesIO()
+    torch.save(content, whole)
     try:
         with temporary.open("wb") as file:
-            torch.save(content, file)
+            file.write(whole.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 

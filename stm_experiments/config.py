@@ -20,7 +20,7 @@ from hydra.errors import (
 )
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 # Hydra's grammar gives brackets, commas and equals signs a meaning: paths are quoted for the user.
@@ -34,6 +34,8 @@ PATH_KEYS = (
     "init",
     "data.root",
 )
+
+DRY_RUN = "hydra.callbacks.sweep.dry_run=true"  # what --dry-run stands for
 
 log = logging.getLogger(__name__)
 sweep_folder: Path | None = None
@@ -65,6 +67,7 @@ def run_name(overrides: list[str]) -> str:
 
 
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+OmegaConf.register_new_resolver("log_name", lambda job: job.partition("_ddp_")[0], replace=True)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -72,12 +75,23 @@ class Interrupted(KeyboardInterrupt):
 
 
 class SweepFolder(Callback):
-    """Remembers where a sweep writes, for the table at its end."""
+    """Remembers where a sweep writes, for the table at its end.
+
+    Args:
+        dry_run: Show the jobs and start none, whichever launcher was chosen.
+    """
+
+    def __init__(self, dry_run: bool) -> None:
+        self.dry_run = dry_run
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Called by Hydra once, before the first job."""
         global sweep_folder
-        sweep_folder = Path(config.hydra.sweep.dir).absolute()
+        if self.dry_run:
+            with read_write(config.hydra), open_dict(config.hydra):
+                config.hydra.launcher = {"_target_": "hydra_plugins.stm_launchers.DryRunLauncher"}
+        else:
+            sweep_folder = Path(config.hydra.sweep.dir).absolute()
 
 
 def quote_path(argument: str) -> str:
@@ -87,39 +101,50 @@ def quote_path(argument: str) -> str:
         return argument
     if re.fullmatch(r"""'([^'\\]|\\.)*'|"([^"\\]|\\.)*\"""", value):
         return argument
+    return f"{key}={quote_value(value)}"
+
+
+def quote_value(value: str) -> str:
+    """Text as Hydra's grammar takes it, whatever is in it."""
     escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
-    return f"{key}='{escaped.replace('${', chr(92) + '${')}'"
+    return f"'{escaped.replace('${', chr(92) + '${')}'"
 
 
 def arguments(given: list[str]) -> list[str]:
     """What Hydra is to parse: paths quoted, and ``resume`` sent into its own run folder.
 
     Raises:
-        ValueError: If ``resume`` names no run, or comes with keys that would change it.
+        ValueError: If ``resume`` names no run, or comes with keys that would change it; or if
+            ``--dry-run`` comes without a sweep.
     """
+    sweep = ("-m", "--multirun")
+    if "--dry-run" in given:
+        if not set(given) & set(sweep):
+            raise ValueError("--dry-run shows the jobs of a sweep: add -m")
+        given = [DRY_RUN if argument == "--dry-run" else argument for argument in given]
     resumed = [a.partition("=")[2] for a in given if a.startswith("resume=")]
     quoted = [quote_path(argument) for argument in given]
-    if not resumed or resumed[-1] == "null":
+    lightnings = "hydra.output_subdir=null" in given  # a further process of a run
+    if not resumed or resumed[-1] == "null" or lightnings:
         return quoted
     if not resumed[-1]:
         raise ValueError("resume= needs the folder of a run")
     folder = Path(resumed[-1].strip("'\""))
     if not (folder / "config.yaml").is_file():
         raise ValueError(f"resume={folder}: there is no run in that folder (no config.yaml)")
-    sweep = ("-m", "--multirun")
     others = [a for a in given if not a.startswith(("resume=", "-")) or a in sweep]
     if others:
         raise ValueError(
             f"resume={folder} goes on with that run's own config: leave out {' '.join(others)}"
         )
-    run_dir = quote_path(f"resume={folder.absolute()}").removeprefix("resume=")
-    return [*quoted, f"hydra.run.dir={run_dir}"]
+    return [*quoted, f"hydra.run.dir={quote_value(str(folder.absolute()))}"]
 
 
 def about_job() -> dict[str, Any]:
     """What run.json says of how a run was started: its number, overrides, experiment and sweep."""
     job = HydraConfig.get()
-    swept = job.mode is RunMode.MULTIRUN
+    # A launcher that starts a process for each job numbers it; a run by itself has no number.
+    swept = not OmegaConf.is_missing(job.job, "num")
     return {
         "job": job.job.num if swept else 0,
         "overrides": list(job.overrides.task),

@@ -1,5 +1,6 @@
 """The folder of one run: config.yaml, run.json, metrics.json, checkpoints/, figures/."""
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -13,12 +14,15 @@ from typing import Any
 
 import torch
 import yaml
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from stm_experiments import checkpoint
 
 
 class RunFolder:
     """Writes what a run leaves, whole files only, and never over another run.
+
+    Of several processes that train together only the first one writes.
 
     Args:
         path: The folder; made if it is absent.
@@ -33,8 +37,13 @@ class RunFolder:
     def __init__(self, path: Path, config: dict[str, Any], about: dict[str, Any]) -> None:
         self.path = path
         self.config = config
+        self.leads = rank_zero_only.rank == 0  # type: ignore[attr-defined]
         self.figures = path / "figures"
         self.checkpoints = path / "checkpoints"
+        self._started = time.monotonic()
+        self.about = about
+        if not self.leads:
+            return
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
         written = path / "config.yaml"
         self.is_resumed = written.is_file()
@@ -53,7 +62,6 @@ class RunFolder:
             first = json.loads((path / "run.json").read_text(encoding="utf-8"))
             about = {key: first.get(key, value) for key, value in about.items()}
         self.about = {**about, **surroundings(), "status": "running"}
-        self._started = time.monotonic()
         if self.metrics is None:
             self.write_json("run.json", self.about)
 
@@ -85,13 +93,17 @@ class RunFolder:
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         self.about |= {**about, "status": status, "finished": now}
         self.about["seconds"] = round(time.monotonic() - self._started, 1)
-        self.write_json("run.json", self.about)
+        # What ended the run, such as a full disk, matters more than that it cannot be noted.
+        with contextlib.suppress(OSError):
+            self.write_json("run.json", self.about)
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Writes plain data as JSON."""
         self._replace(name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def _replace(self, name: str, text: str) -> None:
+        if not self.leads:
+            return
         part = self.path / f".{name}.part"
         part.write_text(text, encoding="utf-8")
         os.replace(part, self.path / name)

@@ -1,5 +1,6 @@
 """The main job: simulate or read images, train an autoencoder on their patches, look at it."""
 
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +26,7 @@ def train(cfg: DictConfig) -> float:
         cfg: ``conf/train.yaml`` as composed; with ``resume``, only that key counts.
 
     Returns:
-        Error against the noisy test images, for sweepers that optimise.
+        Error against the noisy test images, for sweepers that optimise; NaN on other ranks.
     """
     # A run that is resumed was scaled when it began.
     settings = build.plain(config.restored(cfg)) if cfg.resume else build.scaled(build.plain(cfg))
@@ -40,12 +41,13 @@ def train(cfg: DictConfig) -> float:
     except BaseException as error:
         run.finish(f"failed: {config.one_sentence(error)}")
         raise
-    print(f"{run.path}: config, metrics, checkpoints and figures")
-    return next(value for key, value in metrics.items() if key.endswith("/mse_noisy"))
+    if run.leads:
+        print(f"{run.path}: config, metrics, checkpoints and figures")
+    return next((n for key, n in metrics.items() if key.endswith("/mse_noisy")), math.nan)
 
 
 def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
-    """Trains and scores; see ``train``."""
+    """Trains and scores; of several processes that train together, the first one scores."""
     seed_everything(settings["seed"], workers=True, verbose=False)
     model = build.build_model(settings)
     net: Any = model.net
@@ -57,26 +59,24 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     loggers = build.build_loggers(settings, run.path, run.about)
     history = callbacks.History(run.path / "metrics.csv")
     first = callbacks.FirstReconstruction(data.samples(8).noisy)
-    started = time.monotonic()
+    keep = callbacks.Checkpoints(run.checkpoints, settings["checkpoint_minutes"], asdict(card))
+    start = time.monotonic()
     try:
         if hasattr(net, "fit"):
             net.fit(batch.noisy for batch in data.loader("train"))
             checkpoint.save(net, card, run.checkpoints / "best.ckpt")
         else:
-            keep = callbacks.Checkpoints(
-                run.checkpoints, settings["checkpoint_minutes"], asdict(card)
-            )
             trainer = build.build_trainer(settings, run.path, [history, first, keep], loggers)
             trainer.fit(model, data, ckpt_path=run.last_checkpoint(), weights_only=True)
+            if not run.leads:
+                return {}
             choose_weights(model, data, run)
-        seconds = time.monotonic() - started
+        seconds = time.monotonic() - start
         metrics = assess(net.cpu().eval(), data, run, history, first, settings["rivals"])
         logs.log_results(loggers, metrics, run.path, net, data.samples(8))
     finally:
         logs.close_loggers(loggers)
-    size = sum(parameter.numel() for parameter in net.parameters())
-    speed = history.trained / seconds
-    run.finish("finished", parameters=size, train_seconds=seconds, patches_per_second=speed)
+    run.finish("finished", **history.about(net, seconds))
     return metrics
 
 

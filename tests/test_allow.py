@@ -120,3 +120,24 @@ def test_building_from_a_config_gives_what_it_names():
     assert isinstance(optimizer, torch.optim.SGD)
     assert optimizer.param_groups[0]["lr"] == 0.5
     assert model.net.encode(torch.zeros(1, 1, 17, 17)).shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "numpy.testing._private.utils.runstring",
+        "torch.load",
+        "torch.utils.cpp_extension.load_inline",
+        "builtins.open",
+        "stm_experiments.checkpoint.torch.load",
+    ],
+)
+def test_the_command_line_builds_nothing_else(command, tmp_path, monkeypatch, target):
+    from stm_experiments.train import main
+
+    monkeypatch.chdir(tmp_path)
+    code, _, errors = command(main, f"model.net._target_={target}", "hydra.run.dir=run")
+    assert code == 1
+    assert f"model.net._target_='{target}' is not allowed" in errors
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["train.log"]

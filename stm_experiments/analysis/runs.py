@@ -222,9 +222,8 @@ def print_comparison(runs: list[Run]) -> None:
     console = Console()
     console.print(comparison_table(runs))
     for run in runs:
-        status = run.about["status"]
-        if status != "finished":
-            console.print(f"job {run.about['job']} {status}", markup=False, highlight=False)
+        if run.about["status"] != "finished":
+            console.print(f"job {run.about['job']} {run.status}", markup=False, highlight=False)
 
 
 def comparison_table(runs: list[Run]) -> Table:

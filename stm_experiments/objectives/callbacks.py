@@ -3,14 +3,17 @@
 import csv
 import math
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
-from torch import Tensor
+from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping, Timer
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
+from torch import Tensor, distributed, nn
+from torch.nn.utils import get_total_norm
 
 COLUMNS = ("epoch", "step", "train/loss", "val/loss", "lr")
 
@@ -29,12 +32,14 @@ class History(Callback):
         path: The metrics.csv file.
 
     Attributes:
-        trained: Patches trained on by this process, for its speed.
+        trained: Patches trained on since the start or the last resuming, for the speed.
+        stopped: Why training ended before its last epoch; None if it did not.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.trained = 0
+        self.stopped: str | None = None
         self.rows: list[dict[str, float]] = []
         self._sum: Tensor = torch.zeros((), dtype=torch.float64)
         self._count = 0
@@ -51,6 +56,10 @@ class History(Callback):
     ) -> None:
         """Adds a step's loss; on a CPU, where that costs nothing, stops at once if it is NaN."""
         loss, patches = outputs["loss"].detach(), len(batch.noisy)
+        if batch.whole is not None:
+            # The loss of the whole batch is the mean of what its processes return.
+            loss, patches = loss / trainer.world_size, batch.whole
+            distributed.all_reduce(loss)
         if loss.device.type == "cpu":
             check_finite(float(loss), trainer)
         self._sum = self._sum.to(loss.device) + loss * patches
@@ -62,7 +71,7 @@ class History(Callback):
         train_loss = float(self._sum) / max(self._count, 1)
         check_finite(train_loss, trainer)
         self._sum, self._count = torch.zeros((), dtype=torch.float64), 0
-        module.log("train/loss", train_loss)
+        module.log("train/loss", train_loss, sync_dist=True)
         row = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
@@ -76,6 +85,16 @@ class History(Callback):
         if trainer.is_global_zero:
             self.write()
 
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Says so if training ended early: a run of which less was wanted is a finished run."""
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        left = [c.time_remaining() or 0 for c in callbacks if isinstance(c, Timer)]
+        if trainer.should_stop and trainer.is_global_zero:
+            reason = "trainer.max_time" if left and left[0] <= 0 else "patience"
+            where = f"epoch {len(self.rows)} of {trainer.max_epochs}, step {trainer.global_step}"
+            self.stopped = f"{reason} ended it after {where}"
+            print(f"training stopped: {self.stopped}")
+
     def write(self) -> None:
         """Writes metrics.csv whole, so that it never ends in half a row."""
         temporary = self.path.with_suffix(".csv.part")
@@ -84,6 +103,15 @@ class History(Callback):
             writer.writeheader()
             writer.writerows(self.rows)
         os.replace(temporary, self.path)
+
+    def about(self, net: nn.Module, seconds: float) -> dict[str, Any]:
+        """What run.json says of a training of so many seconds."""
+        return {
+            "parameters": sum(weight.numel() for weight in net.parameters()),
+            "train_seconds": seconds,
+            "patches_per_second": self.trained / seconds,
+            "stopped": self.stopped,
+        }
 
     def curves(self) -> dict[str, list[tuple[float, float]]]:
         """Points (epoch, loss) of the training and, where there is one, validation curve."""
@@ -161,6 +189,9 @@ class Checkpoints(Checkpoint):
     Every file is written aside and moved into place, so that a kill at any moment leaves a whole
     file; ``previous.ckpt`` is there for a disk that damages one.
 
+    A cluster warns a job with SIGUSR2 before it ends it, and submitit, which runs it, would requeue
+    it at once, in the middle of a step. Here the warning waits until the step is saved.
+
     Args:
         folder: Where they go.
         minutes: Time after which ``last.ckpt`` is written within an epoch.
@@ -173,16 +204,41 @@ class Checkpoints(Checkpoint):
         self.card = card
         self.best = math.inf
         self._saved_at = time.monotonic()
+        self._warning: tuple[Any, ...] | None = None
+
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Stands in for whoever waits for SIGUSR2; without a cluster nobody does."""
+        self._requeue = signal.getsignal(signal.SIGUSR2)
+        if callable(self._requeue):
+            signal.signal(signal.SIGUSR2, self._warn)
+
+    def _warn(self, *warning: Any) -> None:
+        self._warning = warning
+
+    def _heed(self) -> None:
+        """Hands the warning on, if there was one."""
+        if self._warning is not None and callable(self._requeue):
+            self._requeue(*self._warning)
+
+    def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """From now on a warning may act at once: the weights are kept."""
+        if callable(self._requeue):
+            signal.signal(signal.SIGUSR2, self._requeue)
+        self._heed()
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
-        """Writes ``last.ckpt`` when the last one is older than the interval.
+        """Writes ``last.ckpt`` when the last one is older than the interval, or when warned.
 
         Not after an epoch's last batch: Lightning would go on from there without its validation.
         """
-        if time.monotonic() - self._saved_at > 60 * self.minutes and not trainer.is_last_batch:
+        warned = trainer.received_sigterm or self._warning is not None
+        due = warned or time.monotonic() - self._saved_at > 60 * self.minutes
+        # Clocks differ, but all processes have to save together.
+        if trainer.strategy.reduce_boolean_decision(due, all=False) and not trainer.is_last_batch:
             self.save_last(trainer)
+            self._heed()
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Writes ``last.ckpt`` and, after a better validation, ``best.ckpt``."""
@@ -193,6 +249,13 @@ class Checkpoints(Checkpoint):
             self._write(trainer, "best.ckpt")
         self.save_last(trainer)
 
+    def on_exception(
+        self, trainer: Trainer, module: LightningModule, exception: BaseException
+    ) -> None:
+        """Ends the processes that train with this one: they would wait for it for ever."""
+        if isinstance(launcher := trainer.strategy.launcher, _SubprocessScriptLauncher):
+            launcher.kill(signal.SIGKILL)
+
     def on_save_checkpoint(
         self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
@@ -200,7 +263,12 @@ class Checkpoints(Checkpoint):
         checkpoint["card"] = self.card
 
     def save_last(self, trainer: Trainer) -> None:
-        """Writes ``last.ckpt``, keeping the one before."""
+        """Writes ``last.ckpt``, keeping the one before.
+
+        Raises:
+            Diverged: If the weights are no longer finite; the files are left as they are.
+        """
+        check_finite(float(get_total_norm(trainer.lightning_module.parameters())), trainer)
         self._write(trainer, "last.ckpt", keep="previous.ckpt")
         self._saved_at = time.monotonic()
 

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from stm_experiments.data.batch import Batch
+from stm_experiments.objectives.batch_norm import share_batch_norm
 
 NEGLIGIBLE = 1e-3  # power of noise that is hardly seen: 36 dB below the range of [-1, 1]
 
@@ -19,7 +20,8 @@ class Reconstruction(LightningModule):
 
     The loss is the mean squared error per pixel (Binev et al., section 4.3.1). Where noise of very
     different strengths is mixed, the worst patches would be all that counts: the relative loss is
-    each patch's share of its noise's power that is left, which weighs mild and severe noise alike.
+    each patch's share of its noise's power that is left, which weighs mild and severe noise alike;
+    a constant does not count, as a scan's absolute height is arbitrary.
 
     Args:
         net: Network [B, 1, h, w] -> [B, 1, h, w].
@@ -61,17 +63,29 @@ class Reconstruction(LightningModule):
         made = self.net(batch.noisy)
         if not self.relative:
             return F.mse_loss(made, wanted)
-        left = (made - wanted).square().mean((1, 2, 3))
-        noise = (batch.noisy - wanted).square().mean((1, 2, 3))
+        left = (made - wanted).var((1, 2, 3))
+        noise = (batch.noisy - wanted).var((1, 2, 3))
         return (left / (noise + NEGLIGIBLE)).mean()
 
+    def setup(self, stage: str) -> None:
+        """Where several processes share a batch, lets normalisation layers see the whole of it."""
+        if self.trainer.world_size > 1:
+            share_batch_norm(self.net)
+
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """One step's loss."""
-        return self.loss(batch)
+        """One step's loss; averaged over all processes, it is that of the whole batch."""
+        loss = self.own_loss(batch)
+        if batch.whole is None:
+            return loss
+        return loss * (len(batch.noisy) * self.trainer.world_size / batch.whole)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Logs ``val/loss``, averaged over all validation patches."""
-        self.log("val/loss", self.loss(batch), batch_size=len(batch.noisy), sync_dist=True)
+        self.log("val/loss", self.own_loss(batch), batch_size=len(batch.noisy), sync_dist=True)
+
+    def own_loss(self, batch: Batch) -> Tensor:
+        """The loss of this process's patches; zero if a small last batch left it none."""
+        return self.loss(batch) if len(batch.noisy) else self.net(batch.noisy).sum()
 
     def configure_optimizers(self) -> Any:
         """The optimiser and, where there is one, its schedule."""
