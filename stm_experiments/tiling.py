@@ -116,8 +116,8 @@ def spread(
     """``reconstruct``, and how much the result depends on how the image is turned.
 
     The image is sent through the network in the 4 symmetries that keep rows rows: as it is,
-    mirrored along either axis, and along both. A network that learnt the noise of scan lines would not know
-    an image that lies on its side.
+    mirrored along either axis, and along both. A network that learnt the noise of scan lines would
+    not know an image that lies on its side.
 
     Args:
         net: As for ``reconstruct``.

@@ -105,8 +105,7 @@ def test_wrong_input_is_one_sentence(bench, arguments, message):
 def test_images_without_noise_have_no_bound(bench):
     code, _, err, rows = bench(*SMALL, "--lattices", "sc", "--noise", "none")
     assert code == 0, err
-    assert rows[0]["MSE"] == "0.0"
-    assert rows[0]["PSNR dB"] == ""
+    assert float(rows[0]["MSE"]) < 1e-12  # what the noisy image, here the clean one, is off
     assert "/ bound" not in rows[0] or rows[0]["/ bound"] == ""
 
 

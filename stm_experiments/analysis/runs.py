@@ -246,7 +246,7 @@ def comparison_table(runs: list[Run]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for overrides, group in groups.items():
         # The last part of a key is enough here: data.size=64 is size=64.
-        own = [re.sub(r"^[^=]*\.", "", o) for o in overrides if o not in common]
+        own = [re.sub(r"^(experiment=|[^=]*\.)", "", o) for o in overrides if o not in common]
         cells = ["\n".join(own) or "defaults"]
         if several:
             cells.append(str(len(group)))

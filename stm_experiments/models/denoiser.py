@@ -10,7 +10,8 @@ class Denoiser(nn.Module):
     Each image is brought to mean 0 and deviation 1 on entry and back on leaving: its brightness and
     contrast do not matter, and its mean stays what it was. Four neighbouring pixels enter as four
     channels of one (a quarter of the work, nothing lost), and two halvings of the resolution show
-    it several lattice constants at once (Ronneberger et al., "U-Net", 2015; residual learning: Zhang et al., "DnCNN", 2017).
+    it several lattice constants at once (Ronneberger et al., "U-Net", 2015; residual learning:
+    Zhang et al., "DnCNN", 2017).
 
     Args:
         width: Channels of the finest level; the coarser ones have twice and three times as many.

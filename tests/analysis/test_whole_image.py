@@ -136,9 +136,7 @@ def test_atoms_are_found_to_a_fraction_of_a_pixel():
     found = atoms.find_atoms(picture(true))
     rows, columns = atoms.match(true, found, 1.0)
     assert len(rows) == len(true) == len(found)
-    assert (
-        np.abs(true[rows] - found[columns]).max() < 0.03
-    )  # a parabola is no Gaussian
+    assert np.abs(true[rows] - found[columns]).max() < 0.03  # a parabola is no Gaussian
 
 
 def test_matching_is_one_to_one_and_of_least_distance():
