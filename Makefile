@@ -5,13 +5,20 @@ TORCH ?= torch==2.13.0
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test lint wheel reproduce reproduce-full install clean
+.PHONY: train test test-slurm lint wheel reproduce reproduce-full install clean
 
 train: install
 	$(BIN)/python train.py $(ARGS)
 
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
+
+APT := apt-get install -y -q --no-install-recommends slurm-wlm munge
+
+# On a SLURM of its own, one node on loopback, started and stopped by the test.
+test-slurm: install
+	@test -x /usr/sbin/slurmd -a -x /usr/sbin/munged || $(APT) || { apt-get update -q && $(APT); } || true
+	OMP_NUM_THREADS=1 STM_TEST_SLURM=1 $(BIN)/python -m pytest -rs tests/test_slurm.py $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .

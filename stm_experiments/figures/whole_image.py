@@ -128,7 +128,7 @@ def _caption(gaps: bool, uncertainty: bool) -> str:
         caption += " Hatched: not measured."
     if uncertainty:
         caption += (
-            " Uncertainty: how much the result changes when the image is turned and mirrored; what "
+            " Uncertainty: how much the result changes when the image is mirrored; what "
             "the network always gets wrong in the same way it does not show."
         )
     return caption

@@ -1,0 +1,254 @@
+"""How the jobs of a sweep are started: on this machine's GPUs, on a SLURM cluster, or not at all.
+
+Hydra finds launchers only in this namespace, and imports the file whenever it starts: what is slow
+to import is imported where it is used.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra.core.utils import JobReturn, JobStatus, configure_log
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+log = logging.getLogger(__name__)
+
+
+class Job(NamedTuple):
+    """One job of a sweep: its number, its overrides, and the run folder that it writes."""
+
+    number: int
+    overrides: list[str]
+    folder: Path
+
+
+class SweepLauncher(Launcher):
+    """What the launchers below have in common: they know their jobs before they start them."""
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Called by Hydra once, before any job."""
+        self.hydra_context = hydra_context
+        self.task_function = task_function
+        self.config = config
+
+    def jobs(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Job]:
+        """The jobs, numbered from ``first``, with the folders that Hydra would give them."""
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        jobs = []
+        for number, overrides in enumerate(job_overrides, first):
+            config = self.hydra_context.config_loader.load_sweep_config(
+                self.config, list(overrides)
+            )
+            with open_dict(config):
+                config.hydra.job.num = config.hydra.job.id = number
+            folder = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir).absolute()
+            jobs.append(Job(number, list(overrides), folder))
+        return jobs
+
+
+class DryRunLauncher(SweepLauncher):
+    """Prints the jobs and their folders, and starts and leaves nothing (``--dry-run``)."""
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Called by Hydra with the jobs."""
+        for job in self.jobs(job_overrides, initial_job_idx):
+            print(f"job {job.number}: {' '.join(job.overrides)}\n    {job.folder}")
+        sweep = Path(self.config.hydra.sweep.dir)
+        # Hydra's sweeper wrote it just before. A sweep that is to be gone on with has more in it.
+        (sweep / "multirun.yaml").unlink(missing_ok=True)
+        with suppress(OSError):
+            sweep.rmdir()
+        return []
+
+
+class LocalLauncher(SweepLauncher):
+    """One process per job on this machine, as many at a time as there are GPUs or groups of cores.
+
+    A job is the command that one would type for it alone: it fails or is killed alone, may start
+    processes of its own (``trainer=ddp``), and goes on in its folder when the sweep is started
+    again. What it prints is in its folder's console.log.
+
+    Args:
+        gpus_per_job: GPUs that a job sees; it sees no other.
+        cores_per_job: Without GPUs: CPU cores of a job.
+    """
+
+    def __init__(self, gpus_per_job: int, cores_per_job: int) -> None:
+        self.gpus_per_job = gpus_per_job
+        self.cores_per_job = cores_per_job
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Runs the jobs, each as soon as a place is free.
+
+        Raises:
+            RuntimeError: When all jobs have ended, if some did not succeed.
+        """
+        free = deque(places(self.gpus_per_job, self.cores_per_job))
+        waiting = deque(self.jobs(job_overrides, initial_job_idx))
+        total, failed = len(waiting), 0
+        log.info(f"{total} jobs, {len(free)} at a time, in {self.config.hydra.sweep.dir}")
+        running: dict[subprocess.Popen, tuple[Job, dict[str, str]]] = {}
+        # A batch system that ends this process with SIGTERM ends its jobs too.
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        try:
+            while waiting or running:
+                while waiting and free:
+                    job, place = waiting.popleft(), free.popleft()
+                    running[self.start(job, place)] = job, place
+                time.sleep(0.1)
+                for process in [p for p in running if p.poll() is not None]:
+                    job, place = running.pop(process)
+                    free.append(place)
+                    failed += process.returncode != 0
+                    log.info(f"job {job.number} {ending(process.returncode, job.folder)}")
+        finally:
+            for process in running:
+                process.terminate()  # each saves its checkpoint
+            for process in running:
+                process.wait()
+            signal.signal(signal.SIGTERM, before)
+        if failed:
+            raise RuntimeError(f"{failed} of {total} jobs did not succeed; the others did")
+        return [JobReturn(overrides=o, status=JobStatus.COMPLETED) for o in job_overrides]
+
+    def start(self, job: Job, place: dict[str, str]) -> subprocess.Popen:
+        """Starts a job's process with the environment of its place."""
+        job.folder.mkdir(parents=True, exist_ok=True)
+        devices = place["CUDA_VISIBLE_DEVICES"]
+        where = f"GPU {devices}" if devices else f"{place['OMP_NUM_THREADS']} CPU threads"
+        log.info(f"job {job.number} on {where}: {' '.join(job.overrides)}")
+        # Inside a SLURM allocation, Lightning would take the allocation's tasks for its own.
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")}
+        with (job.folder / "console.log").open("ab") as console:
+            return subprocess.Popen(
+                self.command(job),
+                env=inherited | place,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+            )
+
+    def command(self, job: Job) -> list[str]:
+        """The command line that runs a job alone, in its own folder, knowing its sweep."""
+        from stm_experiments.config import quote_value
+
+        hydra = self.config.hydra
+        own = ("hydra.mode=", "hydra.run.", "hydra.sweep", "hydra/sweeper", "hydra.launcher")
+        kept = [o for o in hydra.overrides.hydra if not o.startswith((*own, "hydra/launcher"))]
+        return [
+            *(sys.executable, "-m", f"stm_experiments.{hydra.job.config_name}"),
+            *(*job.overrides, *kept),
+            f"hydra.run.dir={quote_value(str(job.folder))}",
+            f"hydra.sweep.dir={quote_value(str(job.folder.parent))}",
+            f"hydra.job.num={job.number}",
+        ]
+
+
+def places(gpus_per_job: int, cores_per_job: int) -> list[dict[str, str]]:
+    """The environment of each job that may run at a time: its GPUs and its CPU threads.
+
+    Raises:
+        ValueError: If a job needs more than there is.
+    """
+    import torch
+
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    count = torch.cuda.device_count()
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = given.split(",")[:count] if given else [str(number) for number in range(count)]
+    size, there, what = (
+        (gpus_per_job, len(gpus), "gpus") if gpus else (cores_per_job, cores, "cores")
+    )
+    if not isinstance(size, int) or not 1 <= size <= there:
+        raise ValueError(
+            f"hydra.launcher.{what}_per_job is from 1 to {there}, what this machine has, not {size}"
+        )
+    groups = [",".join(gpus[i * size : (i + 1) * size]) for i in range(there // size)]
+    threads = str(max(1, cores // len(groups)))
+    return [{"CUDA_VISIBLE_DEVICES": group, "OMP_NUM_THREADS": threads} for group in groups]
+
+
+def ending(code: int, folder: Path) -> str:
+    """How a job ended, in words."""
+    if code == 0:
+        return f"finished: {folder}"
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}: {folder}"
+    said = (folder / "console.log").read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line for line in said if line.startswith("error: ")]
+    return f"failed: {errors[-1].removeprefix('error: ') if errors else folder / 'console.log'}"
+
+
+class SlurmLauncher(SweepLauncher):
+    """The jobs as an array on a SLURM cluster, through hydra-submitit-launcher; waits for all.
+
+    Args:
+        settings: Those of its ``submitit_slurm``.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Submits the jobs and waits for them.
+
+        Raises:
+            RuntimeError: If the extra is not installed; or, when all jobs have ended, if one did so
+                without a result.
+        """
+        try:
+            from hydra_plugins.hydra_submitit_launcher.submitit_launcher import (
+                SlurmLauncher as Submitit,
+            )
+            from submitit import SlurmJob
+            from submitit.core.utils import UncompletedJobError
+        except ImportError:
+            raise RuntimeError(
+                "hydra/launcher=slurm needs: pip install 'stm_experiments[slurm]'"
+            ) from None
+        jobs = self.jobs(job_overrides, initial_job_idx)
+        launcher = Submitit(**self.settings)
+        launcher.setup(
+            hydra_context=self.hydra_context, task_function=self.task_function, config=self.config
+        )
+        folder = Path(launcher.params["submitit_folder"])
+        earlier = set(submitted(folder))
+        try:
+            return launcher.launch(job_overrides, initial_job_idx)
+        except UncompletedJobError:
+            # That launcher stops at the first job that was killed; the others are still at work.
+            lost = []
+            for number in set(submitted(folder)) - earlier:
+                if isinstance(SlurmJob(folder, number).exception(), UncompletedJobError):
+                    lost.append(number)
+            raise RuntimeError(
+                f"{len(lost)} of {len(jobs)} jobs were killed or could not begin (SLURM's numbers "
+                f"{', '.join(sorted(lost))}): see their folders in {folder.parent}"
+            ) from None
+
+
+def submitted(folder: Path) -> list[str]:
+    """SLURM's numbers of the jobs that were submitted from a folder of submitit's, ``.../%j``."""
+    suffix = "_submitted.pkl"
+    return [path.name.removesuffix(suffix) for path in folder.parent.glob(f"*/*{suffix}")]
