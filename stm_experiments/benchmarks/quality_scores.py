@@ -127,7 +127,7 @@ def scores(output: Tensor, case: Case) -> dict[str, float]:
     values |= whole_image.bragg_fidelity(output, case.clean)
     if case.true is not None:
         values |= atoms.position_errors(output, case.true)
-        values["over_bound"] = values["atom_rmse"] / case.bound if case.bound > 0 else math.nan
+        values["over_bound"] = values["atom_rmse"] / case.bound if case.bound > 1e-6 else math.nan
     return values
 
 
