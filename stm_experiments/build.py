@@ -159,6 +159,8 @@ def build_trainer(
     keep_freed_memory()
     # Lightning's own use of a torch function that is going away: nothing a user could do.
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
+    # A machine on which SLURM is installed need not be used through it.
+    warnings.filterwarnings("ignore", message=".*srun.* command is available")
     trainer: Trainer = instantiate(
         config["trainer"],
         default_root_dir=str(folder),

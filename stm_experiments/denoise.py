@@ -172,9 +172,9 @@ def check(net: nn.Module, stride: int, prepare: Sequence[str], normalisation: st
 def compare(result: Denoised, clean: Scan) -> tuple[dict[str, float], Array]:
     """Measure a denoised scan, and the scan before, against a partner without noise.
 
-    The partner is first fitted to the scan before by an affine map (least squares over the measured
-    pixels), as it is rarely scaled alike. All measures are those of the network's scale [-1, 1]:
-    mean squared error per measured pixel; PSNR, 10 log10(4 / MSE) [dB]; SSIM as scikit-image
+    The partner is first fitted to the scan before by an affine map and a plane (least squares over
+    the measured pixels), as it is rarely scaled or levelled alike. All measures are those of the
+    network's scale [-1, 1]: mean squared error per measured pixel; PSNR, 10 log10(4 / MSE) [dB]; SSIM as scikit-image
     defines it (7x7 uniform window, data range 2), averaged over the windows in which all is
     measured.
 
@@ -197,8 +197,10 @@ def compare(result: Denoised, clean: Scan) -> tuple[dict[str, float], Array]:
     mask = result.mask & clean.mask
     level = np.where(mask, result.level, 0.0)
     before, after = ((data - level) / result.scale for data in (result.before.data, result.data))
-    slope, offset = np.polyfit(clean.data[mask], before[mask], 1)
-    fitted = slope * clean.data + offset
+    rows, columns = np.indices(mask.shape)
+    terms = np.stack([clean.data, np.ones(mask.shape), rows, columns], axis=-1)
+    terms /= np.abs(terms[mask]).max(axis=0) + np.finfo(float).tiny
+    fitted = terms @ np.linalg.lstsq(terms[mask], before[mask], rcond=None)[0]
     whole_windows = ndimage.minimum_filter(mask, 7, mode="constant", cval=False)
     measures: dict[str, float] = {}
     for name, image in (("before", before), ("after", after)):

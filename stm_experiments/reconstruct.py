@@ -68,7 +68,7 @@ def one(path: Path, stem: Path, net: nn.Module, settings: dict[str, Any]) -> Non
         measures, truth = compare(result, clean)
         Path(f"{stem}_metrics.json").write_text(json.dumps(measures, indent=2), encoding="utf-8")
         values = ", ".join(f"{name} {value:.4g}" for name, value in measures.items())
-        say(f"against the clean image, affine-fitted to the scan: {values}")
+        say(f"against the clean image, fitted to the scan by an affine map and a plane: {values}")
     endings = [".npy", ".tiff", ".gwy"] if find_spec("gwyfile") else [".npy", ".tiff"]
     for ending in endings:
         result.save(f"{stem}{ending}")

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 import stm_experiments
 from stm_experiments import checkpoint
 from stm_experiments.checkpoint import Card, CheckpointError
-from stm_experiments.denoise import compare, denoise
+from stm_experiments.denoise import as_scan, compare, denoise
 from stm_experiments.formats import Scan, ScanError, read_scan
 from stm_experiments.models import CAEA
 from stm_experiments.preparation import STEPS, prepare
@@ -184,6 +184,16 @@ def test_uncertainty_of_an_oblong_unfinished_scan_has_its_gaps():
     mask = unfinished()
     after = denoise(scan(mask=mask), Windows(), uncertainty=True)
     np.testing.assert_array_equal(np.isfinite(after.uncertainty), mask)
+
+
+def test_a_tilted_scan_is_equal_to_itself_and_to_its_levelled_self():
+    data = heights()
+    result = denoise(data, Blur())
+    for partner in (data, 3 * (data - 2e-11 * COLUMNS + 1e-11 * ROWS) - 1e-9):
+        measures, fitted = compare(result, as_scan(partner))
+        assert measures["mse_before"] < 1e-12
+        assert measures["mse_after"] > 1e-6
+        np.testing.assert_allclose(fitted, data, rtol=0, atol=1e-5 * np.ptp(data))
 
 
 def test_comparison_with_a_clean_partner():

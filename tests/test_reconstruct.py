@@ -207,7 +207,7 @@ def test_measures_against_a_clean_partner(folder, reconstruct, tmp_path):
     np.save(tmp_path / "clean" / "noisy.npy", 7 - 3 * clean)
     code, _, errors = reconstruct(f"image={tmp_path}/noisy.npy", f"clean={tmp_path}/clean")
     assert code == 0, errors
-    assert "affine-fitted" in errors
+    assert "fitted to the scan by an affine map and a plane" in errors
     measures = json.loads((reconstruct.folder / "noisy_reconstructed_metrics.json").read_text())
     expected = np.mean(noise**2) * (2 / np.ptp(clean + noise)) ** 2
     assert measures["mse_before"] == pytest.approx(expected, rel=0.02)
