@@ -174,9 +174,9 @@ def compare(result: Denoised, clean: Scan) -> tuple[dict[str, float], Array]:
 
     The partner is first fitted to the scan before by an affine map and a plane (least squares over
     the measured pixels), as it is rarely scaled or levelled alike. All measures are those of the
-    network's scale [-1, 1]: mean squared error per measured pixel; PSNR, 10 log10(4 / MSE) [dB]; SSIM as scikit-image
-    defines it (7x7 uniform window, data range 2), averaged over the windows in which all is
-    measured.
+    network's scale [-1, 1]: mean squared error per measured pixel; PSNR, 10 log10(4 / MSE) [dB];
+    SSIM as scikit-image defines it (7x7 uniform window, data range 2), averaged over the windows
+    in which all is measured.
 
     Args:
         result: What ``denoise`` returned.

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 
@@ -49,7 +50,10 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
         *(sys.executable, "-m", "stm_experiments.train", *TINY),
         *("trainer.max_epochs=500", "data.images_per_epoch=8", f"hydra.run.dir={tmp_path}"),
     ]
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Jobs in the background of a shell start with Ctrl-C ignored, and so would their children.
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    run = subprocess.Popen(command, **pipes, preexec_fn=listen)
     waited = time.monotonic()
     while not (tmp_path / "checkpoints" / "last.ckpt").exists():
         assert run.poll() is None
