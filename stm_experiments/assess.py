@@ -17,11 +17,12 @@ from stm_experiments.analysis.paper import three_patch_statistic
 from stm_experiments.analysis.scores import NOISY_INPUT, score, score_table
 from stm_experiments.data import LABELS, PatchData
 from stm_experiments.figures import patch_montage, save
-from stm_experiments.figures.run import MOST_CODES, run_figures
+from stm_experiments.figures.run import run_figures
 from stm_experiments.models import PCA
 from stm_experiments.objectives.callbacks import FirstReconstruction, History
 from stm_experiments.run_folder import RunFolder
 
+MOST_CODES = 6000  # patches of one split that are enough for pictures and the paper's statistic
 LARGEST_PCA = 32  # px; PCA of larger patches takes minutes, and gigabytes
 
 
@@ -74,16 +75,16 @@ def assess(
     loss = "mse_clean" if data.cutting["with_clean"] else "mse_noisy"
     references = {name: scores[name][loss].mean for name in networks if loss in scores[name]}
     references.pop(own, None)
-    patches, samples = data.loader(split), data.samples(8)
-    figures = run_figures(net, patches, samples, first.reconstructions, curves, references, names)
+    codes = encode_all(net, data.loader(split), MOST_CODES) if hasattr(net, "encode") else None
+    samples = data.samples(8)
+    figures = run_figures(net, codes, samples, first.reconstructions, curves, references, names)
     figures["patches"] = montage(data)
-    if len(by_lattice) > 1 and hasattr(net, "encode"):
+    if len(by_lattice) > 1 and codes is not None:
         figures |= examine_latent(networks, data, run)
     for name, figure in figures.items():
         save(figure, run.figures / f"{name}.png")
     run.write_json("three_patches.json", papers_statistic(net, data))
-    if hasattr(net, "encode"):
-        codes = encode_all(net, data.loader(split), MOST_CODES)
+    if codes is not None:
         labels = [names[label] for label in codes.lattice]
         write_latent_csv(
             run.path / "latent.csv", codes.codes, labels, codes.image, codes.orientation

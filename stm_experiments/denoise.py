@@ -17,14 +17,13 @@ from torch import Tensor, nn
 from stm_experiments import preparation, tiling
 from stm_experiments.checkpoint import load
 from stm_experiments.formats import read_scan
-from stm_experiments.formats.image import AffineMap, denormalise, normalise, normalise_scan
+from stm_experiments.formats.image import NORMALISATIONS, AffineMap, denormalise
 from stm_experiments.formats.scan import Scan, ScanError
 from stm_experiments.preparation import amount
 
 Array = NDArray[np.float64]
 
 DEFAULT = "denoiser"  # the shipped model that is used where none is named
-NORMALISATIONS = {"minmax": normalise, "plane": normalise_scan}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,5 @@
 """What the latent codes of finished runs know, as one table of a report."""
 
-import json
 from collections.abc import Sequence
 
 from stm_experiments.analysis.runs import Run
@@ -24,11 +23,10 @@ def latent_knowledge(runs: Sequence[Run]) -> Table:
     headings = ("lattice", "run", "codes of", *(heading for heading, *_ in MEASURES))
     table = Table("latent_knowledge", headings, [])
     for run in runs:
-        path = run.folder / "latent.json"
-        if not run.finished or not path.is_file():
+        if not run.finished:
             continue
         rows = []
-        for network, measured in json.loads(path.read_text(encoding="utf-8")).items():
+        for network, measured in run.latent.items():
             cells = [Cell(run.lattice), Cell(run.label), Cell(network)]
             rows.append([*cells, *(number(measured.get(key), 3) for _, key, _ in MEASURES)])
         for column, (_, _, larger) in enumerate(MEASURES, 3):

@@ -38,6 +38,7 @@ class Run(NamedTuple):
         config: Its config.yaml.
         curves: Its metrics.csv: points by curve, "train/loss" and "val/loss".
         three_patches: Its three_patches.json: the statistic of the paper's Table 2, if written.
+        latent: Its latent.json: what codes know, by network; of runs on several lattices.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class Run(NamedTuple):
     config: dict[str, Any]
     curves: dict[str, Curve]
     three_patches: dict[str, Any]
+    latent: dict[str, Any]
 
     @property
     def status(self) -> str:
@@ -132,6 +134,7 @@ def read_run(folder: Path) -> Run:
         _mapping(folder / "config.yaml"),
         read_curves(folder / "metrics.csv"),
         _mapping(folder / "three_patches.json"),
+        _mapping(folder / "latent.json"),
     )
 
 
@@ -190,7 +193,7 @@ def find_runs(folder: Path) -> list[Run]:
         try:
             runs.append(read_run(each))
         except (ValueError, KeyError, OSError) as error:
-            runs.append(Run(each, {"status": f"unreadable: {error}"}, {}, {}, {}, {}))
+            runs.append(Run(each, {"status": f"unreadable: {error}"}, {}, {}, {}, {}, {}))
     known = [set(run.about["overrides"]) for run in runs if "overrides" in run.about]
     shared = sorted(set.intersection(*known)) if len(known) > 1 else []
     runs = [run._replace(about={**run.about, "shared": shared}) for run in runs]

@@ -11,7 +11,7 @@ from torch import Tensor
 from stm_experiments.analysis import atoms
 from stm_experiments.data.batch import seed_of
 from stm_experiments.data.images import list_files, load_pair
-from stm_experiments.formats.image import normalise, normalise_scan
+from stm_experiments.formats.image import NORMALISATIONS, normalise
 from stm_experiments.models.filters import noise_sigma
 from stm_experiments.simulator import LATTICES, NOISES, PRESETS, Noise, Topographs, simulate
 from stm_experiments.simulator.render import Centres, draw, window
@@ -142,7 +142,7 @@ def simulated_case(
 def _normalised(topographs: Topographs, normalisation: str) -> tuple[Tensor, Tensor, float]:
     """Noisy and clean [H, W] on about [-1, 1], and the height of one unit."""
     image = topographs.noisy[0, 0].numpy()
-    noisy, affine = (normalise if normalisation == "minmax" else normalise_scan)(image)
+    noisy, affine = NORMALISATIONS[normalisation](image)
     clean = topographs.clean[0, 0] / affine.scale
     if normalisation == "minmax":
         offset = -affine.shift / affine.scale

@@ -16,7 +16,7 @@ from stm_experiments import checkpoint, models, tiling
 from stm_experiments.analysis import atoms, whole_image
 from stm_experiments.analysis.tables import NOTHING, Cell, Table, embolden, number
 from stm_experiments.benchmarks.quality_cases import Case
-from stm_experiments.formats.image import denormalise, normalise, normalise_scan
+from stm_experiments.formats.image import NORMALISATIONS, denormalise, normalise
 
 BASELINES = (
     "Gaussian",
@@ -32,7 +32,6 @@ BASELINES = (
     "DetectAndInterpolate",
 )
 NOISY, CLEAN = "noisy input", "clean image"
-NORMALISATIONS = {"minmax": normalise, "plane": normalise_scan}
 # measure: heading, digits, whether small (True) or large (False) is better, None: neither
 MEASURES: dict[str, tuple[str, int, bool | None]] = {
     "mse": ("MSE", 5, True),

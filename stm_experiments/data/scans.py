@@ -10,13 +10,12 @@ from stm_experiments.data.batch import SPLITS, Images, generator
 from stm_experiments.data.patch_data import PatchData, check_counts
 from stm_experiments.data.simulated import part_of
 from stm_experiments.formats import Scan, ScanError, read_scan
-from stm_experiments.formats.image import normalise, normalise_scan
+from stm_experiments.formats.image import NORMALISATIONS
 from stm_experiments.scan_files import find
 
 log = logging.getLogger(__name__)
 
 DIRECTIONS = {"forward": ("forward",), "backward": ("backward",), "both": ("forward", "backward")}
-NORMALISATIONS = {"plane": normalise_scan, "minmax": normalise}
 FEWEST_FILES = 5  # from which on whole files are held out
 GAP = 8  # px between the training part of an image and its held-out strip
 
@@ -40,18 +39,18 @@ class Tiles:
     fixed = True
 
     def __init__(self, images: torch.Tensor) -> None:
-        self.images = images
         self.count = len(images)
+        self.images = Images(
+            noisy=images,
+            clean=None,
+            lattice=torch.full((self.count,), -1),
+            orientation=torch.full((self.count, 3), torch.nan, dtype=torch.float64),
+            number=torch.arange(self.count),
+        )
 
     def __call__(self, epoch: int, first: int, last: int) -> Images:
         """Tiles first .. last - 1, the same in every epoch."""
-        return Images(
-            noisy=self.images[first:last],
-            clean=None,
-            lattice=torch.full((last - first,), -1),
-            orientation=torch.full((last - first, 3), torch.nan, dtype=torch.float64),
-            number=torch.arange(first, last),
-        )
+        return self.images.part(first, last)
 
 
 class ScanData(PatchData):
@@ -106,9 +105,7 @@ class ScanData(PatchData):
         if direction not in DIRECTIONS:
             raise ValueError(f"data.direction is {', '.join(DIRECTIONS)}, not {direction!r}")
         if normalisation not in NORMALISATIONS:
-            raise ValueError(
-                f"data.normalisation is {' or '.join(NORMALISATIONS)}, not {normalisation!r}"
-            )
+            raise ValueError(f"data.normalisation is plane or minmax, not {normalisation!r}")
         if not isinstance(held_out, int | float) or not 0 < held_out <= 0.5:
             raise ValueError(f"data.held_out is above 0 and at most 0.5, not {held_out!r}")
         if tile is not None:

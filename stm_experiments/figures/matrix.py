@@ -28,7 +28,11 @@ def matrix_figure(matrix: Mapping[str, Mapping[str, float]], title: str) -> Figu
         raise ValueError("matrix_figure needs at least one model with errors above zero")
     columns = list(next(iter(rows.values())))
     errors = np.array([list(row.values()) for row in rows.values()])
-    figure = new_figure(max(6.0, 4 + 1.1 * len(columns)), 1.8 + 0.5 * len(rows), title)
+    caption = (
+        "Mean squared error per pixel between reconstruction and noisy patch, grey values on "
+        "[-1, 1]: lower is better, and lighter. Bold: the best on that lattice."
+    )
+    figure = new_figure(max(6.0, 4 + 1.1 * len(columns)), 2.4 + 0.5 * len(rows), title, caption)
     axes = figure.subplots()
     scale = LogNorm(errors.min(), errors.max() * (1 + 1e-9))
     axes.imshow(errors, cmap="viridis_r", norm=scale, aspect="auto")

@@ -1,24 +1,22 @@
 """The pictures that every run leaves."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from stm_experiments.analysis.latent import encode_all
+from stm_experiments.analysis.latent import Codes
 from stm_experiments.analysis.scores import Patches
 from stm_experiments.figures.curves import training_curves
 from stm_experiments.figures.latent import latent_pca
 from stm_experiments.figures.network import network_diagram
 from stm_experiments.figures.reconstruction import reconstruction_grid
 
-MOST_CODES = 6000
-
 
 def run_figures(
     net: nn.Module,
-    patches: Iterable[Patches],
+    codes: Codes | None,
     samples: Patches,
     first: Tensor | None,
     curves: Mapping[str, Sequence[tuple[float, float]]],
@@ -29,7 +27,7 @@ def run_figures(
 
     Args:
         net: The network, on the CPU, in evaluation mode.
-        patches: Test patches.
+        codes: Latent codes of test patches; None if it has none.
         samples: One patch from each of several test images.
         first: Their reconstructions after the first epoch, if it was trained in epochs.
         curves: Points (epoch, loss) by curve; empty if it was not.
@@ -56,23 +54,21 @@ def run_figures(
         figures["curves"] = training_curves(
             curves, f"{name}: training", references, "mean squared error per pixel"
         )
-    if hasattr(net, "encode"):
-        figures["latent"] = latent_figure(net, patches, lattices)
+    if codes is not None:
+        figures["latent"] = latent_figure(codes, lattices)
     return figures
 
 
-def latent_figure(net: nn.Module, patches: Iterable[Patches], lattices: Sequence[str]) -> Figure:
+def latent_figure(codes: Codes, lattices: Sequence[str]) -> Figure:
     """Latent PCA of test patches (Figure 12), coloured by lattice or by what varies in its place.
 
     A single lattice is coloured by the tilt of its cut; images from files, whose cut is unknown,
     by image.
 
     Args:
-        net: Network with ``encode``.
-        patches: Test patches.
+        codes: Their codes, and what is known of the patches.
         lattices: Names of all lattices, by label.
     """
-    codes = encode_all(net, patches, MOST_CODES)
     shown = codes.lattice.unique().tolist()
     if len(shown) > 1:
         classes = torch.searchsorted(torch.tensor(shown), codes.lattice)

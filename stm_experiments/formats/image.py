@@ -146,6 +146,10 @@ def denormalise(x: Array, affine: AffineMap) -> NDArray[np.float64]:
     return image + affine.row_slope * rows + affine.column_slope * columns
 
 
+# The maps to [-1, 1] by the names that configs and model cards call them.
+NORMALISATIONS = {"minmax": normalise, "plane": normalise_scan}
+
+
 def _centred_axes(image: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Rows ``[H,1]`` and columns ``[1,W]`` counted from the image's centre, px."""
     height, width = image.shape

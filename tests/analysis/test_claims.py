@@ -39,7 +39,7 @@ def make_run(lattice, name, loss, seed=0, curve=None, scale=1.0, **metrics):
     curve = curve or [(e, loss * (1 + 2 / e)) for e in range(1, settings.epochs + 1)]
     about = {"status": "finished", "overrides": [f"experiment=paper_{name}"]}
     curves = {"val/loss": curve, "train/loss": curve}
-    return Run(Path(f"{lattice}_{name}_{seed}"), about, found, config, curves, {})
+    return Run(Path(f"{lattice}_{name}_{seed}"), about, found, config, curves, {}, {})
 
 
 def published_runs(**changes):
