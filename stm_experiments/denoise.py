@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,8 @@ def denoise(
         history.append(f"seam energy {seams[0]:.3g}, before {seams[1]:.3g} (1: no seams)")
     if spread is not None:
         typical = amount(float(np.nanmedian(spread)), before.unit)
-        history.append(f"uncertainty from 4 mirror images: median {typical}")
+        source = "as the network sees it" if hasattr(net, "uncertainty") else "from 4 mirror images"
+        history.append(f"uncertainty {source}: median {typical}")
     known = {field.name: getattr(before, field.name) for field in fields(Scan)}
     known["data"] = np.where(before.mask, after, np.nanmedian(after))
     known["history"] = (*before.history, *history)
@@ -214,13 +215,14 @@ def compare(result: Denoised, clean: Scan) -> tuple[dict[str, float], Array]:
 
 
 def as_scan(scan: Scan | str | Path | ArrayLike) -> Scan:
-    """A scan as it is, read from a file, or made of an array [H,W] (NaN: not measured).
+    """A scan, read from a file, or made of an array [H,W]; NaN and infinity: not measured.
 
     Raises:
         ScanError: If it is none of them.
     """
     if isinstance(scan, Scan):
-        return scan
+        known = scan.mask & np.isfinite(scan.data)
+        return scan if known.all() or not known.any() else replace(scan, mask=known)
     if isinstance(scan, str | Path):
         return read_scan(scan)
     data = scan.detach().cpu().numpy() if isinstance(scan, Tensor) else np.asarray(scan)

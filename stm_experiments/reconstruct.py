@@ -15,7 +15,6 @@ from torch import nn
 from stm_experiments import build, checkpoint, config, scan_files
 from stm_experiments.denoise import DEFAULT, check, compare, denoise
 from stm_experiments.figures import save, whole_image
-from stm_experiments.formats import list_channels
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +31,7 @@ def reconstruct(cfg: DictConfig) -> None:
     settings = build.plain(cfg)
     paths = scan_files.find(settings["image"])
     if settings["list"]:
-        scan_files.each(paths, lambda path: print(f"{path.name}: {', '.join(list_channels(path))}"))
+        scan_files.each(paths, scan_files.show_channels)
         return
     folder = config.output_folder()
     if not isinstance(settings["prepare"], list):

@@ -1,6 +1,7 @@
 """The folder of one run: config.yaml, run.json, metrics.json, checkpoints/, figures/."""
 
 import contextlib
+import fcntl
 import importlib.metadata
 import json
 import os
@@ -10,7 +11,7 @@ import subprocess
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 import yaml
@@ -30,7 +31,7 @@ class RunFolder:
         about: More for run.json, such as the overrides.
 
     Raises:
-        FileExistsError: If the folder holds a run with another config.
+        FileExistsError: If the folder holds a run with another config, or one that still runs.
         OSError: If it cannot be written.
     """
 
@@ -42,9 +43,12 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self._started = time.monotonic()
         self.about = about
+        self._lock: TextIO | None = None
         if not self.leads:
             return
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        if self.metrics is None:
+            self._lock = self._claim()
         written = path / "config.yaml"
         self.is_resumed = written.is_file()
         if not self._has_results():
@@ -64,6 +68,28 @@ class RunFolder:
         self.about = {**about, **surroundings(), "status": "running"}
         if self.metrics is None:
             self.write_json("run.json", self.about)
+
+    def _claim(self) -> TextIO:
+        """Keeps other processes, on other machines too, out of an unfinished run's folder.
+
+        The lock ends with this process, however that ends, and is not inherited by its workers.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = (self.path / ".lock").open("a+", encoding="utf-8")
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            lock.seek(0)
+            raise FileExistsError(
+                f"{self.path} is in use by a run that is still under way ({lock.read()}): wait for "
+                "its end, or end it first"
+            ) from None
+        except OSError:
+            return lock  # a file system without locks
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+        lock.flush()
+        return lock
 
     def _has_results(self) -> bool:
         """Whether there is anything that another run must not overwrite."""
@@ -96,6 +122,9 @@ class RunFolder:
         # What ended the run, such as a full disk, matters more than that it cannot be noted.
         with contextlib.suppress(OSError):
             self.write_json("run.json", self.about)
+        if self._lock is not None:
+            (self.path / ".lock").unlink(missing_ok=True)
+            self._lock.close()
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Writes plain data as JSON."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stm_experiments.formats.read import READERS, read_scan
+from stm_experiments.formats.read import READERS, list_channels, read_scan
 from stm_experiments.formats.scan import Scan, ScanError
 
 log = logging.getLogger(__name__)
@@ -94,6 +94,12 @@ def read(
             scan, pixel_size=size, history=(*scan.history, f"pixel of {pixel_nm:g} nm as given")
         )
     return scan
+
+
+def show_channels(path: Path) -> None:
+    """Prints a line for a file: its channels, each with its directions."""
+    channels = (f"{name} ({', '.join(found)})" for name, found in list_channels(path).items())
+    print(f"{path.name}: {', '.join(channels)}")
 
 
 def partner(path: Path, clean: str) -> Scan:

@@ -13,7 +13,7 @@ from stm_experiments import build, config
 from stm_experiments.data.batch import seed_of
 from stm_experiments.data.simulated import chosen_lattices
 from stm_experiments.figures import artefact_sheet, save, topograph_sheet
-from stm_experiments.simulator import PRESETS, Lattice, Topographs, simulate
+from stm_experiments.simulator import PRESETS, AnyLattice, Topographs, simulate
 from stm_experiments.simulator.checks import checked_orientation
 from stm_experiments.simulator.examples import each_alone
 
@@ -54,7 +54,7 @@ def simulate_sheet(cfg: DictConfig) -> None:
     print(f"{folder}: {', '.join(sorted(path.name for path in folder.glob('*.*')))}")
 
 
-def sheet(topographs: Topographs, lattices: list[Lattice], title: str) -> Figure:
+def sheet(topographs: Topographs, lattices: list[AnyLattice], title: str) -> Figure:
     """Topographs without and with noise: up to five above their noisy partners, else in pairs."""
     many = len(lattices) > 5
     # Without noise both are the same picture.
@@ -65,7 +65,7 @@ def sheet(topographs: Topographs, lattices: list[Lattice], title: str) -> Figure
     images, titles = [], []
     for index, name in pairs:
         lattice, fractions = lattices[index], topographs.orientation[index].tolist()
-        limits = (lattice.azimuth_max, lattice.tilt_max, 180)
+        limits = (lattice.azimuth_max, lattice.tilt_max, lattice.rotation_max)
         azimuth, tilt, rotation = (x * limit for x, limit in zip(fractions, limits, strict=True))
         images.append(getattr(topographs, name)[index, 0])
         titles.append(
@@ -76,7 +76,9 @@ def sheet(topographs: Topographs, lattices: list[Lattice], title: str) -> Figure
     return topograph_sheet(images, titles, spreads, 4 if many else max(len(lattices), 2), title)
 
 
-def write_arrays(topographs: Topographs, lattices: list[Lattice], folder: Path, form: str) -> None:
+def write_arrays(
+    topographs: Topographs, lattices: list[AnyLattice], folder: Path, form: str
+) -> None:
     """Writes noisy and clean images: one .npz of all and the truth, or a float32 TIFF of each."""
     arrays = {kind: getattr(topographs, kind)[:, 0].numpy() for kind in ("noisy", "clean")}
     names = [lattice.name for lattice in lattices]

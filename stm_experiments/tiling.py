@@ -117,10 +117,11 @@ def spread(
 
     The image is sent through the network in the 4 symmetries that keep rows rows: as it is,
     mirrored along either axis, and along both. A network that learnt the noise of scan lines would
-    not know an image that lies on its side.
+    not know an image that lies on its side. A network that knows its own uncertainty, [B,1,H,W] to
+    the same, is asked for that instead.
 
     Args:
-        net: As for ``reconstruct``.
+        net: As for ``reconstruct``; ``net.uncertainty`` is used where there is one.
         image: ``[H,W]``.
         window: As for ``reconstruct``.
         stride: As for ``reconstruct``.
@@ -133,6 +134,10 @@ def spread(
     Raises:
         ValueError: As ``reconstruct``.
     """
+    own = getattr(net, "uncertainty", None)
+    if own is not None:
+        output = reconstruct(net, image, window, stride, progress=progress)
+        return output, reconstruct(own, image, window, stride)
     outputs = []
     for number, axes in enumerate(((), (0,), (1,), (0, 1))):
 

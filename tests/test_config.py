@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 from torch.optim.lr_scheduler import OneCycleLR
 
 from stm_experiments import build, config
-from stm_experiments.simulator import LATTICES, NOISES
+from stm_experiments.data.simulated import chosen_lattices
+from stm_experiments.simulator import CUT_LATTICES, LATTICES, NOISES
 from stm_experiments.train import main
 
 CONF = config.config_dir()
@@ -92,7 +93,7 @@ def test_every_choice_composes(group, name, compose_config):
     settings = build.plain(compose_config(f"{group}={name}"))
     assert {"seed", "lattice", "noise", "data", "model", "trainer", "logger"} <= set(settings)
     if group == "lattice":
-        assert list(settings["lattice"]) == (list(LATTICES) if name == "all" else [name])
+        assert list(settings["lattice"]) == (list(CUT_LATTICES) if name == "all" else [name])
         assert settings["data"]["lattices"] == settings["lattice"]
 
 
@@ -124,8 +125,14 @@ def test_lattices_are_the_simulators(compose_config):
         assert set(given.pop("images")) == {"train", "validation", "test"}
     assert settings == {
         name: {"spread": x.spread, "azimuth_max": x.azimuth_max, "tilt_max": x.tilt_max}
-        for name, x in LATTICES.items()
+        for name, x in CUT_LATTICES.items()
     }
+
+
+@pytest.mark.parametrize("name", [name for name in LATTICES if name not in CUT_LATTICES])
+def test_flat_lattices_are_the_simulators(name, compose_config):
+    settings = build.plain(compose_config(f"lattice={name}"))["lattice"]
+    assert chosen_lattices(settings) == (LATTICES[name],)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "noise").glob("*.yaml")))

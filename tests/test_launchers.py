@@ -202,22 +202,31 @@ def test_slurm_without_its_extra_or_its_commands_says_so(command, monkeypatch, t
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("warning", "state", "requeued"),
+    [("SIGUSR2", "RUNNING", 1), ("SIGTERM", "RUNNING", 1), ("SIGTERM", "COMPLETING", 0)],
+    ids=["time limit", "preempted", "cancelled"],
+)
 def test_a_warned_job_saves_its_step_before_it_is_requeued(
-    train_in, tmp_path, no_figures, monkeypatch
+    train_in, tmp_path, no_figures, monkeypatch, warning, state, requeued
 ):
-    """SIGUSR2 in the middle of a step, as submitit gets it, and the run begun again."""
+    """A signal in the middle of a step, as SLURM and submitit get it, and the run begun again."""
     warned, whole = tmp_path / "warned", tmp_path / "whole"
     train_in(whole)
+    squeue = tmp_path / "squeue"
+    squeue.write_text(f"#!/bin/sh\necho {state}\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    calls, steps, step = [], [], Reconstruction.training_step
 
-    def requeue(*_):
+    def requeue(number, *_):
+        calls.append(number)
         sys.exit(-1)
-
-    steps, step = [], Reconstruction.training_step
 
     def warned_step(*arguments):
         steps.append(1)
         if len(steps) == 5:
-            os.kill(os.getpid(), signal.SIGUSR2)
+            os.kill(os.getpid(), signal.Signals[warning])
         return step(*arguments)
 
     monkeypatch.setattr(Reconstruction, "training_step", warned_step)
@@ -227,6 +236,7 @@ def test_a_warned_job_saves_its_step_before_it_is_requeued(
             train_in(warned)
     finally:
         signal.signal(signal.SIGUSR2, before)
+    assert calls == [signal.Signals[warning]] * requeued
     last = torch.load(warned / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["global_step"] == len(steps) == 5
     assert json.loads((warned / "run.json").read_text())["status"] == "interrupted"
@@ -234,3 +244,21 @@ def test_a_warned_job_saves_its_step_before_it_is_requeued(
     assert len(steps) == 6
     for name in ("metrics.csv", "metrics.json"):
         assert (warned / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_warning_while_a_job_is_scored_acts_at_once(train_in, tmp_path, no_figures, monkeypatch):
+    from stm_experiments import assess
+
+    def warn(*_):
+        os.kill(os.getpid(), signal.SIGUSR2)
+
+    def requeue(*_):
+        sys.exit(-1)
+
+    monkeypatch.setattr(assess, "save", warn)
+    before = signal.signal(signal.SIGUSR2, requeue)
+    try:
+        with pytest.raises(KeyboardInterrupt, match="interrupted; go on with"):
+            train_in(tmp_path)
+    finally:
+        signal.signal(signal.SIGUSR2, before)

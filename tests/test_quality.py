@@ -10,7 +10,7 @@ from torch import nn
 from stm_experiments import checkpoint, models
 from stm_experiments.analysis import whole_image
 from stm_experiments.benchmarks import quality, quality_cases, quality_scores
-from stm_experiments.simulator import LATTICES, NOISES
+from stm_experiments.simulator import CUT_LATTICES, NOISES
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_cases_are_the_same_every_time_and_are_told_apart():
     assert first.noisy.max() == 1
 
 
-@pytest.mark.parametrize("lattice", LATTICES)
+@pytest.mark.parametrize("lattice", CUT_LATTICES)
 def test_vacancies_are_the_same_image_without_some_atoms(lattice):
     test = quality_cases.vacancy_test(lattice, NOISES["paper"], 0, 129)
     assert len(test.sites) >= 2

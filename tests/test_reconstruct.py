@@ -185,7 +185,7 @@ def test_a_folder_goes_on_past_bad_files(folder, reconstruct, tmp_path, no_pictu
     assert np.load(reconstruct.folder / "A_reconstructed.npy").shape == (30, 30)
 
     code, output, errors = reconstruct(f"image={scans}/[ab].npy", "list=true")
-    assert (code, output) == (1, "a.npy: image\n")
+    assert (code, output) == (1, "a.npy: image (forward)\n")
     assert "1 of 2 files failed: b.npy" in errors
 
 
@@ -272,7 +272,7 @@ def test_real_scans_keep_their_units(shared, reconstruct, no_pictures):
     pytest.importorskip("nanonispy2")
     image = f"image={scans}/stm/FeBr2_Au111_4nm.sxm"
     code, output, _ = reconstruct(image, "list=true")
-    assert (code, output) == (0, "FeBr2_Au111_4nm.sxm: Z, Current\n")
+    assert (code, output) == (0, "FeBr2_Au111_4nm.sxm: Z (forward, backward), Current (forward, backward)\n")
     code, _, errors = reconstruct(
         f"image={scans}/stm/FeBr2_Au111_4nm.sxm",
         "channel=current",

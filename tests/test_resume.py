@@ -129,6 +129,40 @@ def test_a_wrong_max_time_is_one_sentence(command, tiny, tmp_path):
     assert "Expected a string in the format DD:HH:MM:SS" in errors
 
 
+HOLD = """
+import fcntl, sys
+lock = open(sys.argv[1], "a+")
+fcntl.lockf(lock, fcntl.LOCK_EX)
+lock.write("process 7 on login1")
+lock.flush()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_run_that_is_under_way_is_left_alone(command, tiny, train_in, tmp_path, no_figures):
+    """A second start waits for nothing and touches nothing, until the first process is gone."""
+    from stm_experiments.train import main
+
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    train_in(whole)
+    run.mkdir()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, run / ".lock"], **pipes)
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        code, _, errors = command(main, *tiny, f"hydra.run.dir={run}")
+        assert code == 1
+        assert f"{run} is in use by a run that is still under way (process 7 on login1)" in errors
+        assert {path.name for path in run.iterdir()} == {".lock", "train.log"}
+    finally:
+        holder.kill()
+        holder.communicate()
+    train_in(run)
+    assert differences(whole, run) == []
+    assert not (run / ".lock").exists()
+
+
 def test_a_doctored_run_folder_is_not_resumed(command, train_in, tmp_path, monkeypatch):
     from stm_experiments.train import main
 

@@ -22,7 +22,8 @@ PATIENCE = 1500  # s; an idle machine needs a minute, one that trains beside muc
 
 # What is not SLURM's default. The node's name is the host's, or Lightning cannot find its ranks;
 # cred_expire is how long a requeued job waits; no cgroups and no accounting, so that it runs in a
-# container; sizes are made up.
+# container; sizes are made up. Jobs in "urgent" take the processors of those in "main", which are
+# told so with SIGTERM and have some time to end.
 CONF = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -42,14 +43,17 @@ AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
 MpiDefault=none
 SchedulerParameters=sched_interval=1,bf_interval=1,sched_min_interval=0,batch_sched_delay=0
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
 ReturnToService=2
-KillWait=20
+KillWait=10
 MinJobAge=86400
 NodeName={host} NodeAddr=127.0.0.1 Port={node_port} CPUs=8 RealMemory=20000 State=UNKNOWN
-PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
+PartitionName=main Nodes={host} Default=YES PriorityTier=1 GraceTime=300 MaxTime=INFINITE State=UP
+PartitionName=urgent Nodes={host} PriorityTier=2 PreemptMode=OFF MaxTime=INFINITE State=UP
 """
 
 # submitit asks sacct how a job ended, and sacct needs a database, which real clusters have.
@@ -187,24 +191,54 @@ def one(sweep, number):
     return next((folder for folder in sweep.glob(f"{number}_*")), sweep / "absent")
 
 
-def test_four_jobs_one_fails_one_is_killed_one_is_requeued(
+def state_dict(run, name):
+    return torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
+
+
+def assert_same_results(one, other):
+    for name in ("metrics.csv", "metrics.json"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+    for name in ("best", "last"):
+        ours, theirs = state_dict(one, name), state_dict(other, name)
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_jobs_of_a_sweep_fail_are_killed_or_requeued_alone(
     cluster, sweep, train_in, tmp_path, no_figures
 ):
+    """Of four jobs one fails, one reaches its time limit and is cancelled later, one is warned."""
     _, ask = cluster
     settings = ("checkpoint_minutes=60", "data.test_images=1")
-    process, folder = sweep(*settings, "trainer.max_epochs=1,0,100000,200")
+    process, folder = sweep(
+        *settings, "trainer.max_epochs=1,0,100000,200", "hydra.launcher.signal_delay_s=7200"
+    )
 
     def output():
         logs = folder.glob(".submitit/*/*.err")
         return "".join(p.read_text()[-3000:] for p in [tmp_path / "output", *logs])
 
+    def tell(*words):
+        told = ask(*words)
+        assert told.returncode == 0, told.stderr
+
+    def restarted(job):
+        return " Restarts=1 " in ask("scontrol", "-o", "show", "job", job).stdout
+
     wait_for(lambda: rows(one(folder, 3)) > 2, PATIENCE, output)
     array = next(folder.glob(".submitit/*_3")).name.partition("_")[0]
     before = {name: (one(folder, 3) / name).read_bytes() for name in ("config.yaml",)}
-    warned = ask("scancel", "--signal=USR2", f"{array}_3")
-    assert warned.returncode == 0, warned.stderr
+    tell("scancel", "--signal=USR2", f"{array}_3")
+
+    # Near its time limit SLURM itself warns the job, which saves, requeues itself and goes on.
+    limited = f"{array}_2"
     wait_for(lambda: rows(one(folder, 2)) > 0, PATIENCE, output)
-    assert ask("scancel", f"{array}_2").returncode == 0
+    endless = one(folder, 2)
+    tell("scontrol", "update", f"JobId={limited}", "TimeLimit=60")
+    wait_for(lambda: restarted(limited), PATIENCE, output)
+    tell("scontrol", "update", f"JobId={limited}", "TimeLimit=240")
+    done = rows(endless)
+    wait_for(lambda: rows(endless) > done, PATIENCE, output)
+    tell("scancel", limited)
     with suppress(subprocess.TimeoutExpired):
         process.wait(PATIENCE)
     assert process.returncode == 1, output()
@@ -213,41 +247,48 @@ def test_four_jobs_one_fails_one_is_killed_one_is_requeued(
     status = [read(one(folder, number) / "run.json")["status"] for number in range(4)]
     assert [status[0], status[3]] == ["finished", "finished"], output()
     assert status[1].startswith("failed: trainer.max_epochs")
-    assert status[2] != "finished"
-    assert f"1 of 4 jobs were killed or could not begin (SLURM's numbers {array}_2)" in said
+    assert status[2] == "interrupted"
+    assert f"1 of 4 jobs were killed or could not begin (SLURM's numbers {limited})" in said
     table = said[said.index("Comparison of the jobs") :]
     for number in (0, 3):
         assert f"{read(one(folder, number) / 'metrics.json')['test/mse_noisy']:.5f}" in table
     assert "job 1 failed: trainer.max_epochs" in table
 
     # The requeued job went on from the step at which it was warned, to the undisturbed weights.
-    job = ask("scontrol", "-o", "show", "job", f"{array}_3").stdout
-    assert " Restarts=1 " in job
     requeued, whole = one(folder, 3), tmp_path / "whole"
+    assert restarted(f"{array}_3")
     assert len(list(folder.glob("3_*"))) == 1
     assert (requeued / "config.yaml").read_bytes() == before["config.yaml"]
     train_in(whole, *settings, "trainer.max_epochs=200")
-    for name in ("metrics.csv", "metrics.json"):
-        assert (requeued / name).read_bytes() == (whole / name).read_bytes()
-    for name in ("best", "last"):
-        ours, theirs = (
-            torch.load(each / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
-            for each in (requeued, whole)
-        )
-        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    assert_same_results(requeued, whole)
 
 
-def test_two_tasks_train_together(cluster, sweep, tmp_path):
+def test_two_tasks_train_together_and_such_a_job_is_preempted(cluster, sweep, tmp_path):
+    """Two jobs that should end alike, one after the other; an urgent job interrupts the second."""
+    _, ask = cluster
     process, folder = sweep(
-        *("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"),
-        "hydra.launcher.tasks_per_node=2",
+        *("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.max_epochs=60"),
+        *("checkpoint_minutes=60,61", "data.test_images=1"),
+        *("hydra.launcher.tasks_per_node=2", "hydra.launcher.array_parallelism=1"),
     )
+
+    def output():
+        logs = [tmp_path / "output", *folder.glob(".submitit/*/*.err")]
+        return "".join(path.read_text()[-3000:] for path in logs)
+
+    wait_for(lambda: rows(one(folder, 1)) > 2, PATIENCE, output)
+    urgent = ask("sbatch", "--partition=urgent", "--ntasks=8", "--output=/dev/null", "--wrap=true")
+    assert urgent.returncode == 0, urgent.stderr
     with suppress(subprocess.TimeoutExpired):
         process.wait(PATIENCE)
-    logs = [tmp_path / "output", *folder.glob(".submitit/*/*.err")]
-    assert process.returncode == 0, "".join(path.read_text()[-3000:] for path in logs)
-    assert [run.name[0] for run in folder.iterdir() if run.name[0].isdigit()] == ["0"]
-    run = one(folder, 0)
-    assert read(run / "run.json")["status"] == "finished"
-    assert rows(run) == 2
-    assert read(run / "metrics.json")["test/mse_noisy"] > 0
+    assert process.returncode == 0, output()
+    array = next(folder.glob(".submitit/*_0")).name.partition("_")[0]
+    jobs = [ask("scontrol", "-o", "show", "job", f"{array}_{n}").stdout for n in range(2)]
+    assert [job.partition(" Restarts=")[2][0] for job in jobs] == ["0", "1"]
+    assert "error" not in (folder / f".submitit/{array}_1/{array}_1_1_log.err").read_text()
+    runs = [run for run in folder.iterdir() if run.name[0].isdigit()]
+    assert len(runs) == 2
+    for run in runs:
+        assert read(run / "run.json")["status"] == "finished"
+        assert rows(run) == 60
+    assert_same_results(*runs)

@@ -27,7 +27,7 @@ from torch import Tensor
 from stm_experiments import checkpoint, tiling
 from stm_experiments.benchmarks.quality_cases import simulated_case
 from stm_experiments.formats.image import normalise_scan
-from stm_experiments.simulator import LATTICES
+from stm_experiments.simulator import CUT_LATTICES
 
 STRIDE = 4  # px, of networks with a window
 
@@ -38,7 +38,7 @@ def errors_and_spreads(
     """True errors and mirror deviations of all pixels of some images of each lattice, both [P]."""
     card: Any = net.card
     errors, spreads = [], []
-    work = [(lattice, number) for number in numbers for lattice in LATTICES]
+    work = [(lattice, number) for number in numbers for lattice in CUT_LATTICES]
     for lattice, number in track(work, f"{noise}, images {numbers.start} to {numbers.stop - 1}"):
         case = simulated_case(lattice, noise, number, size)
         noisy, clean = case.noisy, case.clean

@@ -4,8 +4,9 @@
 
 Every kill is a SIGKILL to a real training process. A run is killed once to three times, resumed
 each time, and compared with one that was left alone: weights, optimiser, learning rates,
-metrics.csv and metrics.json, bit for bit. Half of the kills wait for a kind of moment that is rare
-by chance: validation, or the writing of a checkpoint. Needs ``fork``, that is Linux or macOS.
+metrics.csv and metrics.json, bit for bit. Each kill waits for a kind of moment (a step,
+a validation, the writing of a checkpoint, the scoring; or none), and for the first to sixth of that
+kind. Needs ``fork``, that is Linux or macOS.
 """
 
 import argparse
@@ -42,7 +43,7 @@ TINY = (
 )
 SIMULATED = ("data.size=64", "data.images_per_epoch=4", "data.validation_images=2")
 MOMENTS = ("starting", "training", "validation", "writing a checkpoint", "scoring")
-RARE = (2, 3)
+AIMS = (1, 1, 1, 2, 2, 3, 3, 4, None)  # which of these a kill waits for; None: it does not
 
 
 class Case(NamedTuple):
@@ -121,7 +122,10 @@ def without_figures() -> None:
 
 
 def show_moments(moment: mmap.mmap) -> None:
-    """Makes a training write into shared memory what it is doing, as an index of ``MOMENTS``."""
+    """Makes a training write into shared memory what it is doing, as an index of ``MOMENTS``.
+
+    The first byte is what it does now, the byte at each index how often it has begun that.
+    """
     without_figures()
     watched = (
         (Reconstruction, "training_step"),
@@ -138,6 +142,7 @@ def shown(do: Callable[..., Any], number: int, moment: mmap.mmap) -> Callable[..
 
     def wrapper(*args: Any, **more: Any) -> Any:
         before, moment[0] = moment[0], number
+        moment[number] = min(moment[number] + 1, 255)
         result = do(*args, **more)
         moment[0] = before or 1  # between steps it trains
         return result
@@ -145,17 +150,25 @@ def shown(do: Callable[..., Any], number: int, moment: mmap.mmap) -> Callable[..
     return wrapper
 
 
-def kill_somewhere(process: int, moment: mmap.mmap, rare: int | None, delay: float) -> int | None:
-    """Sends SIGKILL after a delay, and, if ``rare`` is one of the moments, not before it is there.
+def kill_somewhere(process: int, moment: mmap.mmap, aim: int | None, took: float) -> int | None:
+    """Sends SIGKILL during one of the first few of the moments that are aimed at, or at any time.
+
+    Args:
+        process: Its id.
+        moment: What it shows; see ``show_moments``.
+        aim: An index of ``MOMENTS``, or None.
+        took: Time that it takes when it is left alone, s.
 
     Returns:
         The moment at which it was killed; None if it had come to its end.
     """
-    deadline = time.monotonic() + delay
-    while time.monotonic() < deadline or (rare is not None and moment[0] != rare):
+    turn = 1 if aim == len(MOMENTS) - 1 else random.randint(1, 6)
+    deadline = time.monotonic() + (random.uniform(0, took) if aim is None else 0)
+    while time.monotonic() < deadline or (aim and (moment[0] != aim or moment[aim] < turn)):
         if os.waitpid(process, os.WNOHANG) != (0, 0):
             return None
         time.sleep(0.0005)
+    time.sleep(random.uniform(0, 0.005))
     here = moment[0]
     os.kill(process, signal.SIGKILL)
     return here if wait(process) == -signal.SIGKILL else None
@@ -205,11 +218,10 @@ def survive(case: Case, whole: Path, folder: Path, most: int, took: float) -> tu
     while True:
         begun = (folder / "config.yaml").is_file()
         arguments = [f"resume={folder}"] if begun else [*case.overrides, f"hydra.run.dir={folder}"]
-        moment = mmap.mmap(-1, 1)
+        moment = mmap.mmap(-1, len(MOMENTS))
         process = start(arguments, output, partial(show_moments, moment))
         if kills.total() < most:
-            rare = random.choice((*RARE, None, None))
-            here = kill_somewhere(process, moment, rare, random.uniform(0, took))
+            here = kill_somewhere(process, moment, random.choice(AIMS), took)
             if here is not None:
                 kills[here] += 1
                 continue

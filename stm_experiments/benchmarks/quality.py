@@ -41,7 +41,7 @@ from stm_experiments.benchmarks.quality_scores import (
     table_of,
 )
 from stm_experiments.figures.canvas import save
-from stm_experiments.simulator import LATTICES, NOISES
+from stm_experiments.simulator import CUT_LATTICES, LATTICES, NOISES
 
 STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 Work = Callable[[], Case]
@@ -163,7 +163,9 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="*", default=[], help="checkpoints, or shipped models")
-    parser.add_argument("--lattices", nargs="+", default=list(LATTICES), help="of the simulation")
+    parser.add_argument(
+        "--lattices", nargs="+", default=list(CUT_LATTICES), help="of the simulation"
+    )
     noises = "of the simulation, none for none; white: paper without striation"
     parser.add_argument("--noise", nargs="*", default=["paper", "realistic"], help=noises)
     parser.add_argument("--images", type=int, default=3, help="per lattice and noise")

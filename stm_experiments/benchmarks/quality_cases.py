@@ -13,7 +13,15 @@ from stm_experiments.data.batch import seed_of
 from stm_experiments.data.images import list_files, load_pair
 from stm_experiments.formats.image import NORMALISATIONS, normalise
 from stm_experiments.models.filters import noise_sigma
-from stm_experiments.simulator import LATTICES, NOISES, PRESETS, Noise, Topographs, simulate
+from stm_experiments.simulator import (
+    CUT_LATTICES,
+    LATTICES,
+    NOISES,
+    PRESETS,
+    Noise,
+    Topographs,
+    simulate,
+)
 from stm_experiments.simulator.render import Centres, draw, window
 
 PRESET = PRESETS["physical"]
@@ -119,6 +127,9 @@ def simulated_case(
     seed = seed_of("quality", lattice, index)
     topographs = simulate([LATTICES[lattice]], [seed], noise, PRESET, size)
     papers = name in ("none", "paper", "white")
+    vacancies = None
+    if papers and lattice in CUT_LATTICES:
+        vacancies = vacancy_test(lattice, noise, index, min(size, VACANCY_SIZE))
     normalisation = "minmax" if papers else "plane"
     noisy, clean, scale = _normalised(topographs, normalisation)
     places = torch.stack([topographs.atoms.u[0], topographs.atoms.v[0]], 1).numpy()
@@ -134,7 +145,7 @@ def simulated_case(
         clean,
         true,
         atoms.position_bound(sigma, heights),
-        vacancy_test(lattice, noise, index, min(size, VACANCY_SIZE)) if papers else None,
+        vacancies,
         float(clean.max() - clean.min()),
     )
 
@@ -157,7 +168,7 @@ def vacancy_test(lattice: str, noise: Noise, index: int, size: int) -> Vacancies
     All atoms have the width of their depth here, so that the image can be drawn again without some.
     """
     noise = replace(noise, sample=replace(noise.sample, width_jitter=0.0))
-    kind, seed = LATTICES[lattice], seed_of("quality", "vacancies", lattice, index)
+    kind, seed = CUT_LATTICES[lattice], seed_of("quality", "vacancies", lattice, index)
     topographs = simulate([kind], [seed], noise, PRESET, size)
     u, v, depth, present = topographs.atoms
     before = (window(kind, PRESET) - 1) // 2

@@ -30,10 +30,11 @@ from stm_experiments.data import SimulatedData
 from stm_experiments.models import CAEA
 from stm_experiments.objectives import Reconstruction
 from stm_experiments.simulator import (
+    CUT_LATTICES,
     LATTICES,
     NOISES,
     PRESETS,
-    Lattice,
+    AnyLattice,
     render_topographs,
     simulate,
 )
@@ -96,6 +97,7 @@ def simulation_table(batch: int, seconds: float) -> Table:
             preset: batch
             * repeat(partial(render_topographs, lattice, orientation, preset), seconds)
             for preset in PRESETS
+            if preset == "physical" or lattice.name in CUT_LATTICES
         }
         noiseless, noisy = (
             batch * repeat(partial(simulated, lattice, batch, noise), seconds)
@@ -103,12 +105,15 @@ def simulation_table(batch: int, seconds: float) -> Table:
         )
         noise_ms = 1000 * (1 / noisy - 1 / noiseless)
         table.add_row(
-            lattice.name, *(f"{x:.0f}" for x in clean.values()), f"{noisy:.0f}", f"{noise_ms:.2f}"
+            lattice.name,
+            *(f"{clean[preset]:.0f}" if preset in clean else "" for preset in PRESETS),
+            f"{noisy:.0f}",
+            f"{noise_ms:.2f}",
         )
     return table
 
 
-def simulated(lattice: Lattice, batch: int, noise: str) -> Tensor:
+def simulated(lattice: AnyLattice, batch: int, noise: str) -> Tensor:
     """A batch of topographs with noise of the name given."""
     return simulate([lattice] * batch, range(batch), NOISES[noise], PRESETS["physical"], SIZE).noisy
 

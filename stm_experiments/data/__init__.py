@@ -6,6 +6,7 @@ from stm_experiments.data.loader import PatchLoader
 from stm_experiments.data.patch_data import PatchData
 from stm_experiments.data.scans import ScanData
 from stm_experiments.data.simulated import SimulatedData
+from stm_experiments.data.striped import StripedData
 
 __all__ = [
     "LABELS",
@@ -16,4 +17,5 @@ __all__ = [
     "PatchLoader",
     "ScanData",
     "SimulatedData",
+    "StripedData",
 ]

@@ -1,4 +1,5 @@
 import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -20,7 +21,7 @@ class Batch(NamedTuple):
         orientation: The three uniforms (azimuth, tilt, rotation) [B, 3]; NaN where unknown.
         image: Number of the source image within its split and epoch [B].
         position: Row and column of the patch's first pixel in its image, px [B, 2].
-        truth: Whatever else the source knows, by name.
+        truth: Whatever else the source knows, by name: ``stripes`` [B, 1, h, w] bool.
         whole: Patches of the whole batch where several processes share it, else None.
     """
 
@@ -43,6 +44,7 @@ class Images(NamedTuple):
         lattice: Lattice labels [N].
         orientation: The three uniforms [N, 3].
         number: Numbers of the images within their split and epoch [N].
+        truth: What else the source knows of each pixel, by name: ``stripes`` [N, 1, H, W] bool.
     """
 
     noisy: Tensor
@@ -50,6 +52,7 @@ class Images(NamedTuple):
     lattice: Tensor
     orientation: Tensor
     number: Tensor
+    truth: dict[str, Tensor] = {}  # noqa: RUF012 - never changed
 
     def to(self, device: torch.device) -> "Images":
         """The same images on another device."""
@@ -59,6 +62,24 @@ class Images(NamedTuple):
             lattice=self.lattice.to(device),
             orientation=self.orientation.to(device),
             number=self.number.to(device),
+            truth={name: known.to(device) for name, known in self.truth.items()},
+        )
+
+    @staticmethod
+    def joined(parts: Sequence["Images"], order: Tensor) -> "Images":
+        """The images of all parts, which agree in what they know, in another order [N]."""
+
+        def join(columns: Sequence[Tensor]) -> Tensor:
+            return torch.cat(list(columns))[order]
+
+        clean = [part.clean for part in parts if part.clean is not None]
+        return Images(
+            join([part.noisy for part in parts]),
+            join(clean) if clean else None,
+            join([part.lattice for part in parts]),
+            join([part.orientation for part in parts]),
+            join([part.number for part in parts]),
+            {name: join([part.truth[name] for part in parts]) for name in parts[0].truth},
         )
 
     def part(self, first: int, last: int) -> "Images":
@@ -69,6 +90,7 @@ class Images(NamedTuple):
             self.lattice[first:last],
             self.orientation[first:last],
             self.number[first:last],
+            {name: known[first:last] for name, known in self.truth.items()},
         )
 
 

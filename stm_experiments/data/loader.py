@@ -244,7 +244,10 @@ class PatchLoader:
             orientation=images.orientation[image],
             image=images.number[image],
             position=position.to(self.device),
-            truth={},
+            truth={
+                name: cut_patches(known, first_pixel, offsets)
+                for name, known in images.truth.items()
+            },
         )
 
     def _join(self, pieces: list[Batch], whole: int) -> Batch:
@@ -261,6 +264,8 @@ class PatchLoader:
             orientation=join(*(piece.orientation for piece in pieces)),
             image=join(*(piece.image for piece in pieces)),
             position=join(*(piece.position for piece in pieces)),
-            truth={},
+            truth={
+                name: join(*(piece.truth[name] for piece in pieces)) for name in pieces[0].truth
+            },
             whole=whole if self.ranks > 1 else None,
         )

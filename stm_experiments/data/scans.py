@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from stm_experiments.data.batch import SPLITS, Images, generator
 from stm_experiments.data.patch_data import PatchData, check_counts
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 DIRECTIONS = {"forward": ("forward",), "backward": ("backward",), "both": ("forward", "backward")}
 FEWEST_FILES = 5  # from which on whole files are held out
+COMPLETE = 0.98  # measured share of a row that counts as scanned
 GAP = 8  # px between the training part of an image and its held-out strip
 
 Image = NDArray[np.float32]
@@ -185,9 +187,18 @@ def read_traces(path: Path, channel: str | None, directions: tuple[str, ...]) ->
 
 
 def measured(scan: Scan) -> NDArray[np.float64]:
-    """The largest block of complete rows, or of complete columns, of a scan [H,W]."""
-    rows, columns = (longest_run(np.all(scan.mask, axis=axis)) for axis in (1, 0))
-    return max(scan.data[rows], scan.data[:, columns], key=np.size)
+    """The largest block of rows, or of columns, of a scan [H,W] that were measured.
+
+    Single missing pixels, at most one in fifty of a row, are lent their nearest neighbour's value.
+    """
+    rows, columns = (longest_run(scan.mask.mean(axis=axis) >= COMPLETE) for axis in (1, 0))
+    data = scan.data
+    if not scan.mask.all():
+        nearest = ndimage.distance_transform_edt(
+            ~scan.mask, return_distances=False, return_indices=True
+        )
+        data = data[tuple(nearest)]
+    return max(data[rows], data[:, columns], key=np.size)
 
 
 def longest_run(flags: NDArray[np.bool_]) -> slice:

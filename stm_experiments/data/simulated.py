@@ -1,22 +1,24 @@
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from stm_experiments.data.batch import SPLITS, Images, generator, seed_of
 from stm_experiments.data.patch_data import PatchData, check_counts
-from stm_experiments.formats.image import denormalise, normalise_scan
+from stm_experiments.data.scaling import NORMALISATIONS
 from stm_experiments.simulator import (
     LATTICES,
     PRESETS,
-    Lattice,
+    AnyLattice,
+    FlatLattice,
     Noise,
     Preset,
+    StripeNoise,
     Topographs,
     simulate,
 )
@@ -30,8 +32,8 @@ class SimulatedImages:
 
     Attributes:
         lattices: The lattice of each image.
-        versions: Versions of the simulator and strengths of everything that spoils an image, of
-            which the images take turns.
+        versions: Version of the simulator and strengths of everything that spoils it, of each
+            image.
         zoom: Each image's spread is multiplied by a factor drawn from this range, to whole px; None
             keeps it.
         normalisation: ``minmax``: the noisy image's minimum and maximum become -1 and 1; ``plane``:
@@ -45,7 +47,7 @@ class SimulatedImages:
         seed: Of everything random.
     """
 
-    lattices: tuple[Lattice, ...]
+    lattices: tuple[AnyLattice, ...]
     versions: tuple[tuple[Preset, Noise], ...]
     zoom: tuple[float, float] | None
     normalisation: str
@@ -60,16 +62,18 @@ class SimulatedImages:
     def __call__(self, epoch: int, first: int, last: int) -> Images:
         """Simulates images first .. last - 1 of an epoch and maps each to [-1, 1]."""
         drawn_in = 0 if self.fixed else epoch
-        parts = []
-        for turn, (preset, noise) in enumerate(self.versions):
-            indices = [i for i in range(first, last) if i % len(self.versions) == turn]
-            if indices:
-                parts.append(self._images(drawn_in, indices, preset, noise))
+        alike: dict[tuple[int, int], list[int]] = {}
+        for index in range(first, last):
+            preset, noise = self.versions[index]
+            alike.setdefault((id(preset), id(noise)), []).append(index)
+        parts = [
+            self._images(drawn_in, indices, *self.versions[indices[0]])
+            for indices in alike.values()
+        ]
         if len(parts) == 1:
             return parts[0]
         order = torch.cat([part.number for part in parts]).argsort()
-        columns = (torch.cat(column)[order] for column in zip(*parts, strict=True))
-        return Images(*columns)
+        return Images.joined(parts, order)
 
     def _images(self, drawn_in: int, indices: list[int], preset: Preset, noise: Noise) -> Images:
         """Images of one version of the simulator with one noise."""
@@ -88,9 +92,19 @@ class SimulatedImages:
             lattice=topographs.lattice,
             orientation=topographs.orientation,
             number=torch.tensor(indices),
+            truth=self._stripes(topographs),
         )
 
-    def _lattice(self, drawn_in: int, index: int) -> Lattice:
+    def _stripes(self, topographs: Topographs) -> dict[str, Tensor]:
+        """Where there are stripes, if any of the noises has some, [N, 1, H, W] bool."""
+        if all(noise.stripes == StripeNoise() for _, noise in self.versions):
+            return {}
+        stripes = topographs.truth.get("stripes_forward")
+        if stripes is None:
+            return {"stripes": torch.zeros(topographs.noisy.shape, dtype=torch.bool)}
+        return {"stripes": self._resized(stripes[:, None].float()) > 0}
+
+    def _lattice(self, drawn_in: int, index: int) -> AnyLattice:
         """The lattice of an image, zoomed."""
         lattice = self.lattices[index]
         if self.zoom is None:
@@ -108,42 +122,11 @@ class SimulatedImages:
         return F.interpolate(images, side, mode="bilinear", antialias=True)
 
 
-def _minmax(topographs: Topographs) -> tuple[Tensor, Tensor]:
-    """Noisy and clean images [N, 1, H, W]; the noisy minimum and maximum become -1 and 1."""
-    noisy = topographs.noisy
-    low, high = noisy.amin((1, 2, 3), keepdim=True), noisy.amax((1, 2, 3), keepdim=True)
-    if bool((high <= low).any()):
-        raise ValueError("a simulated image is constant: enlarge data.size to show an atom")
-    scale = 2 / (high - low)
-    return (noisy - low) * scale - 1, (topographs.clean - low) * scale - 1
-
-
-def _without_plane(topographs: Topographs) -> tuple[Tensor, Tensor]:
-    """Noisy and clean images [N, 1, H, W], each without its own plane, in the noisy one's scale.
-
-    The scan's tilt is in the noisy image alone, a stepped surface's mean slope is in both.
-    """
-    noisy, clean = [], []
-    for recorded, true in zip(topographs.noisy[:, 0], topographs.clean[:, 0], strict=True):
-        flat, affine = normalise_scan(recorded.numpy(), "a simulated image")
-        _, own = normalise_scan(true.numpy(), "a simulated image without noise")
-        plane = denormalise(
-            np.zeros(true.shape), own._replace(scale=affine.scale, shift=affine.shift)
-        )
-        noisy.append(torch.from_numpy(flat))
-        clean.append(((true - torch.from_numpy(plane)) / affine.scale).float())
-    return torch.stack(noisy)[:, None], torch.stack(clean)[:, None]
-
-
-NORMALISATIONS = {"minmax": _minmax, "plane": _without_plane}
-
-
 class SimulatedData(PatchData):
     """Patches of topographs that are simulated while the network trains.
 
     Args:
-        lattices: Spread (px per lattice constant), ``azimuth_max`` and ``tilt_max`` (degrees) by
-            lattice name.
+        lattices: Settings by lattice name, such as spread (px per lattice constant).
         noise: Strengths of everything that spoils an image.
         other_noise: A second noise, which every other image gets instead; or None.
         preset: ``physical``, ``published`` or ``released``; or a list of which images take turns.
@@ -224,7 +207,7 @@ class SimulatedData(PatchData):
         sources = {
             split: SimulatedImages(
                 lattices=shown[split],
-                versions=tuple(product((PRESETS[name] for name in presets), noises)),
+                versions=by_turns(shown[split], presets, noises),
                 zoom=None if zoom is None else (zoom[0], zoom[1]),
                 normalisation=normalisation,
                 size=size,
@@ -240,8 +223,26 @@ class SimulatedData(PatchData):
         super().__init__(sources, fresh=fresh, seed=seed, **cutting)
 
 
-def chosen_lattices(settings: Mapping[str, Mapping[str, Any]]) -> tuple[Lattice, ...]:
-    """The lattices named in a config, with its spread and limits of orientation.
+def by_turns(
+    lattices: tuple[AnyLattice, ...], presets: list[str], noises: list[Noise]
+) -> tuple[tuple[Preset, Noise], ...]:
+    """The version of each image: those of one lattice take turns.
+
+    A flat crystal has one version, ``physical``, which is drawn in the turns of all of several.
+    """
+    turns = list(product(presets, noises))
+    known: Counter[str] = Counter()
+    chosen = []
+    for lattice in lattices:
+        preset, noise = turns[known[lattice.name] % len(turns)]
+        known[lattice.name] += 1
+        only = len(presets) > 1 and isinstance(lattice, FlatLattice)
+        chosen.append((PRESETS["physical" if only else preset], noise))
+    return tuple(chosen)
+
+
+def chosen_lattices(settings: Mapping[str, Mapping[str, Any]]) -> tuple[AnyLattice, ...]:
+    """The lattices named in a config, with its settings.
 
     Raises:
         ValueError: If there is no lattice, or one that is not known.

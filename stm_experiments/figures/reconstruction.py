@@ -110,5 +110,5 @@ def _scores(name: str, patch: Array, others: dict[str, Array]) -> str:
             continue
         mse = np.mean((patch - reference) ** 2)
         ssim = structural_similarity(patch, reference, data_range=2, win_size=7)
-        lines.append(f"vs {other}: MSE {mse:.4f}, SSIM {ssim:.3f}")
+        lines.append(f"vs {other}: MSE {mse:.3g}, SSIM {ssim:.3f}")
     return "\n".join(lines)

@@ -55,11 +55,22 @@ def traces(path: Path) -> list[Trace]:
         text = f"data {number}"
         if title is not None:
             text = content[title.start : title.end].rstrip(b"\0").decode("utf-8", "replace")
-        found.append(_trace(text, field, mask))
+        history = () if meta is None else _history(content, meta)
+        found.append(_trace(text, field, mask, history))
     return found
 
 
-def _trace(title: str, field: Any, mask: Any) -> Trace:
+def _history(content: bytes, meta: _Part) -> tuple[str, ...]:
+    """The lines of what ``encode`` was told as "History"."""
+    _, start, end = _object(content, meta.start, meta.end)
+    for part in _parts(content, start, end):
+        if part.name == "History" and part.kind == b"s":
+            lines = content[part.start : part.end].rstrip(b"\0").decode("utf-8", "replace")
+            return tuple(lines.split("\n")) if lines else ()
+    return ()
+
+
+def _trace(title: str, field: Any, mask: Any, history: tuple[str, ...]) -> Trace:
     channel, direction = title.strip(), "forward"
     ending = re.search(r"\s[\[(](\w+)[\])]$", channel)
     if ending and ending[1].lower() in DIRECTIONS:
@@ -76,7 +87,7 @@ def _trace(title: str, field: Any, mask: Any) -> Trace:
         data = np.asarray(field.data, np.float64) * factor
         return data if mask is None else np.where(np.asarray(mask.data) > 0, np.nan, data)
 
-    return Trace(channel, direction, unit, size, decode)
+    return Trace(channel, direction, unit, size, decode, history)
 
 
 def _unit(field: Any, key: str) -> str:

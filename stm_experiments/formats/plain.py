@@ -31,6 +31,7 @@ def traces(path: Path) -> list[Trace]:
             str(about.get("value_unit") or ""),
             size,
             lambda: array.astype(np.float64),
+            tuple(map(str, about.get("history", ()))),
         )
     ]
 

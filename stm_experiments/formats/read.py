@@ -74,12 +74,13 @@ def read_scan(path: str | Path, channel: str | None = None, direction: str = "fo
         trace.channel,
         trace.direction,
         names,
-        name=path.name,
+        tuple(_printable(line) for line in trace.history),
+        path.name,
     )
 
 
-def list_channels(path: str | Path) -> tuple[str, ...]:
-    """Name the channels of a microscope file or image.
+def list_channels(path: str | Path) -> dict[str, list[str]]:
+    """Name the channels of a microscope file or image, each with its directions.
 
     Args:
         path: As in ``read_scan``.
@@ -89,7 +90,7 @@ def list_channels(path: str | Path) -> tuple[str, ...]:
     """
     path = Path(path)
     with _one_sentence(path):
-        return tuple(dict.fromkeys(trace.channel for trace in _traces(path)))
+        return _directions(_traces(path))
 
 
 def _traces(path: Path) -> list[Trace]:
@@ -146,12 +147,16 @@ def _match(traces: list[Trace], channel: str) -> str:
     raise Unreadable(f"no channel '{channel}', there is {_listing(traces)}")
 
 
-def _listing(traces: list[Trace]) -> str:
-    """All channels, each with its directions."""
+def _directions(traces: list[Trace]) -> dict[str, list[str]]:
     directions: dict[str, list[str]] = {}
     for trace in traces:
         directions.setdefault(trace.channel, []).append(trace.direction)
-    return "; ".join(f"{name} ({', '.join(found)})" for name, found in directions.items())
+    return directions
+
+
+def _listing(traces: list[Trace]) -> str:
+    """All channels, each with its directions."""
+    return "; ".join(f"{name} ({', '.join(found)})" for name, found in _directions(traces).items())
 
 
 def _printable(text: str) -> str:

@@ -34,7 +34,8 @@ class Scan:
         direction: ``"forward"`` or ``"backward"`` (already unmirrored); with ``"/down"`` behind it
             for the second pass of a microscope that scans up and down again.
         channels: Names of all channels in the file.
-        history: One line for each thing that was done to the data since the file was read.
+        history: One line for each thing that was done to the data since the microscope's file was
+            read; ``.gwy`` and ``.tif`` keep it.
         name: File name without its folder.
     """
 
@@ -68,8 +69,9 @@ class Scan:
 
         ``.npy``: float64 data alone. ``.tif``, ``.tiff``: float32, with pixel size, unit, channel
         and history in an ImageJ description. ``.gwy``: Gwyddion's format, all of it. ``.png``:
-        16-bit grey from the lowest to the highest measured value, to look at. Pixels that were not
-        measured are NaN in the first two, masked in Gwyddion's and black in the last.
+        16-bit grey from the lowest to the highest measured value, to look at: units, pixel size and
+        history are lost. Pixels that were not measured are NaN in the first two, masked in
+        Gwyddion's and black in the last.
 
         Args:
             path: Must not exist.

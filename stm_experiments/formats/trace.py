@@ -22,6 +22,7 @@ class Trace(NamedTuple):
         unit: As in ``Scan``.
         pixel_size: As in ``Scan``.
         decode: Gives ``[H,W]`` float64, oriented as in ``Scan``, NaN where not measured.
+        history: As in ``Scan``: of files that ``Scan.save`` wrote.
     """
 
     channel: str
@@ -29,6 +30,7 @@ class Trace(NamedTuple):
     unit: str
     pixel_size: tuple[float, float] | None
     decode: Callable[[], NDArray[np.float64]]
+    history: tuple[str, ...] = ()
 
 
 def library(module: str, need: str) -> Any:

@@ -5,6 +5,7 @@ from stm_experiments.models.bragg import BraggFilter
 from stm_experiments.models.cae_a import CAEA
 from stm_experiments.models.cae_b import CAEB
 from stm_experiments.models.denoiser import Denoiser
+from stm_experiments.models.destripe import Destripe
 from stm_experiments.models.filters import (
     Gaussian,
     Median,
@@ -15,6 +16,8 @@ from stm_experiments.models.filters import (
 from stm_experiments.models.mlp import MLP
 from stm_experiments.models.patch_pca import PatchPCA
 from stm_experiments.models.pca import PCA
+from stm_experiments.models.stacked_autoencoder import StackedAutoencoder
+from stm_experiments.models.stripe_cae import StripeCAE
 from stm_experiments.models.stripes import (
     DetectAndInterpolate,
     MedianOfDifferences,
@@ -29,6 +32,7 @@ __all__ = [
     "PCA",
     "BraggFilter",
     "Denoiser",
+    "Destripe",
     "DetectAndInterpolate",
     "Gaussian",
     "Median",
@@ -36,6 +40,8 @@ __all__ = [
     "NonLocalMeans",
     "PatchPCA",
     "RowMedian",
+    "StackedAutoencoder",
+    "StripeCAE",
     "TotalVariation",
     "Wavelet",
 ]

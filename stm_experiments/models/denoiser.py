@@ -2,6 +2,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stm_experiments.models.plane_waves import strongest_wave
+
+_LARGE = 128  # px, the least side of an image that shows a wave as such
+_SHARE = 0.15  # of a wave that the network must take for noise by itself
+_PROMINENCE = 8.0  # of its peak over the median of the noise's spectrum; white noise alone: 4
+_FINISHED = 0.05  # change of the waves that ends the search, share of their deviation
+
 
 class Denoiser(nn.Module):
     """A small residual U-Net for whole images of any size: it predicts the noise and takes it off.
@@ -13,22 +20,32 @@ class Denoiser(nn.Module):
     it several lattice constants at once (Ronneberger et al., "U-Net", 2015; residual learning:
     Zhang et al., "DnCNN", 2017).
 
+    What fills the whole image, a striation or the mains hum, is a sharp peak in the image's Fourier
+    transform but weak within the network's sight, and is taken off in part only. So in images of
+    128 px and more the strongest plane wave of the noise found is taken off the image itself, which
+    then passes the network once more, until no wave is left that the network takes for noise.
+
     Args:
         width: Channels of the finest level; the coarser ones have twice and three times as many.
         blocks: Residual blocks at each level, on the way down and again on the way up; three times
             as many at the coarsest.
+        waves: How often a plane wave may be taken off a large image.
 
     Raises:
-        ValueError: If a size is less than one.
+        ValueError: If a size is less than one, or ``waves`` negative.
     """
 
     label = "denoiser"
     window = None
 
-    def __init__(self, width: int = 32, blocks: int = 1) -> None:
+    def __init__(self, width: int = 32, blocks: int = 1, waves: int = 0) -> None:
         super().__init__()
-        if min(width, blocks) < 1:
-            raise ValueError(f"width and blocks are at least 1, not {width}, {blocks}")
+        if min(width, blocks) < 1 or waves < 0:
+            raise ValueError(
+                f"width and blocks are at least 1 and waves at least 0, not {width}, {blocks}, "
+                f"{waves}"
+            )
+        self.waves = waves
         fine, middle, coarse = width, 2 * width, 3 * width
 
         def level(channels: int) -> nn.Sequential:
@@ -50,6 +67,27 @@ class Denoiser(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, 1, H, W] -> the same without noise, same shape and scale; any H and W."""
+        clean = self.once(images)
+        if self.training or min(images.shape[-2:]) < _LARGE:
+            return clean
+        waves = torch.zeros_like(images)
+        busy = list(range(len(images)))
+        for _ in range(self.waves):
+            found = []
+            for i in busy:
+                left = images[i, 0] - waves[i, 0]
+                wave = strongest_wave(left - clean[i, 0], left)
+                if wave.share > _SHARE and wave.prominence > _PROMINENCE:
+                    waves[i, 0] += wave.wave
+                    if wave.wave.std() > _FINISHED * waves[i].std():
+                        found.append(i)
+            if not (busy := found):
+                break
+            clean[busy] = self.once(images[busy] - waves[busy])
+        return clean
+
+    def once(self, images: Tensor) -> Tensor:
+        """One pass: images [B, 1, H, W] -> the same without what the network sees as noise."""
         mean = images.mean((1, 2, 3), keepdim=True)
         deviation = images.std((1, 2, 3), keepdim=True) + 1e-6
         height, width = images.shape[-2:]

@@ -1,6 +1,8 @@
 """One LightningModule per training objective, and the callbacks of a run."""
 
 from stm_experiments.objectives.blind import RowBlind
+from stm_experiments.objectives.destriping import Destriping
 from stm_experiments.objectives.reconstruction import Reconstruction
+from stm_experiments.objectives.stacked import Stacked
 
-__all__ = ["Reconstruction", "RowBlind"]
+__all__ = ["Destriping", "Reconstruction", "RowBlind", "Stacked"]

@@ -15,6 +15,8 @@ from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from torch import Tensor, distributed, nn
 from torch.nn.utils import get_total_norm
 
+from stm_experiments.objectives.cluster import Warnings
+
 COLUMNS = ("epoch", "step", "train/loss", "val/loss", "lr")
 
 
@@ -189,8 +191,7 @@ class Checkpoints(Checkpoint):
     Every file is written aside and moved into place, so that a kill at any moment leaves a whole
     file; ``previous.ckpt`` is there for a disk that damages one.
 
-    A cluster warns a job with SIGUSR2 before it ends it, and submitit, which runs it, would requeue
-    it at once, in the middle of a step. Here the warning waits until the step is saved.
+    A cluster's warning waits until the step is saved; see ``cluster.Warnings``.
 
     Args:
         folder: Where they go.
@@ -204,27 +205,15 @@ class Checkpoints(Checkpoint):
         self.card = card
         self.best = math.inf
         self._saved_at = time.monotonic()
-        self._warning: tuple[Any, ...] | None = None
+        self._cluster = Warnings()
 
-    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Stands in for whoever waits for SIGUSR2; without a cluster nobody does."""
-        self._requeue = signal.getsignal(signal.SIGUSR2)
-        if callable(self._requeue):
-            signal.signal(signal.SIGUSR2, self._warn)
-
-    def _warn(self, *warning: Any) -> None:
-        self._warning = warning
-
-    def _heed(self) -> None:
-        """Hands the warning on, if there was one."""
-        if self._warning is not None and callable(self._requeue):
-            self._requeue(*self._warning)
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Listens to a cluster's warnings."""
+        self._cluster.listen()
 
     def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
         """From now on a warning may act at once: the weights are kept."""
-        if callable(self._requeue):
-            signal.signal(signal.SIGUSR2, self._requeue)
-        self._heed()
+        self._cluster.stop_listening()
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
@@ -233,12 +222,12 @@ class Checkpoints(Checkpoint):
 
         Not after an epoch's last batch: Lightning would go on from there without its validation.
         """
-        warned = trainer.received_sigterm or self._warning is not None
+        warned = trainer.received_sigterm or self._cluster.warned
         due = warned or time.monotonic() - self._saved_at > 60 * self.minutes
         # Clocks differ, but all processes have to save together.
         if trainer.strategy.reduce_boolean_decision(due, all=False) and not trainer.is_last_batch:
             self.save_last(trainer)
-            self._heed()
+            self._cluster.heed()
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Writes ``last.ckpt`` and, after a better validation, ``best.ckpt``."""

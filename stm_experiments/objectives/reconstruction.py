@@ -57,15 +57,24 @@ class Reconstruction(LightningModule):
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean squared error between reconstruction and target, or its share of the noise's."""
-        wanted = batch.noisy if self.target == "noisy" else batch.clean
-        if wanted is None:
-            raise ValueError("model.target=clean needs noise-free images, and these data have none")
+        wanted = self.wanted(batch)
         made = self.net(batch.noisy)
         if not self.relative:
             return F.mse_loss(made, wanted)
         left = (made - wanted).var((1, 2, 3))
         noise = (batch.noisy - wanted).var((1, 2, 3))
         return (left / (noise + NEGLIGIBLE)).mean()
+
+    def wanted(self, batch: Batch) -> Tensor:
+        """The target of a batch's patches.
+
+        Raises:
+            ValueError: If it is the clean ones, and there are none.
+        """
+        wanted = batch.noisy if self.target == "noisy" else batch.clean
+        if wanted is None:
+            raise ValueError("model.target=clean needs noise-free images, and these data have none")
+        return wanted
 
     def setup(self, stage: str) -> None:
         """Where several processes share a batch, lets normalisation layers see the whole of it."""
@@ -74,7 +83,10 @@ class Reconstruction(LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """One step's loss; averaged over all processes, it is that of the whole batch."""
-        loss = self.own_loss(batch)
+        return self.shared_out(self.own_loss(batch), batch)
+
+    def shared_out(self, loss: Tensor, batch: Batch) -> Tensor:
+        """The loss of this process's patches so that its mean over all is the whole batch's."""
         if batch.whole is None:
             return loss
         return loss * (len(batch.noisy) * self.trainer.world_size / batch.whole)
@@ -87,6 +99,13 @@ class Reconstruction(LightningModule):
         """The loss of this process's patches; zero if a small last batch left it none."""
         return self.loss(batch) if len(batch.noisy) else self.net(batch.noisy).sum()
 
+    def steps_in_all(self) -> int:
+        """Steps of the whole training.
+
+        The trainer's own estimate would drop the loaders' state on resuming.
+        """
+        return len(self.trainer.datamodule.train_dataloader()) * self.trainer.max_epochs  # type: ignore[attr-defined, operator]
+
     def configure_optimizers(self) -> Any:
         """The optimiser and, where there is one, its schedule."""
         if self.optimizer is None:
@@ -94,9 +113,8 @@ class Reconstruction(LightningModule):
         optimizer = self.optimizer(self.parameters())
         if self.scheduler is None:
             return {"optimizer": optimizer}
-        # The trainer's own estimate of the steps would drop the loaders' state on resuming.
         if getattr(self.scheduler, "func", None) is OneCycleLR:
-            steps = len(self.trainer.datamodule.train_dataloader()) * self.trainer.max_epochs  # type: ignore[attr-defined, operator]
+            steps = self.steps_in_all()
             # Its warm-up must last longer than a step, or it divides by zero.
             least = math.ceil(2 / self.scheduler.keywords.get("pct_start", 0.3))  # type: ignore[attr-defined]
             schedule = self.scheduler(optimizer, total_steps=max(steps, least))

@@ -3,36 +3,46 @@
 from stm_experiments.simulator.batch import Topographs
 from stm_experiments.simulator.defects import Defects
 from stm_experiments.simulator.detector import DetectorNoise
+from stm_experiments.simulator.flat import FlatLattice, Site, Substitute, Wave
 from stm_experiments.simulator.lattice import (
-    LATTICES,
+    CUT_LATTICES,
     PRESETS,
     Atoms,
     Lattice,
     Preset,
     place_atoms,
 )
+from stm_experiments.simulator.lattices import LATTICES, AnyLattice
 from stm_experiments.simulator.motion import MotionNoise
 from stm_experiments.simulator.noises import NOISES, Noise
 from stm_experiments.simulator.sample import SampleNoise
 from stm_experiments.simulator.scan import ScanNoise
+from stm_experiments.simulator.stripes import StripeNoise
 from stm_experiments.simulator.tip import TipNoise
 from stm_experiments.simulator.topographs import render_topographs, simulate
 
 __all__ = [
+    "CUT_LATTICES",
     "LATTICES",
     "NOISES",
     "PRESETS",
+    "AnyLattice",
     "Atoms",
     "Defects",
     "DetectorNoise",
+    "FlatLattice",
     "Lattice",
     "MotionNoise",
     "Noise",
     "Preset",
     "SampleNoise",
     "ScanNoise",
+    "Site",
+    "StripeNoise",
+    "Substitute",
     "TipNoise",
     "Topographs",
+    "Wave",
     "place_atoms",
     "render_topographs",
     "simulate",

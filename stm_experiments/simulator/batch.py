@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from stm_experiments.simulator.lattice import Atoms
 
@@ -24,10 +25,17 @@ class Topographs(NamedTuple):
         atoms: The atoms as drawn, u and v in px of the image axes 0 and 1 (pixel 0 is the first),
             zero where not ``present``: padding and atoms that the exclusion removes.
         truth: What else is true, by name; only what the noise can do is there. [N] each where
-            nothing else is said, c is the corrugation.
+            nothing else is said, c is the corrugation. Of a mixture, what is known of all.
             ``corrugation``: c, the 5-95 % range of the clean lattice;
             ``defect_position`` [N, K, 2] (px, axes 0 and 1) and ``defect_kind`` [N, K]: 1 vacancy,
-            2 adatom, 3 brighter and 4 darker substitution, 0 padding;
+            2 adatom, 3 brighter and 4 darker substitution, 0 padding; ``defect_substitute``
+            [N, K]: which of ``FlatLattice.substitutes``, from 1 on, 0 none of them;
+            ``site`` [N, A]: index of each of ``atoms`` in ``FlatLattice.sites``, -1 an adatom;
+            ``wave`` (c of the lattice without it): amplitude of the charge-density waves,
+            ``wave_vector`` [N, J, 2] (1/px, axes 0 and 1), ``wave_phase`` [N, D, J] (rad, in each
+            domain, of a sample at rest at pixel size // 2), ``wave_domain`` [N, H, W];
+            ``strain``, ``displaced`` [N, H, W, 2]: by which the strain moves the sample (px);
+            ``fault``: whether there is one, ``fault_strain``, ``beyond_fault`` [N, H, W];
             ``step`` [N, H, W]: True on the upper terrace, ``step_height`` (c);
             ``moved`` [N, H, 2]: line r, column k shows the sample at (r, k) + moved[r] (px);
             ``blur`` (px), ``double``, ``double_shift`` [N, 2] (px);
@@ -36,7 +44,8 @@ class Topographs(NamedTuple):
             ``hum`` (c), ``hum_periods`` per line, ``hum_phase``;
             ``tilt``, ``bow`` (c), ``lag`` (px);
             ``row_offset`` (c), ``rows_forward`` and ``rows_backward`` [N, H] (height);
-            ``scars`` (share of lines), ``scar_forward`` and ``scar_backward`` [N, H, W]: masks.
+            ``scars`` (share of lines), ``scar_forward`` and ``scar_backward`` [N, H, W]: masks;
+            ``stripes_forward`` and ``stripes_backward`` [N, H, W]: masks.
         domain: +1, -1 in the two domains, 0 between them, [N, H, W] int8; None for one domain.
         second_orientation: Orientation of the second domain, [N, 3]; None for one domain.
         backward: The backward trace of the same scan, turned to match ``noisy``, [N, 1, H, W]; None
@@ -56,24 +65,27 @@ class Topographs(NamedTuple):
 
 
 def in_order(groups: list[Topographs], order: Tensor) -> Topographs:
-    """Concatenate the groups and bring their images into the caller's order."""
+    """Concatenate the groups and bring their images into the caller's order.
+
+    Of the truth remains what is known of all of them.
+    """
 
     def join(parts: Sequence[Tensor]) -> Tensor:
-        if parts[0].ndim > 1:  # lists of atoms and defects differ in length
-            longest = max(part.shape[1] for part in parts)
-            parts = [
-                torch.cat(
-                    (part, part.new_zeros(len(part), longest - part.shape[1], *part.shape[2:])), 1
-                )
-                for part in parts
-            ]
-        joined = torch.cat(list(parts))
+        # Lists of atoms, defects and waves differ in length.
+        longest = [max(sides) for sides in zip(*(part.shape[1:] for part in parts), strict=True)]
+        padded = [
+            pad(part, [x for n, m in zip(part.shape[:0:-1], longest[::-1], strict=True)
+                       for x in (0, m - n)])
+            for part in parts
+        ]  # fmt: skip
+        joined = torch.cat(padded)
         return joined[order.to(joined.device)]
 
     first = groups[0]
+    shared = [name for name in first.truth if all(name in group.truth for group in groups)]
     return first._replace(
         atoms=Atoms(*(join(parts) for parts in zip(*(g.atoms for g in groups), strict=True))),
-        truth={name: join([g.truth[name] for g in groups]) for name in first.truth},
+        truth={name: join([g.truth[name] for g in groups]) for name in shared},
         **{
             name: join([getattr(group, name) for group in groups])
             for name, value in first._asdict().items()

@@ -8,16 +8,18 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from stm_experiments.simulator.lattice import LATTICES, Lattice, Preset
+from stm_experiments.simulator.flat import FlatLattice
+from stm_experiments.simulator.lattice import Lattice, Preset
+from stm_experiments.simulator.lattices import LATTICES, AnyLattice
 
 _SMALLEST, _LARGEST = 16, 8192  # px
 
-Named = TypeVar("Named", Lattice, Preset)
+Named = TypeVar("Named", AnyLattice, Preset)
 
 
 def named(value: str | Named, known: Mapping[str, Named], what: str) -> Named:
     """The lattice or preset of that name; an object passes through."""
-    if isinstance(value, (Lattice, Preset)):
+    if isinstance(value, (Lattice, FlatLattice, Preset)):
         return value
     if not isinstance(value, str) or value not in known:
         raise ValueError(f"unknown {what} {value!r}: choose one of {', '.join(known)}")
@@ -62,8 +64,12 @@ def checked_orientation(values: Tensor | ArrayLike) -> Tensor:
     return x
 
 
-def check_drawable(lattice: Lattice, preset: Preset) -> None:
+def check_drawable(lattice: AnyLattice, preset: Preset) -> None:
     """Raise if the preset cannot draw the lattice."""
+    if isinstance(lattice, FlatLattice) and lattice.name in LATTICES:
+        if preset.name != "physical":
+            raise ValueError(f"lattice {lattice.name!r} is drawn by the preset physical only")
+        return
     if lattice.name not in LATTICES or lattice.name not in preset.w:
         known = ", ".join(name for name in LATTICES if name in preset.w)
         raise ValueError(f"unknown lattice {lattice.name!r}: preset {preset.name} draws {known}")

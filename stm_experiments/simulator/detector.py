@@ -1,5 +1,6 @@
-"""What the detector adds to a topograph: thermal (Gaussian) and shot (Poisson) noise, rounding."""
+"""What the detector adds to a topograph: thermal, shot and evenly distributed noise, rounding."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +25,8 @@ class DetectorNoise:
         white: Thermal noise in the units of real scans: standard deviation, c.
         shot: Shot noise in the same: its deviation is shot x sqrt(P c).
         quantisation: Distance of the levels to which heights are rounded, c.
+        uniform: Evenly distributed noise: its standard deviation over that of the whole topograph
+            without noise, the inverse of the signal-to-noise ratio.
     """
 
     gaussian: Strength = 0.0
@@ -31,6 +34,7 @@ class DetectorNoise:
     white: Strength = 0.0
     shot: Strength = 0.0
     quantisation: Strength = 0.0
+    uniform: Strength = 0.0
 
     def __post_init__(self) -> None:
         check_strengths(self)
@@ -54,7 +58,7 @@ def add_detector_noise(
     seeds: list[int],
     corrugation: Tensor,
 ) -> Tensor:
-    """Add thermal and shot noise of ``topograph`` to ``image``, both [N, 1, H, W], and round.
+    """Add the noise of ``topograph`` to ``image``, both [N, 1, H, W], and round.
 
     The sum of two independent normal numbers is one of the summed variance, (g max(P) / 8)^2 +
     (0.025 p)^2 P + (white c)^2 + shot^2 c P, and a normal number costs more than all else here: one
@@ -84,6 +88,13 @@ def add_detector_noise(
         thermal = (topograph.amax((1, 2, 3), keepdim=True) * g) ** 2 + w2
         deviation = (topograph * k2).add_(thermal).sqrt_()
         image = torch.addcmul(image, normal, deviation)
+    if not is_off(noise.uniform):
+        share = draw_strength(noise.uniform, seeds, "uniform")
+        even = torch.empty_like(topograph)
+        for draws, generator in zip(even, generators, strict=True):
+            draws.uniform_(-1, 1, generator=generator)
+        deviation = topograph.std((1, 2, 3), correction=0) * share.to(image)
+        image = torch.addcmul(image, even, math.sqrt(3) * deviation[:, None, None, None])
     if not is_off(noise.quantisation):
         # Without a step there is no rounding: dividing by 0 would make NaN.
         rounded = (image / step).round_().mul_(step)

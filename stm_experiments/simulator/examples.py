@@ -6,7 +6,8 @@ from torch import Tensor
 from stm_experiments.simulator.checks import checked_orientation
 from stm_experiments.simulator.defects import Defects
 from stm_experiments.simulator.detector import DetectorNoise
-from stm_experiments.simulator.lattice import Lattice, Preset
+from stm_experiments.simulator.lattice import Preset
+from stm_experiments.simulator.lattices import AnyLattice
 from stm_experiments.simulator.motion import MotionNoise
 from stm_experiments.simulator.noises import Noise
 from stm_experiments.simulator.sample import SampleNoise
@@ -49,7 +50,7 @@ EXAMPLES: dict[str, Noise] = {
 
 
 def each_alone(
-    lattice: Lattice, seed: int, preset: Preset, size: int, orientation: ArrayLike | None = None
+    lattice: AnyLattice, seed: int, preset: Preset, size: int, orientation: ArrayLike | None = None
 ) -> dict[str, Tensor]:
     """The same image with each artefact alone, and the backward trace of a lagging feedback.
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Lattice:
-    """A lattice, its scale in the image and the orientations in which it is cut.
+    """A crystal lattice, its scale in the image and the orientations in which it is cut.
 
     Attributes:
         name: Short name, a key of ``LATTICES``.
@@ -42,6 +42,8 @@ class Lattice:
     row: float = 0.5
     rows_first: bool = False
 
+    rotation_max: ClassVar[float] = 180.0  # degrees
+
     def __post_init__(self) -> None:
         if not (math.isfinite(self.spread) and self.spread > 0):
             raise ValueError(
@@ -61,7 +63,7 @@ class Lattice:
 
 _CENTRED = ((0.0, 0.0, 0.0), (0.5, 0.5, 0.0))
 
-LATTICES: dict[str, Lattice] = {
+CUT_LATTICES: dict[str, Lattice] = {
     lattice.name: lattice
     for lattice in (
         Lattice("sc", 10, 45.0, 45.0, 1, ((0.0, 0.0, 0.0),)),

@@ -128,9 +128,9 @@ def _taps(position: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def scan_labels(labels: Tensor, moved: Tensor, border: int) -> Tensor:
-    """The same for a map of labels, to the nearest px, [N, H + 2 border, W + 2 border]."""
+    """The same for a map of labels, to the nearest px, [N, H + 2 border, W + 2 border, ...]."""
     images, lines = moved.shape[:2]
-    width = labels.shape[-1] - 2 * border
+    width = labels.shape[2] - 2 * border
     row = (moved[..., 0] + torch.arange(lines) + border).round().long()
     column = (moved[..., 1] + border).round().long()[..., None] + torch.arange(width)
     row, column = row.clamp(0, labels.shape[1] - 1), column.clamp(0, labels.shape[2] - 1)

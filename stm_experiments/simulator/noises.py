@@ -8,6 +8,7 @@ from stm_experiments.simulator.detector import DetectorNoise
 from stm_experiments.simulator.motion import MotionNoise
 from stm_experiments.simulator.sample import SampleNoise
 from stm_experiments.simulator.scan import ScanNoise
+from stm_experiments.simulator.stripes import StripeNoise
 from stm_experiments.simulator.tip import TipNoise
 
 
@@ -21,6 +22,7 @@ class Noise:
     defects: Defects = field(default_factory=Defects)
     tip: TipNoise = field(default_factory=TipNoise)
     motion: MotionNoise = field(default_factory=MotionNoise)
+    stripes: StripeNoise = field(default_factory=StripeNoise)
 
 
 _JITTER = SampleNoise(0.2 / 15, 0.045)
@@ -120,4 +122,44 @@ NOISES: dict[str, Noise] = {
         ),
         MotionNoise(drift=(0.0, 0.1), creep=(0.0, 0.02), row_jitter=(0.1, 0.7), chance=0.33),
     ),
+    "stripes": Noise(
+        _JITTER,
+        ScanNoise(
+            pink=(0.02, 0.15),
+            row_offset=(0.01, 0.05),
+            tilt=(0.1, 1.0),
+            lag=(0.3, 1.0),
+            chance=0.4,
+        ),
+        DetectorNoise(white=(0.0, 0.1)),
+        Defects(
+            vacancies=(0.0, 0.03),
+            adatoms=(0.0, 0.03),
+            substitutions=(0.0, 0.03),
+            step=(0.3, 3.0),
+            chance=0.5,
+            step_chance=0.15,
+        ),
+        TipNoise(
+            blur=(0.0, 1.0),
+            changes=1,
+            change_gain=(0.7, 1.4),
+            change_offset=(0.0, 0.3),
+            change_blur=(0.0, 1.0),
+            change_jump=(0.0, 2.0),
+            chance=0.33,
+            change_chance=0.15,
+        ),
+        MotionNoise(drift=(0.0, 0.1), creep=(0.0, 0.02), row_jitter=(0.1, 0.5), chance=0.33),
+        StripeNoise(
+            replaced=(0.0, 0.03),
+            lifted=(0.0, 0.03),
+            partial=0.6,
+            span=(0.3, 1.0),
+            correlation=(0.0, 4.0),
+            gain=(0.6, 1.4),
+            chance=0.8,
+        ),
+    ),
+    "srtio3": Noise(detector=DetectorNoise(uniform=1 / 0.33)),
 }

@@ -116,7 +116,6 @@ def draw(
     Returns:
         Heights, about 0 to 4, [N, 1, size, size] float32 on ``device``.
     """
-    n, width = preset.exponent, window(lattice, preset)
     depth = depth.to(device, torch.float32)
     amplitude, narrow = shape(lattice, preset, depth)
     if gain is not None:
@@ -124,6 +123,34 @@ def draw(
     broad = torch.sqrt(2 - depth)
     if width_jitter is not None:
         broad = broad + width_jitter.to(broad)
+    width = window(lattice, preset)
+    return draw_gaussians(centres, amplitude, narrow / broad, present, width, preset.exponent, size)
+
+
+def draw_gaussians(
+    centres: Centres,
+    amplitude: Tensor,
+    narrow: Tensor,
+    present: Tensor,
+    width: int,
+    exponent: int,
+    size: int,
+) -> Tensor:
+    """Draw Gaussians A exp(-narrow r^2), each in a window around its centre.
+
+    Args:
+        centres: Where they are drawn, and where their windows begin.
+        amplitude: Their heights A, not negative, [N, A] float32.
+        narrow: Their narrowness, 1/px^2, [N, A] float32 on the device of ``amplitude``.
+        present: False on those that are not drawn, [N, A].
+        width: Of the windows, px.
+        exponent: Power n of 2: Gaussians g overlap as (sum g^n)^(1/n).
+        size: Image height and width, px.
+
+    Returns:
+        [N, 1, size, size] float32 on the device of ``amplitude``.
+    """
+    n, device = exponent, amplitude.device
     # The profile of an atom along an axis: log(profile) = log_height - (scale (pixel - centre))^2,
     # evaluated on the tiles that its window touches. Atom 0 is an empty one, which stands for the
     # unused slots of the table.
@@ -133,7 +160,7 @@ def draw(
     left = first.div(tile, rounding_mode="floor") * tile
     middle = left + touched(width, tile) * tile // 2
     distance = (middle - torch.stack((centres.u, centres.v), 1)).to(device, torch.float32)
-    scale = torch.sqrt(n * narrow / broad)[:, None]
+    scale = torch.sqrt(n * narrow)[:, None]
     log_height = pad((0.5 * n) * torch.log(amplitude)[:, None], (1, 0), value=-math.inf)
     to_middle = pad(scale * distance, (1, 0))
     scale = pad(scale, (1, 0))
@@ -142,11 +169,11 @@ def draw(
     into = pixel - torch.arange(tile, device=device)[:, None]
     windows = ((into >= 0) & (into < width)).float()  # of the atoms by their window's first pixel
 
-    image = torch.empty(len(depth), 1, size, size, device=device)
+    image = torch.empty(len(amplitude), 1, size, size, device=device)
     # On a CPU one image at a time: it stays in the cache, and its arithmetic cannot depend on the
     # other images of the batch. On a GPU the whole batch at once.
-    step = 1 if torch.device(device).type == "cpu" else max(1, len(depth))
-    for i in range(0, len(depth), step):
+    step = 1 if device.type == "cpu" else max(1, len(amplitude))
+    for i in range(0, len(amplitude), step):
         part = slice(i, i + step)
         slots = torch.from_numpy(table[part, :, : used[part].max()]).to(device)
         profile = _profiles(log_height[part], scale[part], to_middle[part], len(pixel))

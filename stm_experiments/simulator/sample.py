@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from stm_experiments.simulator.lattice import Atoms, Lattice, Preset, pack
-from stm_experiments.simulator.strengths import check_strengths
+from stm_experiments.simulator.lattice import Atoms, Preset, pack
+from stm_experiments.simulator.lattices import AnyLattice
+from stm_experiments.simulator.strengths import Strength, check_strengths
 
 
 @dataclass(frozen=True)
@@ -20,21 +21,25 @@ class SampleNoise:
             constants (the paper: 0.2/15).
         width_jitter: Standard deviation of what is added to sqrt(2 - depth) in an atom's width (the
             paper: 0.045).
+        strain: Local strain: the largest derivative of a smooth displacement of all atoms.
     """
 
     position_jitter: float = 0.0
     width_jitter: float = 0.0
+    strain: Strength = 0.0
 
     def __post_init__(self) -> None:
         check_strengths(self, ("position_jitter", "width_jitter"))
 
 
-def displacements(normal: Tensor, noise: SampleNoise, lattice: Lattice) -> Tensor:
+def displacements(normal: Tensor, noise: SampleNoise, lattice: AnyLattice) -> Tensor:
     """Displacements (px) from normal draws of the same shape."""
     return lattice.spread * noise.position_jitter * normal
 
 
-def width_changes(normal: Tensor, noise: SampleNoise, lattice: Lattice, preset: Preset) -> Tensor:
+def width_changes(
+    normal: Tensor, noise: SampleNoise, lattice: AnyLattice, preset: Preset
+) -> Tensor:
     """What is added to sqrt(2 - depth), from normal draws of the same shape.
 
     The released program lists the empty columns of bcc as atoms at depth 1.999, which would explode
@@ -48,7 +53,7 @@ def draw_sample(
     count: Tensor,
     generators: list[torch.Generator],
     noise: SampleNoise,
-    lattice: Lattice,
+    lattice: AnyLattice,
     preset: Preset,
 ) -> tuple[Tensor, Tensor]:
     """Draw the variation of the first ``count`` atoms of each image, zero on the others.
@@ -67,12 +72,12 @@ def draw_sample(
     )
 
 
-def _canvas(lattice: Lattice, size: int) -> int:
+def _canvas(lattice: AnyLattice, size: int) -> int:
     """Width (px) of the programs' canvas: the image and a margin of 2 spread."""
     return 2 * (size // 2) + 4 * math.ceil(lattice.spread)
 
 
-def domain_map(coefficients: Tensor, lattice: Lattice, size: int) -> Tensor:
+def domain_map(coefficients: Tensor, lattice: AnyLattice, size: int) -> Tensor:
     """Split a canvas of C = size - 1 + 4 spread px into two domains by a cubic polynomial.
 
     The polynomial is c1/3 + c2 Y + c3 Y^2 + c4 Y^3 + X (c5 + c6 Y + c7 Y^2) + X^2 (c8 + c9 Y)
@@ -107,7 +112,7 @@ def crop_map(domains: Tensor, size: int) -> Tensor:
     return domains[:, start : start + size, start : start + size]
 
 
-def join_domains(first: Atoms, second: Atoms, domains: Tensor, lattice: Lattice) -> Atoms:
+def join_domains(first: Atoms, second: Atoms, domains: Tensor, lattice: AnyLattice) -> Atoms:
     """Atoms of the first lattice in the first domain, then of the second one in the second."""
     centre = domains.shape[-1] // 2
     image = torch.arange(len(domains))[:, None]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from stm_experiments.simulator.lattice import Lattice
+from stm_experiments.simulator.lattices import AnyLattice
 from stm_experiments.simulator.strengths import (
     Strength,
     bounds,
@@ -237,7 +237,7 @@ def lagged(image: Tensor, length: Tensor, longest: float, backward: bool) -> Ten
     return image
 
 
-def stripes(uniform: Tensor, noise: ScanNoise, lattice: Lattice, size: int, seeds: list[int],
+def stripes(uniform: Tensor, noise: ScanNoise, lattice: AnyLattice, size: int, seeds: list[int],
             truth: dict[str, Tensor]) -> Tensor:  # fmt: skip
     """The striation of each image, of the paper's direction, or of any and a drawn strength.
 
@@ -270,7 +270,7 @@ def stripes(uniform: Tensor, noise: ScanNoise, lattice: Lattice, size: int, seed
     return torch.cat(fields)
 
 
-def striation(uniform: Tensor, noise: ScanNoise, lattice: Lattice, size: int) -> Tensor:
+def striation(uniform: Tensor, noise: ScanNoise, lattice: AnyLattice, size: int) -> Tensor:
     """Stripes S/2 (cos(kappa (-r1 sin t1 + r0 cos t2)) + 1/2) across the image.
 
     t1, t2 are pi/s times two independent uniforms, with s = spread^2 / (64 k); r0, r1 are pixel

@@ -75,19 +75,34 @@ def check_strengths(noise: Any, single: tuple[str, ...] = ()) -> None:
     """
     for field in fields(noise):
         name, value = field.name, getattr(noise, field.name)
-        if isinstance(value, bool):
-            continue
-        if isinstance(value, list):
-            value = tuple(value)
-            object.__setattr__(noise, name, value)
-        ends = value if isinstance(value, tuple) and name not in single else (value,)
-        if not all(isinstance(x, int | float) and math.isfinite(x) and x >= 0 for x in ends):
-            raise ValueError(
-                f"noise: {name}={value!r} is not a strength: "
-                + ("a number" if name in single else "a number or a range [low, high]")
-                + " of at least 0"
-            )
-        if isinstance(value, tuple) and (len(value) != 2 or value[0] > value[1]):
-            raise ValueError(f"noise: {name}={list(value)} is not a range [low, high]")
-        if "chance" in name and value > 1:
-            raise ValueError(f"noise: {name}={value} is a share of the images: at most 1")
+        if not isinstance(value, bool):
+            checked = checked_strength(name, value, single=name in single)
+            object.__setattr__(noise, name, checked)
+
+
+def checked_strength(name: str, value: Any, what: str = "noise", single: bool = False) -> Any:
+    """A strength with its list turned into a range.
+
+    Args:
+        name: The setting.
+        value: What it was set to.
+        what: What it belongs to, for the message.
+        single: Whether it takes a number only.
+
+    Raises:
+        ValueError: As of ``check_strengths``.
+    """
+    if isinstance(value, list):
+        value = tuple(value)
+    ends = value if isinstance(value, tuple) and not single else (value,)
+    if not all(isinstance(x, int | float) and math.isfinite(x) and x >= 0 for x in ends):
+        raise ValueError(
+            f"{what}: {name}={value!r} is not a strength: "
+            + ("a number" if single else "a number or a range [low, high]")
+            + " of at least 0"
+        )
+    if isinstance(value, tuple) and (len(value) != 2 or value[0] > value[1]):
+        raise ValueError(f"{what}: {name}={list(value)} is not a range [low, high]")
+    if "chance" in name and value > 1:
+        raise ValueError(f"{what}: {name}={value} is a share of the images: at most 1")
+    return value

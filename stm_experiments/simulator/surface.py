@@ -1,6 +1,6 @@
 """The sample before it is scanned: its atoms, its defects and its heights."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from stm_experiments.simulator.defects import (
 )
 from stm_experiments.simulator.exclusion import not_excluded
 from stm_experiments.simulator.lattice import Atoms, Lattice, Preset, pack, place_atoms
+from stm_experiments.simulator.lattices import AnyLattice
 from stm_experiments.simulator.motion import scan_labels
 from stm_experiments.simulator.noises import Noise
 from stm_experiments.simulator.render import Centres, draw, drawn_centres
@@ -26,6 +27,7 @@ from stm_experiments.simulator.sample import (
     draw_sample,
     join_domains,
 )
+from stm_experiments.simulator.strain import draw_strain
 from stm_experiments.simulator.strengths import draw_strength, is_off
 
 
@@ -41,7 +43,7 @@ class Crystal:
         boundary: Coefficients of the boundary between them, [N, 10].
     """
 
-    lattice: Lattice
+    lattice: AnyLattice
     orientation: Tensor
     offset: Tensor
     second: Tensor | None
@@ -60,6 +62,9 @@ class Surface:
         terrace: 1 on the upper terrace of a step, 0 on the lower one and where there is no step,
             [N, 1, C, C] float32; None where there can be none.
         step_height: Height of the step, c, [N].
+        substitute: Which of the lattice's substitutes an atom is, from 1 on, [N, A]; or None.
+        maps: More truth about each px of the surface, [N, C, C, ...] by name.
+        facts: More truth about each image, [N, ...] by name.
     """
 
     flat: Tensor
@@ -68,6 +73,9 @@ class Surface:
     domain: Tensor | None
     terrace: Tensor | None
     step_height: Tensor
+    substitute: Tensor | None = None
+    maps: dict[str, Tensor] = field(default_factory=dict)
+    facts: dict[str, Tensor] = field(default_factory=dict)
 
     def heights(self, corrugation: Tensor) -> Tensor:
         """Heights with the step, whose height is given in corrugations."""
@@ -80,12 +88,17 @@ class Surface:
         self, u: Tensor, v: Tensor, moved: Tensor, border: int, size: int
     ) -> dict[str, Tensor]:
         """The truth on defects and steps, of the atoms seen at (u, v) px of the image."""
-        truth = {}
+        truth = dict(self.facts)
+        for name, values in self.maps.items():
+            truth[name] = scan_labels(values, moved, border)
         if self.kind is not None:
             seen = (self.kind > 0) & (u > -0.5) & (u < size - 0.5) & (v > -0.5) & (v < size - 0.5)
             row, column, kind, _ = pack(u, v, self.kind.double(), seen)
             truth["defect_position"] = torch.stack((row, column), -1)
             truth["defect_kind"] = kind.to(torch.int8)
+            if self.substitute is not None:
+                which = pack(u, v, self.substitute.double(), seen).depth
+                truth["defect_substitute"] = which.to(torch.int8)
         if self.terrace is not None:
             truth["step"] = scan_labels(self.terrace[:, 0] > 0.5, moved, border)
             truth["step_height"] = self.step_height
@@ -93,6 +106,7 @@ class Surface:
 
 
 def draw_surface(
+    lattice: Lattice,
     crystal: Crystal,
     generators: list[torch.Generator],
     seeds: list[int],
@@ -104,7 +118,8 @@ def draw_surface(
     """Place the atoms, displace them, spoil some and draw them all.
 
     Args:
-        crystal: The crystals.
+        lattice: The lattice.
+        crystal: The crystals; their lattice is the same.
         generators: One per image, for the atoms' displacements.
         seeds: The images' seeds, for the defects.
         noise: Strengths; those of the sample and the defects are used.
@@ -112,29 +127,37 @@ def draw_surface(
         size: Of the surface, px.
         device: Where the heights are computed.
     """
-    lattice = crystal.lattice
     domain = None
     if crystal.second is not None:
         domain = domain_map(crystal.boundary, lattice, size)
-    atoms = _atoms(crystal, preset, size, domain)
+    atoms = _atoms(lattice, crystal, preset, size, domain)
     terrace, step_height = None, torch.zeros(len(seeds), dtype=torch.float64)
     if not is_off(noise.defects.step):
         step_height = draw_strength(noise.defects.step, seeds, "step", noise.defects.step_chance)
         step = draw_step(seeds, size, step_height > 0)
         terrace = step.profile(size)
-        atoms = _two_terraces(atoms, crystal, step, preset, size, domain)
+        atoms = _two_terraces(atoms, lattice, crystal, step, preset, size, domain)
 
     centres = drawn_centres(atoms, lattice, preset, size)
     present = not_excluded(centres, atoms.depth, atoms.present, lattice, preset, size)
     depth, widths, gain, kind = atoms.depth, None, None, None
+    maps: dict[str, Tensor] = {}
+    facts: dict[str, Tensor] = {}
     if noise.sample != SampleNoise():
         count = atoms.present.sum(1)
         jitter, widths = draw_sample(count, generators, noise.sample, lattice, preset)
+        if not is_off(noise.sample.strain):
+            strain = draw_strain(noise.sample.strain, seeds)
+            jitter = jitter + strain.at(lattice.spread * atoms.u, lattice.spread * atoms.v)
+            maps["displaced"], facts["strain"] = strain.field(size), strain.strength
         centres = drawn_centres(atoms, lattice, preset, size, jitter)
     if not noise.defects.none:
         kind, gain, beside = draw_defects(present, noise.defects, seeds)
         above = adatoms(
-            atoms._replace(present=present), beside, _orientations(crystal, atoms, domain), lattice
+            atoms._replace(present=present),
+            beside,
+            orientations_of(crystal, atoms, domain),
+            lattice,
         )
         above = pack(*above)
         present = torch.cat((present & (kind != VACANCY), above.present), 1)
@@ -153,26 +176,36 @@ def draw_surface(
         domain=None if domain is None else crop_map(domain, size),
         terrace=terrace,
         step_height=step_height,
+        maps=maps,
+        facts=facts,
     )
 
 
-def _atoms(crystal: Crystal, preset: Preset, size: int, domain: Tensor | None) -> Atoms:
+def _atoms(
+    lattice: Lattice, crystal: Crystal, preset: Preset, size: int, domain: Tensor | None
+) -> Atoms:
     """The atoms of one or two domains."""
-    atoms = place_atoms(crystal.lattice, crystal.orientation, preset, size, crystal.offset)
+    atoms = place_atoms(lattice, crystal.orientation, preset, size, crystal.offset)
     if crystal.second is None or domain is None:
         return atoms
-    other = place_atoms(crystal.lattice, crystal.second, preset, size, crystal.offset)
-    return join_domains(atoms, other, domain, crystal.lattice)
+    other = place_atoms(lattice, crystal.second, preset, size, crystal.offset)
+    return join_domains(atoms, other, domain, lattice)
 
 
 def _two_terraces(
-    upper: Atoms, crystal: Crystal, step: Step, preset: Preset, size: int, domain: Tensor | None
+    upper: Atoms,
+    lattice: Lattice,
+    crystal: Crystal,
+    step: Step,
+    preset: Preset,
+    size: int,
+    domain: Tensor | None,
 ) -> Atoms:
     """The atoms of the upper terrace, and those of the next plane down beyond the step."""
     # Lifting the lattice by one plane is the same as cutting it one plane lower.
-    lift = torch.tensor([0.0, 0.0, 1 / planes_per_cell(crystal.lattice)], dtype=torch.float64)
-    lower = _atoms(replace(crystal, offset=crystal.offset + lift), preset, size, domain)
-    spread = crystal.lattice.spread
+    lift = torch.tensor([0.0, 0.0, 1 / planes_per_cell(lattice)], dtype=torch.float64)
+    lower = _atoms(lattice, replace(crystal, offset=crystal.offset + lift), preset, size, domain)
+    spread = lattice.spread
     terraces = [
         (atoms, atoms.present & ((step.above(spread * atoms.u, spread * atoms.v) >= 0) == up))
         for atoms, up in ((upper, True), (lower, False))
@@ -184,7 +217,7 @@ def _two_terraces(
     return pack(u, v, depth, seen)
 
 
-def _orientations(crystal: Crystal, atoms: Atoms, domain: Tensor | None) -> Tensor:
+def orientations_of(crystal: Crystal, atoms: Atoms, domain: Tensor | None) -> Tensor:
     """The orientation of each atom's crystal, [N, A, 3]."""
     first = crystal.orientation[:, None].expand(-1, atoms.u.shape[1], 3)
     if crystal.second is None or domain is None:

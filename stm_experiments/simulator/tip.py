@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
-from stm_experiments.simulator.lattice import Lattice
+from stm_experiments.simulator.lattices import AnyLattice
 from stm_experiments.simulator.motion import scan_lines
 from stm_experiments.simulator.strengths import (
     Strength,
@@ -56,7 +56,7 @@ class TipNoise:
 
 
 def through_tip(
-    sample: Tensor, seen: Tensor, moved: Tensor, border: int, lattice: Lattice, noise: TipNoise,
+    sample: Tensor, seen: Tensor, moved: Tensor, border: int, lattice: AnyLattice, noise: TipNoise,
     seeds: list[int], truth: dict[str, Tensor],
 ) -> Tensor:  # fmt: skip
     """The images through a blunt or double tip.
@@ -172,7 +172,7 @@ def blurred(image: Tensor, sigma: float) -> Tensor:
     return conv2d(conv2d(image, kernel[..., None]), kernel[:, :, None])
 
 
-def tip_reach(noise: TipNoise, lattice: Lattice) -> int:
+def tip_reach(noise: TipNoise, lattice: AnyLattice) -> int:
     """How far beyond the image a double tip sees, px."""
     if is_off(noise.double):
         return 0

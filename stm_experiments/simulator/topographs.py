@@ -16,14 +16,15 @@ from stm_experiments.simulator.checks import (
 )
 from stm_experiments.simulator.detector import DetectorNoise, add_detector_noise
 from stm_experiments.simulator.exclusion import not_excluded
+from stm_experiments.simulator.flat import FlatLattice
+from stm_experiments.simulator.flat_surface import draw_flat_surface, render_flat
 from stm_experiments.simulator.lattice import (
-    LATTICES,
     PRESETS,
     Atoms,
-    Lattice,
     Preset,
     place_atoms,
 )
+from stm_experiments.simulator.lattices import LATTICES, AnyLattice
 from stm_experiments.simulator.motion import (
     displacement,
     margin,
@@ -35,6 +36,7 @@ from stm_experiments.simulator.noises import Noise
 from stm_experiments.simulator.render import draw, drawn_centres
 from stm_experiments.simulator.scan import add_scan, stripes
 from stm_experiments.simulator.strengths import is_off, stream
+from stm_experiments.simulator.stripes import add_stripes
 from stm_experiments.simulator.surface import Crystal, draw_surface
 from stm_experiments.simulator.tip import (
     change_tip,
@@ -46,7 +48,7 @@ from stm_experiments.simulator.tip import (
 
 
 def simulate(
-    lattices: Sequence[Lattice],
+    lattices: Sequence[AnyLattice],
     seeds: Sequence[int],
     noise: Noise,
     preset: Preset,
@@ -110,7 +112,7 @@ def simulate(
 
 
 def _simulate_lattice(
-    lattice: Lattice,
+    lattice: AnyLattice,
     seeds: list[int],
     noise: Noise,
     preset: Preset,
@@ -137,7 +139,11 @@ def _simulate_lattice(
     # What moves the geometry, or sees from outside the image into it, needs a larger sample.
     border = margin(noise.motion, noise.tip.change_jump if noise.tip.changes else 0.0, size)
     border += tip_reach(noise.tip, lattice)
-    sample = draw_surface(crystal, generators, seeds, noise, preset, size + 2 * border, device)
+    drawing = (generators, seeds, noise, preset, size + 2 * border, device)
+    if isinstance(lattice, FlatLattice):
+        sample = draw_flat_surface(lattice, crystal, *drawing)
+    else:
+        sample = draw_surface(lattice, crystal, *drawing)
     corrugation = corrugation_of(sample.flat[..., border : border + size, border : border + size])
     truth: dict[str, Tensor] = {"corrugation": corrugation}
 
@@ -178,6 +184,7 @@ def _simulate_lattice(
         image = add_scan(image, corrugation, noise.scan, seeds, truth, trace)
         if noise.detector != DetectorNoise():
             image = add_detector_noise(image, flat, draws, noise.detector, seeds, corrugation)
+        image = add_stripes(image, corrugation, noise.stripes, seeds, truth, trace)
         traces.append(clean.clone() if image is clean else image)
     present = sample.atoms.present
     u, v, depth = (x.where(present, 0) for x in (u, v, sample.atoms.depth))
@@ -203,7 +210,7 @@ def corrugation_of(image: Tensor) -> Tensor:
 
 
 def render_topographs(
-    lattice: str | Lattice,
+    lattice: str | AnyLattice,
     orientation: Tensor | ArrayLike,
     preset: str | Preset = "physical",
     size: int = 257,
@@ -237,6 +244,9 @@ def render_topographs(
         origin = triples(offset, "offset")
         if origin.shape != angles.shape:
             raise ValueError(f"{len(origin)} offsets were given for {len(angles)} orientations")
+    if isinstance(lattice, FlatLattice):
+        start = torch.zeros_like(angles) if origin is None else origin
+        return render_flat(lattice, angles, start, size)
     atoms = place_atoms(lattice, angles, preset, size, origin)
     centres = drawn_centres(atoms, lattice, preset, size)
     present = not_excluded(centres, atoms.depth, atoms.present, lattice, preset, size)

@@ -17,9 +17,9 @@ from stm_experiments.analysis.factors import (
     ridge,
 )
 from stm_experiments.analysis.latent import Codes
-from stm_experiments.simulator import LATTICES
+from stm_experiments.simulator import CUT_LATTICES
 
-NAMES = list(LATTICES)
+NAMES = list(CUT_LATTICES)
 
 
 def make(images=60, patches=6, lattices=2):
@@ -32,8 +32,8 @@ def make(images=60, patches=6, lattices=2):
 def test_symmetries_are_those_of_the_simulator():
     assert list(SYMMETRIES) == NAMES
     for name, symmetry in SYMMETRIES.items():
-        assert symmetry.azimuth == LATTICES[name].azimuth_max
-        assert symmetry.tilt == LATTICES[name].tilt_max
+        assert symmetry.azimuth == CUT_LATTICES[name].azimuth_max
+        assert symmetry.tilt == CUT_LATTICES[name].tilt_max
 
 
 def test_targets_by_hand():

@@ -163,10 +163,17 @@ def test_the_longest_run():
     ):
         found = longest_run(np.array([flag == "1" for flag in flags]))
         assert (found.start or 0, found.stop) == wanted
-    mask = np.ones((6, 8), bool)
-    mask[2, 3] = False
-    scan = Scan(np.arange(48.0).reshape(6, 8), mask, "m", None, "Z")
-    np.testing.assert_array_equal(measured(scan), scan.data[3:])
+
+
+def test_an_unfinished_row_ends_the_scan_and_a_missing_pixel_does_not():
+    mask = np.ones((6, 60), bool)
+    mask[2, 3:] = False
+    mask[4, 5] = False
+    scan = Scan(np.arange(360.0).reshape(6, 60), mask, "m", None, "Z")
+    known = measured(scan)
+    assert known.shape == (3, 60)
+    np.testing.assert_array_equal(known[mask[3:]], scan.data[3:][mask[3:]])
+    assert known[1, 5] in scan.data[3:, 4:7]
 
 
 def test_forward_and_backward_stay_together(tmp_path):

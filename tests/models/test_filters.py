@@ -9,7 +9,7 @@ import torch
 
 from stm_experiments import models, tiling
 from stm_experiments.models.filters import least_risk, noise_sigma
-from stm_experiments.simulator import LATTICES, NOISES, PRESETS, render_topographs, simulate
+from stm_experiments.simulator import CUT_LATTICES, NOISES, PRESETS, render_topographs, simulate
 
 DENOISERS = {
     "Gaussian": models.Gaussian,
@@ -108,10 +108,10 @@ def test_brightness_and_contrast_do_not_matter(network):
     torch.testing.assert_close(net(0.5 * image + 0.3), 0.5 * net(image) + 0.3, atol=2e-3, rtol=0)
 
 
-@pytest.mark.parametrize("lattice", LATTICES)
+@pytest.mark.parametrize("lattice", CUT_LATTICES)
 def test_patch_pca_gains_eight_decibels_on_the_papers_noise_without_striation(lattice):
     noise = replace(NOISES["paper"], scan=NOISES["none"].scan)
-    topograph = simulate([LATTICES[lattice]], [5], noise, PRESETS["physical"], 257)
+    topograph = simulate([CUT_LATTICES[lattice]], [5], noise, PRESETS["physical"], 257)
     scale = 2 / (topograph.noisy.max() - topograph.noisy.min())
     output = models.PatchPCA()(topograph.noisy * scale)
     gained = decibels(output, topograph.clean * scale)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stm_experiments.simulator import (
-    LATTICES,
+    CUT_LATTICES,
     NOISES,
     PRESETS,
     Defects,
@@ -21,7 +21,7 @@ from stm_experiments.simulator import (
 from stm_experiments.simulator.examples import EXAMPLES, each_alone
 from stm_experiments.simulator.scan import lagged, pink_series
 
-SC, PHYSICAL = LATTICES["sc"], PRESETS["physical"]
+SC, PHYSICAL = CUT_LATTICES["sc"], PRESETS["physical"]
 
 
 def scans(n=4, size=129, backward=True, **noise):
@@ -59,7 +59,7 @@ def test_strength_or_chance_zero_is_nothing(noise):
 @pytest.mark.parametrize("name", ["realistic", "realistic_hard", "denoise"])
 @pytest.mark.parametrize("preset", ["physical", "published"])
 def test_real_noises_are_pure_functions_of_the_seed(name, preset):
-    lattices = list(LATTICES.values())
+    lattices = list(CUT_LATTICES.values())
 
     def batch(numbers):
         return simulate(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from skimage.io import imread
 
-from stm_experiments.simulator import LATTICES, PRESETS, place_atoms, render_topographs
+from stm_experiments.simulator import CUT_LATTICES, PRESETS, place_atoms, render_topographs
 from stm_experiments.simulator.detector import DetectorNoise, gaussian, poisson
 from stm_experiments.simulator.exclusion import not_excluded
 from stm_experiments.simulator.render import draw, drawn_centres
@@ -25,7 +25,7 @@ from stm_experiments.simulator.scan import ScanNoise, striation
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "simulator"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"reference arrays absent: {DATA}")
 
-NAMES = list(LATTICES)
+NAMES = list(CUT_LATTICES)
 RELEASED = PRESETS["released"]
 ORTHOGONAL = replace(PRESETS["published"], exclusion=0.75)
 CASES = [
@@ -51,7 +51,7 @@ def test_atoms_and_clean_image_of_the_programs(file, preset, t, case):
     a0 = torch.from_numpy(data[f"{key}_a0"])[None]
     expected = data[f"{key}_uvd"]
     expected = expected[:, expected[2] < 1.9]
-    atoms = place_atoms(LATTICES[name], a0, preset, 257)
+    atoms = place_atoms(CUT_LATTICES[name], a0, preset, 257)
     ours = torch.stack(atoms[:3])[:, 0].numpy()
     assert ours.shape == expected.shape
     np.testing.assert_allclose(ours, expected, atol=1e-9, rtol=0)
@@ -63,7 +63,7 @@ def test_atoms_and_clean_image_of_the_programs(file, preset, t, case):
 @pytest.mark.parametrize("t", range(1, 6))
 def test_two_domains_of_the_released_program(t):
     data = np.load(DATA / "octave_two_domain.npz")
-    key, lattice = f"two_t{t}_c1", LATTICES[NAMES[t - 1]]
+    key, lattice = f"two_t{t}_c1", CUT_LATTICES[NAMES[t - 1]]
     domains = domain_map(torch.from_numpy(data[f"{key}_c"])[None], lattice, 257)
     np.testing.assert_array_equal(domains[0].numpy(), data[f"{key}_map"])
 
@@ -86,7 +86,7 @@ def test_two_domains_of_the_released_program(t):
 @pytest.mark.parametrize("t", range(1, 6))
 def test_noise_of_the_released_program_given_its_draws(t):
     data, key = np.load(DATA / "octave_noise.npz"), f"t{t}_"
-    lattice = LATTICES[NAMES[t - 1]]
+    lattice = CUT_LATTICES[NAMES[t - 1]]
     a0 = torch.tensor([[0.0617, 0.6401, 0.9943]], dtype=torch.float64)
     atoms = place_atoms(lattice, a0, RELEASED, 257)
     real = np.load(DATA / "octave_reference.npz")[f"{key}c5_uvd"][2] < 1.9

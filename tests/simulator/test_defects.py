@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stm_experiments.simulator import (
-    LATTICES,
+    CUT_LATTICES,
     PRESETS,
     Defects,
     MotionNoise,
@@ -20,14 +20,14 @@ PHYSICAL = PRESETS["physical"]
 
 
 def pair(defects, lattice="sc", n=6, size=161, preset="physical", **options):
-    arguments = [LATTICES[lattice]] * n, range(n)
+    arguments = [CUT_LATTICES[lattice]] * n, range(n)
     plain = simulate(*arguments, Noise(), PRESETS[preset], size, **options)
     return plain, simulate(*arguments, Noise(defects=defects), PRESETS[preset], size, **options)
 
 
 @pytest.mark.parametrize("preset", ["physical", "published"])
 def test_a_vacancy_removes_exactly_one_gaussian(preset):
-    lattice = LATTICES["sc"]
+    lattice = CUT_LATTICES["sc"]
     plain, spoilt = pair(Defects(vacancies=0.01), preset=preset)
     power = PRESETS[preset].exponent
     missing = plain.clean.double() ** power - spoilt.clean.double() ** power
@@ -50,7 +50,7 @@ def test_a_vacancy_removes_exactly_one_gaussian(preset):
         assert set(spoilt.truth["defect_kind"][i].tolist()) <= {0, 1}
 
 
-@pytest.mark.parametrize("lattice", list(LATTICES))
+@pytest.mark.parametrize("lattice", list(CUT_LATTICES))
 def test_densities_are_shares_of_the_sites(lattice):
     defects = Defects(vacancies=0.02, adatoms=0.01, substitutions=0.03)
     plain, spoilt = pair(defects, lattice, 12, 257)
@@ -77,7 +77,7 @@ def test_substitutes_are_brighter_or_darker_by_the_contrast():
         )
 
 
-@pytest.mark.parametrize("lattice", list(LATTICES))
+@pytest.mark.parametrize("lattice", list(CUT_LATTICES))
 def test_adatoms_stand_out_of_the_surface(lattice):
     plain, spoilt = pair(Defects(adatoms=0.01), lattice, domains=2)
     kind, position = spoilt.truth["defect_kind"], spoilt.truth["defect_position"]
@@ -128,7 +128,7 @@ def test_chance_is_the_share_of_images():
 
 def test_defects_are_listed_in_the_scanned_geometry():
     noise = Noise(defects=Defects(adatoms=0.02), motion=MotionNoise(drift=0.3))
-    batch = simulate([LATTICES["sc"]] * 4, range(4), noise, PHYSICAL, 129)
+    batch = simulate([CUT_LATTICES["sc"]] * 4, range(4), noise, PHYSICAL, 129)
     image, slot = (batch.truth["defect_kind"] == 2).nonzero().T
     u, v = batch.truth["defect_position"][image, slot].round().long().clamp(0, 128).T
     assert batch.clean[image, 0, u, v].mean() > 3.5

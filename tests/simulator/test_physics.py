@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from stm_experiments.simulator import LATTICES, PRESETS, place_atoms, render_topographs
+from stm_experiments.simulator import CUT_LATTICES, PRESETS, place_atoms, render_topographs
 
 PHYSICAL = PRESETS["physical"]
 FLAT = torch.zeros(1, 3, dtype=torch.float64)
@@ -39,10 +39,10 @@ def flat_image(name, size=257):
     return render_topographs(name, FLAT, size=size)[0, 0].double()
 
 
-@pytest.mark.parametrize("name", list(LATTICES))
+@pytest.mark.parametrize("name", list(CUT_LATTICES))
 def test_lattice_spacing_is_in_the_autocorrelation(name):
     image = flat_image(name)
-    du, dv = (LATTICES[name].spread * x for x in PERIOD[name])
+    du, dv = (CUT_LATTICES[name].spread * x for x in PERIOD[name])
     step = (round(du), round(dv))
     image = image - image.mean()
 
@@ -59,9 +59,9 @@ def test_lattice_spacing_is_in_the_autocorrelation(name):
     assert around[best] > 0.9
 
 
-@pytest.mark.parametrize("name", list(LATTICES))
+@pytest.mark.parametrize("name", list(CUT_LATTICES))
 def test_reciprocal_lattice_peaks_are_where_theory_puts_them(name):
-    size, spread = 257, LATTICES[name].spread
+    size, spread = 257, CUT_LATTICES[name].spread
     image = flat_image(name, size)
     window = torch.hann_window(size, periodic=False, dtype=torch.float64)
     padded = torch.fft.fft2((image - image.mean()) * window[:, None] * window, s=(1024, 1024)).abs()
@@ -76,10 +76,10 @@ def test_reciprocal_lattice_peaks_are_where_theory_puts_them(name):
         assert near.max() > 100 * background
 
 
-@pytest.mark.parametrize("name", list(LATTICES))
+@pytest.mark.parametrize("name", list(CUT_LATTICES))
 @pytest.mark.parametrize("tilt", [0.0, 0.5, 0.9])
 def test_atom_density_is_one_per_projected_column(name, tilt):
-    lattice = LATTICES[name]
+    lattice = CUT_LATTICES[name]
     orientation = torch.tensor([[0.3, tilt, 0.4]], dtype=torch.float64)
     atoms = place_atoms(lattice, orientation, PHYSICAL, 1001)
     half = 480 / lattice.spread
@@ -99,7 +99,7 @@ def test_quarter_turn_of_the_rotation_turns_the_image(name):
     assert (after - before).abs().max() > 1
 
 
-@pytest.mark.parametrize("name", list(LATTICES))
+@pytest.mark.parametrize("name", list(CUT_LATTICES))
 def test_offset_by_one_period_gives_the_same_image(name):
     angles = torch.tensor([[0.3, 0.6, 0.2]] * 5, dtype=torch.float64)
     base = torch.tensor([0.25, 0.5, 0.75])
@@ -123,7 +123,7 @@ def test_centring_translation_gives_the_same_image(name):
 
 
 def test_image_is_smooth_in_the_orientation_but_for_atoms_that_cross_the_plane():
-    lattice = LATTICES["sc"]
+    lattice = CUT_LATTICES["sc"]
     a, b = torch.tensor([[0.3, 0.55, 0.2], [0.3, 0.5502, 0.2]], dtype=torch.float64)
     images = render_topographs(lattice, torch.stack((a, b)))[:, 0]
     changed = (images[1] - images[0]).abs() > 0.1
@@ -143,7 +143,7 @@ def test_image_is_smooth_in_the_orientation_but_for_atoms_that_cross_the_plane()
 
 
 def neighbours(name, radius):
-    atoms = place_atoms(LATTICES[name], FLAT, PHYSICAL, 257)
+    atoms = place_atoms(CUT_LATTICES[name], FLAT, PHYSICAL, 257)
     distance = torch.hypot(atoms.u[0], atoms.v[0])
     return distance[(distance > 1e-9) & (distance < radius)].sort().values
 
@@ -159,7 +159,7 @@ def test_hex1_is_hexagonal_and_hex2_centred_rectangular():
 def test_111_face_of_fcc_is_hexagonal_when_the_limit_allows_it():
     """The surface at azimuth 45 and tilt 54.7 degrees is a close-packed plane."""
     tilt = math.degrees(math.atan(math.sqrt(2)))
-    lattice = replace(LATTICES["fcc"], tilt_max=tilt)
+    lattice = replace(CUT_LATTICES["fcc"], tilt_max=tilt)
     atoms = place_atoms(
         lattice, torch.tensor([[1 - 1e-12, 1 - 1e-12, 0.0]], dtype=torch.float64), PHYSICAL, 257,
         torch.tensor([[0.0, 0.0, -1e-6]], dtype=torch.float64),

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate
+from stm_experiments.simulator import CUT_LATTICES, NOISES, PRESETS, simulate
 
-LIST = list(LATTICES.values())
+LIST = list(CUT_LATTICES.values())
 
 
 @pytest.mark.parametrize("domains", [1, 2])
@@ -31,7 +31,7 @@ def test_image_does_not_depend_on_the_batch(preset, noise, domains):
 
 
 def test_full_size_image_does_not_depend_on_the_batch():
-    sc, fcc = LATTICES["sc"], LATTICES["fcc"]
+    sc, fcc = CUT_LATTICES["sc"], CUT_LATTICES["fcc"]
     for preset in (PRESETS["physical"], PRESETS["published"]):
         many = simulate([sc] * 5 + [fcc] * 5, range(10), NOISES["paper"], preset)
         for i, lattice in ((3, sc), (8, fcc)):
@@ -42,7 +42,7 @@ def test_full_size_image_does_not_depend_on_the_batch():
 
 def test_options_do_not_change_what_is_drawn():
     """The same seed gives the same orientation, offset and atoms whatever is switched on."""
-    sc, physical = LATTICES["sc"], PRESETS["physical"]
+    sc, physical = CUT_LATTICES["sc"], PRESETS["physical"]
     plain = simulate([sc], [5], NOISES["none"], physical, size=64)
     noisy = simulate([sc], [5], NOISES["paper"], physical, size=64)
     given = simulate(

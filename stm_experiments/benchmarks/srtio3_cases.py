@@ -1,0 +1,161 @@
+"""Images of the SrTiO3 benchmark, and the least errors that any fit to them can have."""
+
+import math
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from stm_experiments.data.batch import seed_of
+from stm_experiments.simulator import (
+    LATTICES,
+    NOISES,
+    PRESETS,
+    AnyLattice,
+    FlatLattice,
+    Noise,
+    render_topographs,
+    simulate,
+)
+
+WINDOW = 28  # px, side of the patches
+SIZE = 3 * WINDOW  # px, side of the images from which nine patches are cut
+SNR = 0.33
+_TRIES = 20_000  # crystals that are tried per patch for the best fit within the noise's range
+
+
+class Patches(NamedTuple):
+    """Images cut into nine patches each, on the noisy images' scale [-1, 1].
+
+    Attributes:
+        noisy: The whole images, [N, 1, 84, 84].
+        clean: The same without noise.
+        range: Largest minus smallest value of each clean image, [N].
+    """
+
+    noisy: Tensor
+    clean: Tensor
+    range: Tensor
+
+
+def cut(images: Tensor) -> Tensor:
+    """Images [N, 1, 84, 84] -> their nine patches, [9 N, 1, 28, 28], image after image."""
+    rows = images.unfold(2, WINDOW, WINDOW).unfold(3, WINDOW, WINDOW)
+    return rows.reshape(-1, 1, WINDOW, WINDOW)
+
+
+def of_constant(pixels: float) -> FlatLattice:
+    """SrTiO3 of another lattice constant, px; the columns' width grows with it."""
+    lattice = LATTICES["srtio3"]
+    assert isinstance(lattice, FlatLattice)
+    return replace(lattice, spread=pixels)
+
+
+def patches(lattice: AnyLattice, count: int, noise: Noise = NOISES["srtio3"]) -> Patches:
+    """Fresh images of seeds that no training uses, for at least so many patches."""
+    images = math.ceil(count / 9)
+    seeds = [seed_of("srtio3", lattice.name, lattice.spread, index) for index in range(images)]
+    parts = [
+        simulate([lattice] * len(some), some, noise, PRESETS["physical"], SIZE)
+        for some in (seeds[i : i + 64] for i in range(0, images, 64))
+    ]
+    noisy, clean = (torch.cat([getattr(x, name) for x in parts]) for name in ("noisy", "clean"))
+    low, high = noisy.amin((1, 2, 3), keepdim=True), noisy.amax((1, 2, 3), keepdim=True)
+    scale = 2 / (high - low)
+    clean = (clean - low) * scale - 1
+    span = clean.amax((1, 2, 3)) - clean.amin((1, 2, 3))
+    return Patches((noisy - low) * scale - 1, clean, span)
+
+
+def error(made: Tensor, wanted: Patches) -> Tensor:
+    """Mean |error| of each image's patches over the range of its clean signal, [N].
+
+    Args:
+        made: What was made of the patches, [9 N, 1, 28, 28], or of the images, [N, 1, 84, 84].
+        wanted: The truth.
+    """
+    if made.shape[-1] == SIZE:
+        made = cut(made)
+    off = (made - cut(wanted.clean)).abs().mean((1, 2, 3))
+    return off.view(-1, 9).mean(1) / wanted.range
+
+
+def drawn(parameters: Tensor) -> Tensor:
+    """Perfect patches by place (px along both axes), turn (degrees), constant (px): [N, 4].
+
+    Returns:
+        Heights over that of a Sr column, [N, 28, 28].
+    """
+    made = []
+    for x, y, turn, constant in parameters.tolist():
+        lattice = replace(of_constant(constant), rotation_max=360.0)
+        # The origin's place along a and b, which are turned from axis 0 (``flat.turned``).
+        angle = math.radians(turn)
+        cos, sin = math.cos(angle), math.sin(angle)
+        offset = [(cos * x - sin * y) / constant, (sin * x + cos * y) / constant, 0.0]
+        orientation = [0.0, 0.0, (turn % 360) / 360]
+        made.append(render_topographs(lattice, orientation, size=WINDOW, offset=offset)[0, 0] / 4)
+    return torch.stack(made)
+
+
+def bounds(count: int = 40, constant: float = 10.0, seed: int = 0) -> dict[str, float]:
+    """The least mean |error| of fits of a perfect lattice to a patch, over the signal's range.
+
+    Least squares: the Cramer-Rao bound of normal noise of the same deviation, linearised at the
+    truth, which least squares reach without outliers; place and turn unknown, and the lattice
+    constant too. The range of evenly distributed noise is sharp, and tells more than its deviation
+    (its Fisher information is infinite): ``range`` is the error of the mean of all crystals that are
+    consistent with it, whose place and turn are unknown, the least squares error that any method
+    can have.
+
+    Args:
+        count: Patches over which it is averaged.
+        constant: Lattice constant, px.
+        seed: Of the patches.
+
+    Returns:
+        ``least squares``, ``least squares, constant unknown``, ``range``: shares.
+    """
+    random = torch.Generator().manual_seed(seed)
+    steps = torch.tensor([0.02, 0.02, 0.1, 0.01], dtype=torch.float64)
+    found: dict[str, list[float]] = {}
+    for _ in range(count):
+        draws = torch.rand(3, generator=random, dtype=torch.float64)
+        truth = torch.tensor(
+            [*(draws[:2] * constant), 45 * draws[2], constant], dtype=torch.float64
+        )
+        shifts = torch.diag(steps)
+        ideal = drawn(truth[None])[0]
+        slopes = (drawn(truth + shifts) - drawn(truth - shifts)).flatten(1).T.double() / (2 * steps)
+        span = float(ideal.max() - ideal.min())
+        deviation = float(ideal.std(correction=0)) / SNR
+        for name, known in (("least squares", 3), ("least squares, constant unknown", 4)):
+            jacobian = slopes[:, :known]
+            inverse = torch.linalg.inv(jacobian.T @ jacobian)
+            variance = deviation**2 * ((jacobian @ inverse) * jacobian).sum(1)
+            mean = float((variance * 2 / math.pi).sqrt().mean())
+            found.setdefault(name, []).append(mean / span)
+        half = math.sqrt(3) * deviation
+        noise = half * (2 * torch.rand(slopes.shape[0], generator=random, dtype=torch.float64) - 1)
+        found.setdefault("range", []).append(_within(slopes[:, :3], noise, half, random) / span)
+    return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def _within(slopes: Tensor, noise: Tensor, half: float, random: torch.Generator) -> float:
+    """Mean |error| of the mean of all crystals whose noise stays in its range, linearised.
+
+    Args:
+        slopes: Derivatives of the patch after its parameters, [P, K].
+        noise: The true noise, [P], evenly distributed on +-``half``.
+        half: Half of its range.
+        random: Draws the crystals that are tried.
+    """
+    reach = 6 * half * torch.linalg.inv(slopes.T @ slopes).diagonal().sqrt()
+    kept = torch.empty(0, len(reach))
+    while len(kept) < 200:
+        tried = reach * (2 * torch.rand(_TRIES, len(reach), generator=random, dtype=torch.float64) - 1)
+        kept = tried[((noise - tried @ slopes.T).abs() <= half).all(1)]
+        # Either enough, or a smaller box around those that fit; the truth always does.
+        reach = 1.5 * kept.abs().amax(0).clamp(min=0.01 * reach) if len(kept) else reach / 3
+    return float((slopes @ kept.mean(0)).abs().mean())

@@ -1,0 +1,218 @@
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stm_experiments.models.denoiser import Residual
+from stm_experiments.models.gaps import fill_gaps, level_runs
+
+_FARTHEST = 6.0  # deviations from the median to which what the network sees is cut
+_NEAR = 25  # px along a line over which its roughness is a mean
+_SHARPEST = -7.0  # logarithms of the least and the largest uncertainty, deviations
+_BLUNTEST = 1.0
+
+
+class Repair(NamedTuple):
+    """What was found in an image and what would stand there.
+
+    Attributes:
+        output: The image with its stripes repaired, [B, 1, H, W].
+        repaired: Where it was changed, [B, 1, H, W] bool; elsewhere the output is the input.
+        left: Where damage was found that is too wide to be repaired, [B, 1, H, W] bool.
+        deviation: Expected error, standard deviation, in the images' unit, [B, 1, H, W]: 0 where
+            nothing was found.
+    """
+
+    output: Tensor
+    repaired: Tensor
+    left: Tensor
+    deviation: Tensor
+
+
+class Destripe(nn.Module):
+    """Finds stripes, whole lines or runs of pixels, and repairs these; leaves all else alone.
+
+    Two small U-Nets. The first one looks for pixels at which something else than the surface was
+    recorded. The second one is shown three classical estimates of them, the smoothest filling of
+    the gaps by two measures of smoothness and each run shifted to that height, and makes one of the
+    three: it weighs them and adds a correction in units of the error that it expects. Where nothing
+    is found the output is the input, bit by bit. Damage of more than ``longest`` lines on end is
+    found, and left as it is: what stood there would be invented.
+
+    Args:
+        width: Channels of the finest level of the network that repairs; the coarser ones have twice
+            and three times as many.
+        finder_width: The same of the network that finds.
+        longest: Most lines on end that are repaired, px.
+        threshold: Probability of damage from which a pixel is taken for damaged.
+
+    Raises:
+        ValueError: If a size is less than one or the threshold not between 0 and 1.
+    """
+
+    label = "destripe"
+    window = None
+
+    def __init__(
+        self, width: int = 16, finder_width: int = 12, longest: int = 24, threshold: float = 0.5
+    ) -> None:
+        super().__init__()
+        if min(width, finder_width, longest) < 1 or not 0 < threshold < 1:
+            raise ValueError(
+                "width, finder_width and longest are at least 1, the threshold between 0 and 1, "
+                f"not {width}, {finder_width}, {longest}, {threshold}"
+            )
+        self.longest = longest
+        self.threshold = threshold
+        self.finder = UNet(2, 1, finder_width)
+        self.repairer = UNet(5, 5, width)
+        # Training begins with nothing found, and with the smoothest filling as it is.
+        nn.init.constant_(self.finder.leave.bias, -2.0)  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.repairer.leave.bias.view(5, 4)[0] = 2.0  # type: ignore[union-attr]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [B, 1, H, W] -> without stripes, same shape and scale; any H and W."""
+        return self.repair(images).output
+
+    def uncertainty(self, images: Tensor) -> Tensor:
+        """Expected error of ``forward``, standard deviation, [B, 1, H, W]; 0 outside of stripes."""
+        return self.repair(images).deviation
+
+    def repair(self, images: Tensor) -> Repair:
+        """Images [B, 1, H, W] -> all that was found and done."""
+        middle, unit = self.scale(images)
+        x = (images - middle) / unit
+        found = self.logits(x) > np.log(self.threshold / (1 - self.threshold))
+        left = too_long(found, self.longest)
+        made, deviation = self.refine(x, found)
+        surface = unit * found.new_ones((), dtype=images.dtype)
+        repaired = found & ~left
+        return Repair(
+            output=torch.where(repaired, middle + unit * made, images),
+            repaired=repaired,
+            left=left,
+            # What is left is wrong by itself, and nothing is known of the surface under it.
+            deviation=torch.where(left, (images - middle).abs() + surface, unit * deviation)
+            * found,
+        )
+
+    @staticmethod
+    def scale(images: Tensor) -> tuple[Tensor, Tensor]:
+        """Median and half the range from the 16th to the 84th percentile, [B, 1, 1, 1] each.
+
+        Stripes hardly change them, unless they are most of the image.
+        """
+        ends = torch.tensor((0.16, 0.5, 0.84), dtype=images.dtype, device=images.device)
+        # torch.quantile takes no more than 16 million values.
+        values = images.flatten(1)
+        values = values[:, :: max(1, values.shape[1] // 2**20)]
+        low, middle, high = torch.quantile(values, ends, dim=1)[..., None, None, None]
+        return middle, (high - low) / 2 + 1e-6
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Log odds that a pixel is damaged, [B, 1, H, W]; from images of deviation 1."""
+        rough = roughness(x)
+        return self.finder(torch.cat((x.clamp(-_FARTHEST, _FARTHEST), rough), 1))
+
+    def refine(self, x: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+        """What stands in the gaps.
+
+        Args:
+            x: Images of deviation 1, [B, 1, H, W].
+            found: Damaged pixels, [B, 1, H, W] bool.
+
+        Returns:
+            The estimate and its expected error, [B, 1, H, W] each.
+        """
+        steady, others = self.estimates(x, found)
+        seen = (steady, *(other - steady for other in (*others, x)), found.to(x))
+        weights, correction, sharpness = self.repairer(
+            torch.cat([each.clamp(-_FARTHEST, _FARTHEST) for each in seen], 1)
+        ).split((3, 1, 1), 1)
+        deviation = sharpness.clamp(_SHARPEST, _BLUNTEST).exp()
+        made = (weights.softmax(1) * torch.cat((steady, *others), 1)).sum(1, keepdim=True)
+        return made + deviation.detach() * correction, deviation
+
+    @staticmethod
+    def estimates(x: Tensor, found: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The classical estimates, on the CPU: the steadiest one and two others, [B, 1, H, W]."""
+        # All images beside each other, with a good column between them, are one large image.
+        wide, gaps = (
+            F.pad(each, (0, 1))[:, 0].permute(1, 0, 2).flatten(1).cpu().numpy()
+            for each in (x.detach(), found)
+        )
+        steady = fill_gaps(wide, gaps, 2)
+        made = (steady, fill_gaps(wide, gaps, 4), level_runs(wide, gaps, steady))
+        count, _, height, width = x.shape
+        apart = torch.from_numpy(np.stack(made)).to(x).view(3, height, count, width + 1)
+        first, second, third = apart[..., :width].permute(0, 2, 1, 3)[:, :, None]
+        return first, (second, third)
+
+
+class UNet(nn.Module):
+    """A residual U-Net of three levels that sees four neighbouring pixels as channels of one.
+
+    Args:
+        inputs: Channels in.
+        outputs: Channels out; zero before training but for their bias.
+        width: Channels of the finest level; the coarser ones have twice and three times as many.
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int) -> None:
+        super().__init__()
+        fine, middle, coarse = width, 2 * width, 3 * width
+        self.enter = nn.Conv2d(4 * inputs, fine, 3, padding=1)
+        self.down_fine = Residual(fine)
+        self.to_middle = nn.Conv2d(fine, middle, 2, stride=2)
+        self.down_middle = Residual(middle)
+        self.to_coarse = nn.Conv2d(middle, coarse, 2, stride=2)
+        self.bottom = nn.Sequential(Residual(coarse), Residual(coarse), Residual(coarse))
+        self.from_coarse = nn.ConvTranspose2d(coarse, middle, 2, stride=2)
+        self.up_middle = Residual(middle)
+        self.from_middle = nn.ConvTranspose2d(middle, fine, 2, stride=2)
+        self.up_fine = Residual(fine)
+        self.leave = nn.Conv2d(fine, 4 * outputs, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, inputs, H, W] -> [B, outputs, H, W]; any H and W, mirrored to a multiple of 8 px."""
+        height, width = images.shape[-2:]
+        down, right = -height % 8, -width % 8
+        reflects = down < height and right < width
+        padded = F.pad(images, (0, right, 0, down), "reflect" if reflects else "replicate")
+        pixels = F.pixel_unshuffle(padded, 2).contiguous(memory_format=torch.channels_last)
+        fine = self.down_fine(self.enter(pixels))
+        middle = self.down_middle(self.to_middle(fine))
+        coarse = self.bottom(self.to_coarse(middle))
+        middle = self.up_middle(middle + self.from_coarse(coarse))
+        fine = self.up_fine(fine + self.from_middle(middle))
+        return F.pixel_shuffle(self.leave(fine), 2)[..., :height, :width]
+
+
+def roughness(x: Tensor) -> Tensor:
+    """How far each line is rougher, around each pixel, than the other lines are there.
+
+    The mean absolute second difference along the line over ``_NEAR`` px; its excess over the median
+    down the column in median absolute deviations, compressed: log(1 + excess / 6), and 0 where it
+    is below the median, [B, 1, H, W].
+    """
+    bent = F.pad(x.diff(n=2, dim=3).abs(), (1, 1), "replicate")
+    near = min(_NEAR, bent.shape[3] // 2 * 2 - 1)
+    each = F.avg_pool2d(bent, (1, near), 1, (0, near // 2), count_include_pad=False)
+    excess = each - each.median(2, keepdim=True).values
+    usual = excess.abs().median(2, keepdim=True).values + 1e-6
+    return (excess.clamp(min=0) / (6 * usual)).log1p()
+
+
+def too_long(found: Tensor, longest: int) -> Tensor:
+    """Where more than ``longest`` pixels on end down a column are damaged, [B, 1, H, W] bool."""
+    if found.shape[2] <= longest:
+        return torch.zeros_like(found)
+    # A pixel is in a long run if some window of longest + 1 rows that holds it is damaged whole.
+    damaged = found.float()
+    whole = -F.max_pool2d(-damaged, (longest + 1, 1), 1)
+    return F.max_pool2d(F.pad(whole, (0, 0, longest, longest)), (longest + 1, 1), 1) > 0

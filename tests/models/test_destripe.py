@@ -1,0 +1,182 @@
+"""The classical estimates of gaps, and the network that finds and repairs stripes."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.interpolate import CubicSpline
+from torch import nn
+
+from stm_experiments.models import Destripe, StripeCAE
+from stm_experiments.models.destripe import roughness, too_long
+from stm_experiments.models.gaps import fill_gaps, level_runs
+
+
+def lattice(height=96, width=80, period=14.0):
+    rows, columns = np.indices((height, width))
+    wave = np.cos(2 * np.pi * (rows + 0.3 * columns) / period)
+    return (wave + np.cos(2 * np.pi * columns / period)).astype(np.float32)
+
+
+def test_filling_is_the_least_squares_solution():
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(40, 5)).astype(np.float32)
+    gaps = rng.random(image.shape) < 0.4
+    gaps[[0, 1, -1]] = False
+    for order in (2, 4):
+        energy = np.vstack(
+            [np.diff(np.eye(40), order, axis=0), 1e-3**0.5 * np.diff(np.eye(40), axis=0)]
+        )
+        filled = fill_gaps(image, gaps, order)
+        np.testing.assert_array_equal(filled[~gaps], image[~gaps])
+        for column, missing in zip(range(5), gaps.T, strict=True):
+            known = -energy[:, ~missing] @ image[~missing, column]
+            best = np.linalg.lstsq(energy[:, missing], known, rcond=None)[0]
+            np.testing.assert_allclose(filled[missing, column], best, atol=1e-4)
+
+
+def test_the_fourth_order_is_closer_than_a_cubic_spline():
+    image = lattice()
+    lost = np.zeros(96, bool)
+    lost[10:90:20] = lost[11:90:20] = True
+    good = np.flatnonzero(~lost)
+    spline = CubicSpline(good, image[good], axis=0)(np.flatnonzero(lost))
+    filled = fill_gaps(image, np.broadcast_to(lost[:, None], image.shape), 4)[lost]
+    assert np.abs(filled - image[lost]).mean() < 0.5 * np.abs(spline - image[lost]).mean()
+
+
+def test_filling_at_borders_and_of_nothing_but_gaps():
+    image = np.arange(30, dtype=np.float32).reshape(10, 3)
+    gaps = np.zeros(image.shape, bool)
+    gaps[:3, 0] = gaps[8:, 1] = gaps[:, 2] = True
+    filled = fill_gaps(image, gaps, 2)
+    assert (filled[:3, 0] == image[3, 0]).all()
+    assert (filled[8:, 1] == image[7, 1]).all()
+    assert (filled[:, 2] == np.median(image[~gaps])).all()
+    everything = np.ones(image.shape, bool)
+    np.testing.assert_array_equal(fill_gaps(image, everything, 2), image)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("height", [3, 4, 5, 6, 20])
+def test_filling_of_very_few_pixels(height, count):
+    image = np.arange(2 * height, dtype=np.float32).reshape(height, 2)
+    gaps = np.zeros(image.shape, bool)
+    gaps[1 : 1 + min(count, height - 2), 0] = True
+    for order in (2, 4):
+        # A straight line is the smoothest there is.
+        np.testing.assert_allclose(fill_gaps(image, gaps, order), image, atol=1e-3)
+
+
+def test_levelled_runs_get_the_height_of_the_filling():
+    image = lattice()
+    gaps = np.zeros(image.shape, bool)
+    gaps[20, 10:60] = gaps[21, :] = gaps[50, 70:] = True
+    lifted = image.copy()
+    lifted[20, 10:60] += 3
+    lifted[21] -= 2
+    lifted[50, 70:] += 1
+    levelled = level_runs(lifted, gaps, image)
+    np.testing.assert_allclose(levelled, image, atol=1e-5)
+
+
+def confident(net, rows):
+    """A finder that takes given rows for striped, whatever it sees."""
+
+    class Knows(nn.Module):
+        def forward(self, seen):
+            odds = torch.full_like(seen[:, :1], -9.0)
+            odds[:, :, rows] = 9.0
+            return odds
+
+    net.finder = Knows()
+    return net.eval()
+
+
+def test_what_is_not_found_stays_bit_by_bit():
+    torch.manual_seed(0)
+    image = torch.from_numpy(lattice())[None, None] * 1e-9 + 3e-7
+    net = confident(Destripe(4, 4), [30, 31])
+    with torch.no_grad():
+        nn.init.normal_(net.repairer.leave.weight)
+        repair = net.repair(image)
+    rest = torch.ones(96, dtype=torch.bool)
+    rest[[30, 31]] = False
+    assert torch.equal(repair.output[:, :, rest], image[:, :, rest])
+    assert not repair.repaired[:, :, rest].any()
+    assert not repair.deviation[:, :, rest].any()
+    assert (repair.output != image)[:, :, ~rest].float().mean() > 0.9
+    assert (repair.deviation[:, :, ~rest] > 0).all()
+    assert torch.equal(net(image), repair.output)
+    assert torch.equal(net.uncertainty(image), repair.deviation)
+
+
+def test_damage_that_is_too_wide_is_left_and_said_so():
+    torch.manual_seed(0)
+    image = torch.from_numpy(lattice(128))[None, None]
+    wide = slice(40, 90)
+    image[:, :, wide] = torch.rand(1, 1, 50, 80)
+    repair = confident(Destripe(4, 4, longest=24), wide).repair(image)
+    assert repair.left[:, :, wide].all()
+    assert not repair.repaired.any()
+    assert torch.equal(repair.output, image)
+    unit = Destripe.scale(image)[1]
+    assert (repair.deviation[repair.left] >= unit.item()).all()
+
+
+def test_runs_down_a_column_are_counted():
+    found = torch.zeros(1, 1, 60, 4, dtype=torch.bool)
+    found[0, 0, 10:34, 0] = found[0, 0, 10:35, 1] = found[0, 0, :30, 2] = True
+    found[0, 0, ::2, 3] = True
+    assert too_long(found, 24).sum(2).flatten().tolist() == [0, 25, 30, 0]
+    assert not too_long(found[:, :, :20], 24).any()
+
+
+def test_rough_lines_stand_out():
+    image = torch.from_numpy(lattice())[None, None]
+    image[:, :, 50] = torch.rand(80)
+    rows = roughness(image)[0, 0, :, 0]
+    assert rows.argmax() == 50
+    assert rows.min() >= 0
+
+
+def test_brightness_and_contrast_do_not_matter():
+    torch.manual_seed(0)
+    image = torch.from_numpy(lattice())[None, None]
+    image[:, :, 50] = torch.rand(80)
+    net = Destripe(4, 4).eval()
+    with torch.no_grad():
+        nn.init.normal_(net.finder.leave.weight, std=0.5)
+        nn.init.normal_(net.repairer.leave.weight, std=0.1)
+        ours, other = net.repair(image), net.repair(7 * image - 3)
+    same = ours.repaired == other.repaired
+    assert same.float().mean() > 0.999
+    both = ours.repaired & other.repaired
+    assert both.any()
+    torch.testing.assert_close((7 * ours.output - 3)[same], other.output[same], atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(96, 80), (63, 97), (5, 9)])
+def test_any_size(size):
+    image = torch.rand(2, 1, *size)
+    assert Destripe(4, 4).eval()(image).shape == image.shape
+    made = StripeCAE(4).eval()(2 * image - 1)
+    assert made.shape == image.shape
+    assert made.abs().max() <= 1
+
+
+def test_the_autoencoder_is_the_published_one():
+    """Convolutions of 32 filters, 3x3: 1-32-32 | 32-32-32-1."""
+    net = StripeCAE()
+    weights = [p.shape for name, p in net.named_parameters() if name.endswith("weight")]
+    assert [tuple(shape[:2]) for shape in weights] == [
+        (32, 1), (32, 32), (32, 32), (32, 32), (1, 32),
+    ]  # fmt: skip
+    assert all(shape[2:] == (3, 3) for shape in weights)
+    code = net.encoder(torch.zeros(1, 1, 632, 632))
+    assert code.shape == (1, 32, 158, 158)
+
+
+@pytest.mark.parametrize("wrong", [{"width": 0}, {"longest": 0}, {"threshold": 1.0}])
+def test_arguments_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Destripe(**wrong)
