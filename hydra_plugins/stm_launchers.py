@@ -163,6 +163,8 @@ class LocalLauncher(SweepLauncher):
 def places(gpus_per_job: int, cores_per_job: int) -> list[dict[str, str]]:
     """The environment of each job that may run at a time: its GPUs and its CPU threads.
 
+    An OMP_NUM_THREADS that is set already is kept; else the jobs share the cores.
+
     Raises:
         ValueError: If a job needs more than there is.
     """
@@ -183,7 +185,7 @@ def places(gpus_per_job: int, cores_per_job: int) -> list[dict[str, str]]:
             f"hydra.launcher.{what}_per_job is from 1 to {there}, what this machine has, not {size}"
         )
     groups = [",".join(gpus[i * size : (i + 1) * size]) for i in range(there // size)]
-    threads = str(max(1, cores // len(groups)))
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores // len(groups)))
     return [{"CUDA_VISIBLE_DEVICES": group, "OMP_NUM_THREADS": threads} for group in groups]
 
 

@@ -15,12 +15,13 @@ from stm_experiments.analysis.matrix import all_numbers
 from stm_experiments.analysis.metrics import noise_floor, patch_measures
 from stm_experiments.analysis.paper import three_patch_statistic
 from stm_experiments.analysis.scores import NOISY_INPUT, score, score_table
-from stm_experiments.data import LABELS, PatchData
+from stm_experiments.data import LABELS, PatchData, SiteData
 from stm_experiments.figures import patch_montage, save
 from stm_experiments.figures.run import run_figures
 from stm_experiments.models import PCA
 from stm_experiments.objectives.callbacks import FirstReconstruction, History
 from stm_experiments.run_folder import RunFolder
+from stm_experiments.site_report import examine_sites
 
 MOST_CODES = 6000  # patches of one split that are enough for pictures and the paper's statistic
 LARGEST_PCA = 32  # px; PCA of larger patches takes minutes, and gigabytes
@@ -81,6 +82,9 @@ def assess(
     figures["patches"] = montage(data)
     if len(by_lattice) > 1 and codes is not None:
         figures |= examine_latent(networks, data, run)
+    if isinstance(data, SiteData) and hasattr(net, "look"):
+        pictures, numbers = examine_sites(net, data.examined, run.path)
+        figures, metrics = figures | pictures, metrics | numbers
     for name, figure in figures.items():
         save(figure, run.figures / f"{name}.png")
     run.write_json("three_patches.json", papers_statistic(net, data))

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
@@ -161,8 +162,11 @@ def build_trainer(
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
     # A machine on which SLURM is installed need not be used through it.
     warnings.filterwarnings("ignore", message=".*srun.* command is available")
+    settings = dict(config["trainer"])
+    if settings["accelerator"] == "auto" and not torch.cuda.is_available():
+        settings["accelerator"] = "cpu"  # never Apple's GPU, which has no float64
     trainer: Trainer = instantiate(
-        config["trainer"],
+        settings,
         default_root_dir=str(folder),
         plugins=[WholeFiles()],
         callbacks=callbacks,

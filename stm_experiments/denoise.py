@@ -19,6 +19,7 @@ from stm_experiments.checkpoint import load
 from stm_experiments.formats import read_scan
 from stm_experiments.formats.image import NORMALISATIONS, AffineMap, denormalise
 from stm_experiments.formats.scan import Scan, ScanError
+from stm_experiments.lost_wave import lost_wave
 from stm_experiments.preparation import amount
 
 Array = NDArray[np.float64]
@@ -132,6 +133,7 @@ def denoise(
         _map_sentence(kind, affine, before.unit),
         f"through {model}: changed by {amount(change, before.unit)} rms",
     ]
+    history += lost_wave(image, output, affine.scale, before.unit, before.pixel_size)
     if seams:
         history.append(f"seam energy {seams[0]:.3g}, before {seams[1]:.3g} (1: no seams)")
     if spread is not None:

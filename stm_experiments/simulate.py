@@ -50,7 +50,7 @@ def simulate_sheet(cfg: DictConfig) -> None:
     title = f"Simulated topographs: preset {settings['preset']}, noise {noise}"
     save(sheet(topographs, lattices, title), folder / "topographs.png")
     if settings["save"] is not None:
-        write_arrays(topographs, lattices, folder, settings["save"])
+        write_arrays(topographs, [x.name for x in lattices], folder, settings["save"])
     print(f"{folder}: {', '.join(sorted(path.name for path in folder.glob('*.*')))}")
 
 
@@ -76,12 +76,9 @@ def sheet(topographs: Topographs, lattices: list[AnyLattice], title: str) -> Fig
     return topograph_sheet(images, titles, spreads, 4 if many else max(len(lattices), 2), title)
 
 
-def write_arrays(
-    topographs: Topographs, lattices: list[AnyLattice], folder: Path, form: str
-) -> None:
+def write_arrays(topographs: Topographs, names: list[str], folder: Path, form: str) -> None:
     """Writes noisy and clean images: one .npz of all and the truth, or a float32 TIFF of each."""
     arrays = {kind: getattr(topographs, kind)[:, 0].numpy() for kind in ("noisy", "clean")}
-    names = [lattice.name for lattice in lattices]
     if form == "npz":
         about: dict[str, Any] = {"lattice": names, "orientation": topographs.orientation.numpy()}
         about |= {f"truth_{name}": values.numpy() for name, values in topographs.truth.items()}

@@ -158,20 +158,46 @@ def test_all_processes_stop_when_training_diverges(runs):
     assert not (runs / "diverged" / "run" / "checkpoints" / "last.ckpt").exists()
 
 
-def test_on_the_command_line_lightning_starts_the_processes(tmp_path):
+def test_lightning_starts_the_processes_and_ends_and_resumes_them_together(runs, tmp_path):
+    """SIGTERM to the command ends all its processes, with their step saved."""
+    from stm_experiments.benchmarks.kills import differences
+
     folder = tmp_path / "Si(111), a=b"
-    command = [
-        *(sys.executable, "-m", "stm_experiments.train", *RUN, *TWO, "trainer.max_epochs=1"),
-        f"hydra.run.dir='{folder}'",
-    ]
+    command = [sys.executable, "-m", "stm_experiments.train"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    first = [*command, *RUN, *TWO, "checkpoint_minutes=0", f"hydra.run.dir='{folder}'"]
+    run = subprocess.Popen(first, **pipes, env=environment)
+    while not (folder / "checkpoints/previous.ckpt").exists() and run.poll() is None:
+        time.sleep(0.005)
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    run.terminate()
+    _, errors = run.communicate(timeout=300)
+    assert run.returncode == 130, errors
+    assert f"interrupted; go on with: python train.py resume={folder}" in errors
+    assert children
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+
+    again = [*command, f"resume={folder}"]
+    done = subprocess.run(again, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
     assert not list(folder.glob("*process*"))
-    with (folder / "metrics.csv").open() as file:
-        assert [row["step"] for row in csv.DictReader(file)] == ["4"]
     assert done.stdout.count("config, metrics, checkpoints and figures") == 1
+    assert differences(runs / "a2" / "run", folder) == []
+
+
+def test_without_cuda_the_cpu_is_used_even_beside_apples_gpu(compose_config, tmp_path, monkeypatch):
+    from lightning.pytorch.accelerators import MPSAccelerator
+
+    from stm_experiments import build
+
+    monkeypatch.setattr(MPSAccelerator, "is_available", staticmethod(lambda: True))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    config = build.plain(compose_config())
+    assert config["trainer"]["accelerator"] == "auto"
+    trainer = build.build_trainer(config, tmp_path, [], [])
+    assert trainer.strategy.root_device.type == "cpu"
 
 
 def test_a_sweep_in_one_process_is_refused_with_the_way_out(command, tmp_path):

@@ -9,7 +9,15 @@ import stm_experiments
 
 ROOT = Path(stm_experiments.__file__).parent
 PACKAGE = "stm_experiments"
-ENTRY_POINTS = {"train", "simulate", "reconstruct", "evaluate", "report"}
+ENTRY_POINTS = {
+    "train",
+    "simulate",
+    "reconstruct",
+    "evaluate",
+    "report",
+    "find_defects",
+    "find_lattice",
+}
 
 # What each part may import of the package, beside itself. Parts that are not named are free.
 MAY_IMPORT = {
@@ -18,14 +26,15 @@ MAY_IMPORT = {
     "models": set(),
     "tiling": set(),
     "allow": set(),
-    "data": {"simulator", "formats", "scan_files"},
-    "analysis": {"tiling"},
+    "data": {"simulator", "formats", "scan_files", "analysis.lattice_fit"},
+    "analysis": {"tiling", "models.bragg"},
     "figures": {"analysis"},
     "objectives": {"analysis", "figures", "data.batch"},
     "checkpoint": {"models", "allow"},
     "preparation": {"formats"},
     "scan_files": {"formats"},
-    "denoise": {"checkpoint", "tiling", "preparation", "formats"},
+    "denoise": {"checkpoint", "tiling", "preparation", "formats", "lost_wave"},
+    "lost_wave": {"models", "preparation"},
 }
 FILES = sorted(path for path in ROOT.rglob("*.py"))
 

@@ -8,6 +8,7 @@ import time
 
 import pytest
 import torch
+from hydra.core.plugins import Plugins
 
 from hydra_plugins import stm_launchers
 from stm_experiments.objectives import Reconstruction
@@ -22,13 +23,15 @@ def machine(monkeypatch):
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
 
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
     return has
 
 
 @pytest.fixture
 def jobs_run(monkeypatch):
     """Return a function: let each job be a short program, told its number, and no training."""
+    Plugins.instance()  # when Hydra looks for launchers it defines their classes anew
 
     def run(program):
         monkeypatch.setattr(
@@ -89,6 +92,15 @@ def test_each_job_has_its_own_devices_and_as_many_run_as_there_are(
     assert most_at_a_time(rows) <= 2
     for device in devices - {"none"}:
         assert most_at_a_time([row for row in rows if row[0] == device]) == 1
+
+
+def test_the_threads_that_a_user_chose_are_kept(command, machine, jobs_run, monkeypatch, tmp_path):
+    machine(gpus=0, cores=8)
+    jobs_run(TELL)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    code, _, errors = command(main, "-m", "seed=0,1", LOCAL, f"hydra.sweep.dir={tmp_path}")
+    assert code == 0, errors
+    assert [row[1] for row in told(tmp_path)] == ["3", "3"]
 
 
 @pytest.mark.parametrize("given", ["gpus_per_job=3", "gpus_per_job=0"])

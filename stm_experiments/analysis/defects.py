@@ -1,4 +1,4 @@
-"""Point defects of a surface: bright and dark spots on what is left of an image without its lattice.
+"""Point defects of a surface: bright and dark spots on what an image has beside its lattice.
 
 The periodic part (lattice, superlattice, charge-density waves, slow background) is what
 ``BraggFilter`` keeps. On the rest, a defect of an atom's width is found with a matched filter, the
@@ -6,6 +6,7 @@ negative Laplacian of a Gaussian, at several widths: its response over the robus
 responses is the score.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +18,10 @@ from skimage.feature import peak_local_max
 from stm_experiments.analysis.atoms import Points, match
 from stm_experiments.models.bragg import BraggFilter
 
+BORDER = 10  # px
 WIDTHS = (1.5, 2.0, 2.8)  # of defects, standard deviations, px
-_LEAST = 0.04  # of the image's 5-95 % range: no deviation of the responses counts as smaller
+_LEAST = 0.04  # of the atoms' 5-95 % range: no deviation of the responses counts as smaller
+_SLOW = 16.0  # what varies over more than that is no atom, px
 _LOBE = 0.3  # a defect's ring of the opposite sign is at most that strong
 _PASSES = 2
 _LEVELS = 8  # heights of the lattice that are told apart
@@ -45,14 +48,15 @@ def find_defects(
     threshold: float = 6.0,
     smoothing: float = 12.0,
     apart: int = 4,
-    border: int = 10,
+    border: int = BORDER,
 ) -> DefectSites:
     """Find the point defects of a lattice image.
 
     Args:
-        image: [H, W], numbers of any scale and with any plane, such as the data of a ``Scan``.
-        mask: True where it was measured, [H, W], such as the mask of a ``Scan``; None: everywhere.
-        threshold: Score that a defect needs.
+        image: [H, W], numbers of any scale and with any plane, such as a scan's ``data``.
+        mask: True where it was measured, [H, W], such as a scan's ``mask``; None: everywhere.
+        threshold: Score that a defect needs. No noise makes the faintest one lower than
+            0.04 x threshold of the 5-95 % range of the image without what varies slowly.
         smoothing: Distance over which the lattice may vary without being taken for defects, px.
             Much shorter and a defect belongs to the lattice; much longer and strain is a defect.
         apart: Of two closer defects only the stronger one is seen, px.
@@ -63,6 +67,8 @@ def find_defects(
     """
     data, known, contrast = _levelled(image, mask)
     inside = ndimage.distance_transform_edt(np.pad(known, 1))[1:-1, 1:-1] > border
+    if not inside.any():
+        raise ValueError(f"nothing was measured further than {border} px from a border")
     # A strong defect leaves ghosts in the periodic part around it: so what has been found is filled
     # with the lattice, and the lattice is taken anew.
     lattice, spoilt = np.zeros(data.shape), ~known
@@ -78,7 +84,7 @@ def find_defects(
 
 
 def _levelled(image: ArrayLike, mask: ArrayLike | None) -> tuple[Points, NDArray[np.bool_], float]:
-    """The image without its plane, 0 where it was not measured; where it was; its 5-95 % range."""
+    """The image without its plane, 0 where it was not measured; where it was; its contrast."""
     data = np.asarray(image, np.float64)
     if data.ndim != 2 or min(data.shape) < 32:
         raise ValueError(f"defects are sought in images of at least 32 px, not in {data.shape}")
@@ -89,7 +95,8 @@ def _levelled(image: ArrayLike, mask: ArrayLike | None) -> tuple[Points, NDArray
     terms = np.stack([rows, columns, np.ones(data.shape)], -1)
     plane, *_ = np.linalg.lstsq(terms[known], data[known], rcond=None)
     data = np.where(known, data - terms @ plane, 0)
-    low, high = np.percentile(data[known], [5, 95])
+    # Of steps and slow waves the contrast of the atoms does not know.
+    low, high = np.percentile((data - ndimage.gaussian_filter(data, _SLOW))[known], [5, 95])
     if high <= low:
         raise ValueError("the image is constant: there is nothing to find")
     return data, known, float(high - low)
@@ -140,10 +147,38 @@ def _without_lobes(found: DefectSites) -> DefectSites:
     return DefectSites(*(values[keep] for values in found))
 
 
-def defect_scores(
+class Counts(NamedTuple):
+    """How many defects there are, of one sign or both, in one image or many."""
+
+    right: int
+    found: int
+    true: int
+
+    def plus(self, other: "Counts") -> "Counts":
+        """The sums."""
+        return Counts(*(a + b for a, b in zip(self, other, strict=True)))
+
+    @property
+    def precision(self) -> float:
+        """Share of the found ones that are right; NaN without any."""
+        return self.right / self.found if self.found else math.nan
+
+    @property
+    def recall(self) -> float:
+        """Share of the true ones that were found; NaN without any."""
+        return self.right / self.true if self.true else math.nan
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall; NaN where there is neither."""
+        total = self.found + self.true
+        return 2 * self.right / total if total else math.nan
+
+
+def count_defects(
     found: DefectSites, position: Points, bright: NDArray[np.bool_], radius: float
-) -> dict[str, float]:
-    """Precision, recall and F1 of found defects against the truth.
+) -> dict[str, Counts]:
+    """Found defects against the truth.
 
     A found defect is right if the Hungarian method pairs it with a true one of the same sign at
     most ``radius`` px away.
@@ -155,31 +190,16 @@ def defect_scores(
         radius: px.
 
     Returns:
-        ``precision``, ``recall``, ``f1`` of both signs together, of bright and of dark ones
-        (``bright_f1`` ...), NaN where there is nothing to divide by; and the counts ``found``,
-        ``true`` and ``right``.
+        Counts of ``bright``, ``dark`` and ``all``.
     """
-    values: dict[str, float] = {}
-    counts = np.zeros(3)
+    counts = {}
     for name, sign in (("bright", True), ("dark", False)):
         true, seen = position[bright == sign], found.position[found.bright == sign]
-        pairs = len(match(true, seen, radius)[0])
-        counts += pairs, len(seen), len(true)
-        values |= {f"{name}_{key}": x for key, x in ratios(pairs, len(seen), len(true)).items()}
-    right, seen_all, true_all = counts
-    return {
-        **ratios(right, seen_all, true_all),
-        **values,
-        "right": right,
-        "found": seen_all,
-        "true": true_all,
-    }
+        counts[name] = Counts(len(match(true, seen, radius)[0]), len(seen), len(true))
+    return {**counts, "all": counts["bright"].plus(counts["dark"])}
 
 
-def ratios(right: float, found: float, true: float) -> dict[str, float]:
-    """Precision, recall and F1 from counts; NaN where there is nothing to divide by."""
-    return {
-        "precision": right / found if found else np.nan,
-        "recall": right / true if true else np.nan,
-        "f1": 2 * right / (found + true) if found + true else np.nan,
-    }
+def within(position: Points, shape: tuple[int, int], border: float = BORDER) -> NDArray[np.bool_]:
+    """Which positions [P, 2] are far enough from the border to be sought by ``find_defects``."""
+    inside = (position > border) & (position < np.array(shape) - 1 - border)
+    return np.asarray(inside.all(1))

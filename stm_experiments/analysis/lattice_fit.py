@@ -6,16 +6,13 @@ image's axes 0 and 1.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from stm_experiments.analysis.atoms import find_atoms, spacing
-from stm_experiments.analysis.lattice_cell import Motif, judge
+from stm_experiments.analysis.lattice_cell import Motif, View, judge, view_at
 from stm_experiments.analysis.lattice_local import (
     Sites,
     grow,
@@ -24,6 +21,7 @@ from stm_experiments.analysis.lattice_local import (
 )
 from stm_experiments.analysis.lattice_vectors import (
     Array,
+    LatticeError,
     bragg_vectors,
     candidates,
     cell_coordinates,
@@ -33,15 +31,10 @@ Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
 _SCALES = (1.0, 0.6, 0.36)  # at which atoms are looked for, typical periods of the Bragg peaks
-_PROMINENT = 0.5  # least height of a maximum, root mean squares of the band-passed surroundings
 _PRESENT = 0.4  # least height of an atom, of its neighbours' median
 _SUPPORT = 0.4  # least weight of a site's measured neighbours, of all that the image could hold
 _SURROUNDED = 0.7  # the same of an empty site, and of some site beside any other one
 _EDGE = 0.15  # sites closer to the border are left out, distances of nearest neighbours
-
-
-class LatticeError(ValueError):
-    """An image in which no lattice was found; the message is one sentence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +44,8 @@ class LatticeFit:
     Attributes:
         vectors: Mean lattice vectors a1, a2, reduced: the shortest ones, [2,2] px.
         origin: A site of the first kind, [2] px; the mean lattice is counted from it.
-        basis: Atoms of the cell in units of the vectors, the first at 0, [K,2] in [-0.5, 0.5).
+        basis: Atoms of the cell in units of the vectors, the first at 0, [K,2] in about
+            -0.5 to 0.5.
         sites: Where an atom is or should be, [S,2] px: the measured place of an atom, and where
             its neighbours say for an empty site or an atom without a maximum of its own.
         cell: Of which cell, [S,2] counted from the origin's.
@@ -60,7 +54,8 @@ class LatticeFit:
         height: How far the atom stands out of its surroundings (band-passed), in the image's unit,
             [S].
         shift: From where the neighbours say to the measured place, 0 if not measured, [S,2] px.
-        strain: Symmetric strain of the surroundings against the mean lattice, [S,2,2].
+        strain: Symmetric strain of the surroundings against the mean lattice along axes 0 and 1,
+            [S,2,2].
         spacing: Typical distance of nearest neighbours, px.
         residual: Root mean square of ``shift`` per axis over the measured atoms, px.
         pixel_nm: Size of a px along axes 0 and 1, nm; None: unknown.
@@ -122,8 +117,8 @@ def find_lattice(
     spectrum = np.fft.fft2(data - data[known].mean())
     fields = [cell_coordinates(spectrum, lattice) for lattice in lattices]
     period = _period(bragg, amplitude)
-    views = [_view(data, known, scale * period) for scale in _SCALES]
-    judged: list[tuple[_View, Motif]] = []
+    views = [view_at(data, known, scale * period) for scale in _SCALES]
+    judged: list[tuple[View, Motif]] = []
     for view in views:
         if len(view.found) < 12:
             continue
@@ -143,24 +138,41 @@ def find_lattice(
     return _describe(view, motif, known, pixel_nm)
 
 
-class _View(NamedTuple):
-    """The image's atoms at a scale: its band-passed heights [H,W], maxima [P,2] px, distance px."""
+def find_grains(
+    image: ArrayLike,
+    mask: Mask | None = None,
+    pixel_nm: tuple[float, float] | None = None,
+    most: int = 2,
+) -> list[LatticeFit]:
+    """Finds several lattices, each where those before it are not.
 
-    raised: Array
-    found: Array
-    near: float
+    Args:
+        image: As for ``find_lattice``.
+        mask: The same.
+        pixel_nm: The same.
+        most: Most lattices.
 
+    Returns:
+        At least one, the strongest first; none that covers less than a twentieth of the image.
 
-def _view(data: Array, known: Mask, period: float) -> _View:
-    """Band-passes an image around a period (px) and finds its maxima."""
-    narrow, wide = (ndimage.gaussian_filter(data, share * period) for share in (0.16, 0.55))
-    raised = narrow - wide
-    contrast = np.sqrt(ndimage.gaussian_filter(raised**2, 3 * period)) + 1e-3 * raised.std()
-    even = raised / contrast
-    found = find_atoms(torch.from_numpy(even), max(1, round(0.25 * period)))
-    at = tuple(np.round(found).astype(int).T)
-    found = found[known[at] & (even[at] > _PROMINENT)]
-    return _View(raised, found, spacing(found))
+    Raises:
+        LatticeError: If there is none, or the image cannot be used.
+    """
+    data = np.asarray(image, dtype=float)
+    left = np.isfinite(data) if mask is None else np.isfinite(data) & mask
+    fits = [find_lattice(data, left, pixel_nm)]
+    while len(fits) < most:
+        empty = np.ones(data.shape, bool)
+        empty[tuple(np.round(fits[-1].sites).astype(int).T)] = False
+        left = left & (ndimage.distance_transform_edt(empty) > 0.9 * fits[-1].spacing)
+        try:
+            fit = find_lattice(data, left, pixel_nm)
+        except LatticeError:
+            break
+        if len(fit.sites) * abs(np.linalg.det(fit.vectors)) / len(fit.basis) < data.size / 20:
+            break
+        fits.append(fit)
+    return fits
 
 
 def _checked(image: ArrayLike, mask: Mask | None) -> tuple[Array, Mask]:
@@ -189,29 +201,25 @@ def _period(bragg: Array, amplitude: Array) -> float:
 
 
 def _describe(
-    view: _View, motif: Motif, known: Mask, pixel_nm: tuple[float, float] | None
+    view: View, motif: Motif, known: Mask, pixel_nm: tuple[float, float] | None
 ) -> LatticeFit:
     """Numbers the atoms, follows the lattice through the image and describes each site."""
     raised, found, near = view
-    try:
-        sites, atom, reach = grow(motif, found, near, known.shape)
-    except ValueError as error:
-        raise LatticeError(f"no lattice was found: {error}") from None
+    sites, atom, reach = grow(motif, found, near, known.shape)
     around = surroundings(sites, found, atom, near, reach)
     inside = _inside(around.place, known, _EDGE * near)
     full = surroundings(sites, sites.ideal, np.where(inside, np.arange(len(atom)), -1), near, reach)
     support = around.support / np.maximum(full.support, 1e-9)
     place = np.where((atom >= 0)[:, None], found[atom], around.place)
     height = ndimage.map_coordinates(raised, np.where(inside[:, None], place, 0.0).T, order=3)
-    occupied = height > _PRESENT * _usual_height(sites, height, inside & (atom >= 0))
-    # Beyond a step or a boundary sites are not empty: there is something else.
-    strange = np.setdiff1d(np.arange(len(found)), atom)
-    other = KDTree(found[strange]).query(np.nan_to_num(place))[0] < 0.5 * near
-    core = inside & (support > _SURROUNDED)
+    usual = _usual_height(sites, height, inside & (atom >= 0))
+    occupied: Mask = height > _PRESENT * usual
+    other = _others(sites, around.place, raised, found, atom, usual, near)
+    core: Mask = inside & (support > _SURROUNDED)
     if not core.any():
         raise LatticeError("no lattice was found: too few atoms lie on one")
     beside = KDTree(sites.ideal[core]).query(sites.ideal)[0] < reach
-    keep = inside & beside & np.where(occupied, support > _SUPPORT, core & ~other)
+    keep: Mask = inside & beside & np.where(occupied, support > _SUPPORT, core & ~other)
     occupied &= keep
 
     atom = np.where(occupied, atom, -1)
@@ -219,7 +227,7 @@ def _describe(
     if measured.sum() < 12:
         raise LatticeError("no lattice was found: too few atoms lie on one")
     around = surroundings(sites, found, atom, near, reach)
-    alone = ~np.isfinite(around.place).all(1)
+    alone: Mask = np.isnan(around.place[:, 0])
     expected = np.where(alone[:, None], found[atom], around.place)
     place = np.where(measured[:, None], found[atom], expected)
     keep &= _inside(place, known, _EDGE * near) & ~(alone & ~measured)
@@ -227,9 +235,9 @@ def _describe(
     vectors, origin, basis = mean_lattice(
         sites.cell[measured], sites.kind[measured], found[atom[measured]]
     )
-    gradient = surroundings(sites, found, atom, near, 1.5 * reach).gradient[keep]
-    local = sites.vectors @ (np.eye(2) + gradient)
-    strain = np.linalg.inv(vectors) @ local - np.eye(2)
+    local = sites.vectors @ (np.eye(2) + around.gradient[keep])
+    scale = np.diag(pixel_nm or (1.0, 1.0))  # on px that are not square a strain is another one
+    strain = np.linalg.inv(scale) @ (np.linalg.inv(vectors) @ local - np.eye(2)) @ scale
     return LatticeFit(
         vectors=vectors,
         origin=origin,
@@ -253,6 +261,26 @@ def _inside(place: Array, known: Mask, edge: float) -> Mask:
     inside = ((place >= edge) & (place <= np.array(known.shape) - 1 - edge)).all(1)
     measured = known[tuple(np.clip(pixel, 0, np.array(known.shape) - 1).T)]
     return np.asarray(inside & measured, bool)
+
+
+def _others(
+    sites: Sites,
+    place: Array,
+    raised: Array,
+    found: Array,
+    atom: NDArray[np.int64],
+    usual: Array,
+    near: float,
+) -> Mask:
+    """Sites that have atoms beside them which are on no site: not empty, but disordered, [S]."""
+    strange = np.setdiff1d(np.arange(len(found)), atom)
+    at = np.nan_to_num(place, nan=-1e6)
+    owner = KDTree(at).query(found[strange])[1]
+    tall = raised[tuple(np.round(found[strange]).astype(int).T)] > _PRESENT * usual[owner]
+    if not tall.any():
+        return np.zeros(len(place), bool)
+    distance = KDTree(found[strange[tall]]).query(at)[0]
+    return np.asarray(distance < 0.5 * near, bool)
 
 
 def _usual_height(sites: Sites, height: Array, measured: Mask) -> Array:

@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from stm_experiments.analysis.lattice_cell import Motif, wrapped
-from stm_experiments.analysis.lattice_vectors import Array
+from stm_experiments.analysis.lattice_vectors import Array, LatticeError
 
 Indices = NDArray[np.int64]
 
@@ -76,7 +76,7 @@ def seed(motif: Motif, found: Array, near: float) -> tuple[Indices, Indices, Ind
         Which atoms, their cells and their kinds, [A], [A,2], [A].
 
     Raises:
-        ValueError: If there are too few for a lattice.
+        LatticeError: If there are too few for a lattice.
     """
     away = wrapped(motif.coordinates[:, None] - motif.basis)
     distance = np.linalg.norm(away @ motif.vectors, axis=2)
@@ -88,14 +88,15 @@ def seed(motif: Motif, found: Array, near: float) -> tuple[Indices, Indices, Ind
     most = tree.query_ball_point(found[good], radius, return_length=True).argmax()
     good = good[tree.query_ball_point(found[good[most]], radius)]
     ideal = (cell + motif.basis[kind]) @ motif.vectors
-    i, j = KDTree(found[good]).query_pairs(1.8 * near, output_type="ndarray").T
+    reach = _REACH * sixth_neighbour(motif.vectors, motif.basis)
+    i, j = KDTree(found[good]).query_pairs(reach, output_type="ndarray").T
     apart = (found[good[i]] - found[good[j]]) - (ideal[good[i]] - ideal[good[j]])
     bond = np.linalg.norm(apart, axis=1) < _NEAR * near
     graph = coo_array((bond[bond], (i[bond], j[bond])), shape=(len(good),) * 2)
     piece = connected_components(graph, directed=False)[1]
     good = good[piece == np.bincount(piece).argmax()]
     if len(np.unique(kind[good])) < len(motif.basis) or len(good) < 3 * len(motif.basis) + 3:
-        raise ValueError("too few atoms lie on one")
+        raise LatticeError("no lattice was found: too few atoms lie on one")
     return good, cell[good], kind[good]
 
 
@@ -143,7 +144,7 @@ def mean_lattice(cell: Indices, kind: Indices, place: Array) -> tuple[Array, Arr
     terms = np.concatenate([cell, kinds], 1)
     solution = np.linalg.lstsq(terms, place, rcond=None)[0]
     vectors, places = solution[:2], solution[2:]
-    return vectors, places[0], wrapped((places - places[0]) @ np.linalg.inv(vectors))
+    return vectors, places[0], (places - places[0]) @ np.linalg.inv(vectors)
 
 
 def surroundings(
@@ -229,7 +230,8 @@ def follow(sites: Sites, found: Array, atom: Indices, near: float, reach: float)
             break
         atom[edge[new >= 0]] = np.flatnonzero(free)[new[new >= 0]]
     for _ in range(2):  # the first atoms were placed by few neighbours
-        atom = matched(surroundings(sites, found, atom, near, reach).place, found, near)
+        if (atom >= 0).any():
+            atom = matched(surroundings(sites, found, atom, near, reach).place, found, near)
     return atom
 
 
@@ -248,14 +250,14 @@ def grow(
         All sites; the atom of each, -1 for none, [S]; and the reach of a local fit, px.
 
     Raises:
-        ValueError: If too few atoms lie on the lattice.
+        LatticeError: If too few atoms lie on the lattice.
     """
     atoms, cell, kind = seed(motif, found, near)
     for _ in range(2):  # the mean lattice of all atoms is nearer to them than that of the first
         if not np.array_equal(np.unique(kind), np.arange(len(motif.basis))):
-            raise ValueError("too few atoms lie on one")
+            raise LatticeError("no lattice was found: too few atoms lie on one")
         sites, number = all_sites(cell, kind, found[atoms], shape)
-        reach = _REACH * sixth_neighbour(sites)
+        reach = _REACH * sixth_neighbour(sites.vectors, sites.basis)
         atom = np.full(len(sites.kind), -1)
         atom[number[number >= 0]] = atoms[number >= 0]
         atom = follow(sites, found, atom, near, reach)
@@ -264,8 +266,8 @@ def grow(
     return sites, atom, reach
 
 
-def sixth_neighbour(sites: Sites) -> float:
-    """Distance of the sixth neighbour, mean over the kinds, px: neighbours in all directions."""
-    middle = np.linalg.norm(sites.ideal - sites.ideal.mean(0), axis=1).argsort()
-    around = KDTree(sites.ideal).query(sites.ideal[middle[: 2 * len(sites.basis)]], [7])[0]
-    return float(around.mean())
+def sixth_neighbour(vectors: Array, basis: Array) -> float:
+    """Distance of a site's sixth neighbour, mean over the kinds, px: there are some all around."""
+    cells = np.stack(np.meshgrid(*[np.arange(-4, 5)] * 2, indexing="ij"), -1).reshape(-1, 1, 2)
+    around = ((cells + basis) @ vectors).reshape(-1, 2)
+    return float(KDTree(around).query(basis @ vectors, [7])[0].mean())

@@ -21,20 +21,24 @@ _WINDOW = 1.5  # of the local phases, standard deviation, longer lattice vectors
 _TOLERANCE = 1.5  # of a Bragg peak from a lattice's, frequency steps
 
 
+class LatticeError(ValueError):
+    """An image in which no lattice was found; the message is one sentence."""
+
+
 class Candidate(NamedTuple):
     """A lattice that explains Bragg peaks.
 
     Attributes:
         vectors: Reduced lattice vectors, [2,2] px.
         waves: The strongest Bragg vectors that it explains, [M,2] 1/px.
-        index: Their Miller indices, [M,2] integers.
+        miller: Their Miller indices, [M,2] integers.
         weight: Their amplitudes, [M].
         explained: Share of the amplitude of all Bragg peaks that it explains.
     """
 
     vectors: Array
     waves: Array
-    index: Array
+    miller: Array
     weight: Array
     explained: float
 
@@ -139,7 +143,7 @@ def candidates(bragg: Array, amplitude: Array, size: int, each: int = 5) -> list
         best: list[Candidate] = []
         for pair in pairs[own[np.argsort(-explained[own], kind="stable")][: 8 * each]]:
             lattice = _refined(reduced(np.linalg.inv(pair).T), bragg, amplitude, size)
-            if lattice is None or any(_same(lattice.vectors, other.vectors) for other in best):
+            if lattice is None or any(_same(lattice.vectors, x.vectors) for x in kept + best):
                 continue
             lengths = np.linalg.norm(lattice.vectors, axis=1)
             if lengths.min() > 3 and lengths.max() < size / 4:
@@ -229,6 +233,6 @@ def cell_coordinates(spectrum: Complex, lattice: Candidate) -> Cells:
         turns.append(whole + unwrap_phase(np.angle(wave * np.exp(-2j * np.pi * whole))) / np.pi / 2)
         strengths.append(np.abs(wave))
     weight = lattice.weight[:, None]
-    solve = np.linalg.pinv(weight * lattice.index) * weight.T
+    solve = np.linalg.pinv(weight * lattice.miller) * weight.T
     strength = np.sqrt((np.array(strengths) ** 2).sum(0))
     return Cells(np.tensordot(solve, turns, 1), strength / np.percentile(strength, 75), step)

@@ -241,7 +241,13 @@ def comparison_table(runs: list[Run]) -> Table:
     several = any(len(group) > 1 for group in groups.values())
     captions = [f"all with {' '.join(sorted(common))}"] if common else []
     captions += ["± standard deviation over seeds"] if several else []
-    table = Table(title="Comparison of the jobs", caption="; ".join(captions), box=box.SIMPLE)
+    table = Table(
+        title="Comparison of the jobs",
+        caption="; ".join(captions),
+        box=box.SIMPLE,
+        pad_edge=False,
+        padding=(0, 0, 0, 1),  # within 80 columns
+    )
     table.add_column("job", overflow="fold")
     headings = [name.replace("_", "\n") for name in SHOWN]
     headings = [*headings, "PCA-10\nmse noisy", "time\ns", "done"]

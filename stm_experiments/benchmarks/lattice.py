@@ -9,8 +9,8 @@ sites count among the sites. All numbers are means over images, with 95 % interv
 """
 
 import argparse
+import contextlib
 import math
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,13 +26,14 @@ from rich.table import Table
 
 from stm_experiments import checkpoint
 from stm_experiments.analysis.atoms import Points, match, position_bound, spacing
-from stm_experiments.analysis.lattice_fit import LatticeError, LatticeFit, find_lattice
+from stm_experiments.analysis.lattice_fit import LatticeFit, find_lattice
 from stm_experiments.analysis.lattice_local import mean_lattice
+from stm_experiments.analysis.lattice_vectors import LatticeError
 from stm_experiments.analysis.whole_image import mean_and_interval
 from stm_experiments.data.batch import seed_of
 from stm_experiments.denoise import DEFAULT, denoise
 from stm_experiments.models.filters import noise_sigma
-from stm_experiments.simulator import LATTICES, NOISES, PRESETS, Topographs, simulate
+from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate
 from stm_experiments.simulator.defects import ADATOM, VACANCY
 
 # What the surfaces are: topmost sites of an untilted crystal, or a flat crystal.
@@ -73,11 +74,7 @@ def simulated(surface: str, noise: str, number: int, size: int) -> Truth:
     scan = simulate(
         [LATTICES[surface]], [seed], strengths, PRESETS["physical"], size, 1, turn[None]
     )
-    return truth_of(scan)
-
-
-def truth_of(scan: Topographs) -> Truth:
-    """All sites of the first image: atoms without adatoms, and vacancies."""
+    # All sites: atoms without adatoms, and vacancies.
     atoms = scan.atoms
     places = torch.stack([atoms.u[0], atoms.v[0]], 1)[atoms.present[0]].numpy()
     defects = scan.truth["defect_position"][0].numpy()
@@ -87,8 +84,7 @@ def truth_of(scan: Topographs) -> Truth:
         places = places[np.abs(places[:, None] - above).max(2).min(1) > 1e-6]
     vacant = defects[kinds == VACANCY]
     sites = np.concatenate([places, vacant])
-    clean = scan.clean[0, 0].double().numpy()
-    noisy = scan.noisy[0, 0].double().numpy()
+    clean, noisy = (image[0, 0].double().numpy() for image in (scan.clean, scan.noisy))
     inside = _inside(places, clean.shape, BORDER)
     pixel = np.rint(places[inside]).astype(int)
     heights = clean[tuple(pixel.T)] - np.percentile(clean, 1)
@@ -101,7 +97,8 @@ def truth_of(scan: Topographs) -> Truth:
 
 
 def _inside(places: Points, shape: tuple[int, ...], border: float) -> NDArray[np.bool_]:
-    return ((places >= border) & (places <= np.array(shape) - 1 - border)).all(1)
+    far = np.minimum(places, np.array(shape) - 1 - places).min(1)
+    return np.asarray(far >= border, bool)
 
 
 def measures(truth: Truth, fit: LatticeFit | None) -> dict[str, float]:
@@ -166,10 +163,8 @@ def table(noise: str, images: int, size: int, prepare: Callable | None) -> Table
             truth = simulated(surface, noise, number, size)
             start = time.perf_counter()
             fit = None
-            try:
+            with contextlib.suppress(LatticeError):
                 fit = find_lattice(prepare(truth.noisy) if prepare else truth.noisy)
-            except LatticeError:
-                pass
             seconds += time.perf_counter() - start
             results.append(measures(truth, fit))
         row = [f"{surface}: {words}", f"{sum(r['lattice'] for r in results):.0f}/{images}"]
@@ -188,13 +183,13 @@ def table(noise: str, images: int, size: int, prepare: Callable | None) -> Table
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--noise", nargs="+", default=["realistic", "realistic_hard"])
+    parser.add_argument(
+        "--noise", nargs="+", default=["realistic", "realistic_hard"], choices=NOISES
+    )
     parser.add_argument("--images", type=int, default=6, help="of each surface and noise")
     parser.add_argument("--size", type=int, default=257, help="of the images, px")
     parser.add_argument("--raw", action="store_true", help="without the shipped denoiser")
     given = parser.parse_args()
-    if unknown := set(given.noise) - set(NOISES):
-        sys.exit(f"lattice: noise {unknown.pop()!r} is not known; there are {', '.join(NOISES)}")
     net = None if given.raw else checkpoint.load(DEFAULT)
     prepare = None if net is None else lambda image: denoise(image, net).data
     for noise in given.noise:

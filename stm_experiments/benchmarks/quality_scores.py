@@ -91,7 +91,7 @@ def load_networks(
     for path in paths:
         net = checkpoint.load(path)
         label = str(getattr(net, "label", type(net).__name__))
-        run = Path(path).resolve().parent.parent.name
+        run = Path(path).resolve().parent.parent.name if Path(path).is_file() else f"({path})"
         name = label if label not in networks else f"{label} {run}"
         name = name if name not in networks else path
         card: Any = net.card

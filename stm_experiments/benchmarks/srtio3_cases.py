@@ -22,7 +22,7 @@ from stm_experiments.simulator import (
 WINDOW = 28  # px, side of the patches
 SIZE = 3 * WINDOW  # px, side of the images from which nine patches are cut
 SNR = 0.33
-_TRIES = 20_000  # crystals that are tried per patch for the best fit within the noise's range
+_TRIES = 5_000  # crystals that are tried at a time
 
 
 class Patches(NamedTuple):
@@ -99,15 +99,14 @@ def drawn(parameters: Tensor) -> Tensor:
     return torch.stack(made)
 
 
-def bounds(count: int = 40, constant: float = 10.0, seed: int = 0) -> dict[str, float]:
+def bounds(count: int, constant: float = 10.0, seed: int = 0) -> dict[str, float]:
     """The least mean |error| of fits of a perfect lattice to a patch, over the signal's range.
 
     Least squares: the Cramer-Rao bound of normal noise of the same deviation, linearised at the
     truth, which least squares reach without outliers; place and turn unknown, and the lattice
     constant too. The range of evenly distributed noise is sharp, and tells more than its deviation
-    (its Fisher information is infinite): ``range`` is the error of the mean of all crystals that are
-    consistent with it, whose place and turn are unknown, the least squares error that any method
-    can have.
+    (its Fisher information is infinite): ``range`` is the error of the mean of all crystals that
+    are consistent with it, whose place and turn are unknown: no method has a smaller squared error.
 
     Args:
         count: Patches over which it is averaged.
@@ -151,11 +150,21 @@ def _within(slopes: Tensor, noise: Tensor, half: float, random: torch.Generator)
         half: Half of its range.
         random: Draws the crystals that are tried.
     """
-    reach = 6 * half * torch.linalg.inv(slopes.T @ slopes).diagonal().sqrt()
-    kept = torch.empty(0, len(reach))
-    while len(kept) < 200:
-        tried = reach * (2 * torch.rand(_TRIES, len(reach), generator=random, dtype=torch.float64) - 1)
-        kept = tried[((noise - tried @ slopes.T).abs() <= half).all(1)]
-        # Either enough, or a smaller box around those that fit; the truth always does.
-        reach = 1.5 * kept.abs().amax(0).clamp(min=0.01 * reach) if len(kept) else reach / 3
-    return float((slopes @ kept.mean(0)).abs().mean())
+    # The crystals that fit lie well within one deviation of least squares from the truth.
+    deviation = half / math.sqrt(3) * torch.linalg.inv(slopes.T @ slopes).diagonal().sqrt()
+    some = _fitting(slopes, noise, half, deviation, 20, random)
+    all_of_them = _fitting(slopes, noise, half, 1.5 * some.abs().amax(0), 200, random)
+    return float((slopes @ all_of_them.mean(0)).abs().mean())
+
+
+def _fitting(
+    slopes: Tensor, noise: Tensor, half: float, reach: Tensor, count: int, random: torch.Generator
+) -> Tensor:
+    """At least ``count`` crystals within ``reach`` whose noise stays in its range, [count, K]."""
+    found = torch.empty(0, len(reach), dtype=torch.float64)
+    while len(found) < count:
+        tried = 2 * torch.rand(_TRIES, len(reach), generator=random, dtype=torch.float64) - 1
+        tried *= reach
+        fits = ((noise - tried @ slopes.T).abs() <= half).all(1)
+        found = torch.cat([found, tried[fits]])
+    return found

@@ -6,6 +6,8 @@ from stm_experiments.data.loader import PatchLoader
 from stm_experiments.data.patch_data import PatchData
 from stm_experiments.data.scans import ScanData
 from stm_experiments.data.simulated import SimulatedData
+from stm_experiments.data.simulated_sites import SimulatedSites
+from stm_experiments.data.site_data import SiteData
 from stm_experiments.data.striped import StripedData
 
 __all__ = [
@@ -17,5 +19,7 @@ __all__ = [
     "PatchLoader",
     "ScanData",
     "SimulatedData",
+    "SimulatedSites",
+    "SiteData",
     "StripedData",
 ]

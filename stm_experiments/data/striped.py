@@ -173,7 +173,7 @@ class StripedData(PatchData):
         test_images: Pairs of the final numbers.
         stripes: Stripes in an image.
         widest: Largest width of a stripe, px.
-        fraction: Use only this part of the pairs.
+        fraction: Of an epoch, and of the pairs of validation and test, use only this part.
         window: Side of the pairs, px.
         cutting: As for ``PatchData``.
 
@@ -205,8 +205,7 @@ class StripedData(PatchData):
             test_images=test_images, stripes=stripes, widest=widest,
             images_per_epoch=pairs if images_per_epoch is None else images_per_epoch,
         )  # fmt: skip
-        pairs = part_of(pairs, fraction)
-        epoch = pairs if images_per_epoch is None else part_of(images_per_epoch, fraction)
+        epoch = part_of(pairs if images_per_epoch is None else images_per_epoch, fraction)
         counts = (pairs, part_of(validation_images, fraction), part_of(test_images, fraction))
         files = {split: () for split in SPLITS} if root is None else split_files(Path(root))
         held_out = math.ceil(clean_images / 5)

@@ -16,6 +16,8 @@ from stm_experiments.models.filters import (
 from stm_experiments.models.mlp import MLP
 from stm_experiments.models.patch_pca import PatchPCA
 from stm_experiments.models.pca import PCA
+from stm_experiments.models.rvae import RVAE
+from stm_experiments.models.rvae_coordinates import RVAECoordinates
 from stm_experiments.models.stacked_autoencoder import StackedAutoencoder
 from stm_experiments.models.stripe_cae import StripeCAE
 from stm_experiments.models.stripes import (
@@ -23,6 +25,7 @@ from stm_experiments.models.stripes import (
     MedianOfDifferences,
     RowMedian,
 )
+from stm_experiments.models.vae import VAE
 
 __all__ = [
     "BM3D",
@@ -30,6 +33,8 @@ __all__ = [
     "CAEB",
     "MLP",
     "PCA",
+    "RVAE",
+    "VAE",
     "BraggFilter",
     "Denoiser",
     "Destripe",
@@ -39,6 +44,7 @@ __all__ = [
     "MedianOfDifferences",
     "NonLocalMeans",
     "PatchPCA",
+    "RVAECoordinates",
     "RowMedian",
     "StackedAutoencoder",
     "StripeCAE",

@@ -1,3 +1,4 @@
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -6,10 +7,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stm_experiments.models.denoiser import Residual
+from stm_experiments.models.filters import noise_sigma
 from stm_experiments.models.gaps import fill_gaps, level_runs
 
 _FARTHEST = 6.0  # deviations from the median to which what the network sees is cut
 _NEAR = 25  # px along a line over which its roughness is a mean
+_ALL = 0.9  # share of a line that is rough where all of it is lost
+_ALONG = 15  # px along a line of which the second look takes the mean
+_INDEPENDENT = 6.0  # pixels that those count for
+_ANYTHING = 1.5  # deviation of what is recorded in a stripe, in deviations of the image
+_SURE = 0.5  # expected error up to which the second look decides, deviations
+_LEAST_NOISE = 0.02  # deviations
 _SHARPEST = -7.0  # logarithms of the least and the largest uncertainty, deviations
 _BLUNTEST = 1.0
 
@@ -37,9 +45,11 @@ class Destripe(nn.Module):
     Two small U-Nets. The first one looks for pixels at which something else than the surface was
     recorded. The second one is shown three classical estimates of them, the smoothest filling of
     the gaps by two measures of smoothness and each run shifted to that height, and makes one of the
-    three: it weighs them and adds a correction in units of the error that it expects. Where nothing
-    is found the output is the input, bit by bit. Damage of more than ``longest`` lines on end is
-    found, and left as it is: what stood there would be invented.
+    three: it weighs them and adds a correction in units of the error that it expects. Then comes a
+    second look: found pixels that agree with what would stand in their place are let go, and the
+    gaps that remain are repaired anew. Where nothing is found the output is the input, bit by bit.
+    Damage of more than ``longest`` lines on end is found, and left as it is: what stood there would
+    be invented.
 
     Args:
         width: Channels of the finest level of the network that repairs; the coarser ones have twice
@@ -85,19 +95,48 @@ class Destripe(nn.Module):
         """Images [B, 1, H, W] -> all that was found and done."""
         middle, unit = self.scale(images)
         x = (images - middle) / unit
-        found = self.logits(x) > np.log(self.threshold / (1 - self.threshold))
-        left = too_long(found, self.longest)
+        odds = self.logits(x) - math.log(self.threshold / (1 - self.threshold))
+        found = self.confirmed(x, (odds > 0) | whole_lines(x), odds)
         made, deviation = self.refine(x, found)
-        surface = unit * found.new_ones((), dtype=images.dtype)
+        left = too_long(found, self.longest)
         repaired = found & ~left
         return Repair(
             output=torch.where(repaired, middle + unit * made, images),
             repaired=repaired,
             left=left,
             # What is left is wrong by itself, and nothing is known of the surface under it.
-            deviation=torch.where(left, (images - middle).abs() + surface, unit * deviation)
-            * found,
+            deviation=unit * torch.where(left, x.abs() + 1, deviation) * found,
         )
+
+    def confirmed(self, x: Tensor, found: Tensor, odds: Tensor) -> Tensor:
+        """The second look: those found pixels that do not agree with the surface around them.
+
+        Where the network is sure of what stands in a gap, each pixel is more likely there if the
+        surface was recorded (normal, the expected error and the image's white noise wide) or if
+        anything was (normal, ``_ANYTHING`` wide). The mean of that along the line counts as much as
+        ``_INDEPENDENT`` pixels, beside the odds of the first look.
+
+        Args:
+            x: Images of deviation 1, [B, 1, H, W].
+            found: Damaged pixels, [B, 1, H, W] bool.
+            odds: Log odds of damage by the first look, [B, 1, H, W].
+
+        Returns:
+            Damaged pixels, some of those found, [B, 1, H, W] bool.
+        """
+        made, deviation = self.refine(x, found)
+        white = [max(noise_sigma(image[0]), _LEAST_NOISE) for image in x.cpu().numpy()]
+        power = deviation.square() + torch.tensor(white).to(x).square()[:, None, None, None]
+        surface = -(power.log() + (x - made).square() / power) / 2
+        anything = -(x / _ANYTHING).square() / 2 - math.log(_ANYTHING)
+        sure = found & (deviation < _SURE)
+        evidence = (surface - anything).clamp(-20, 20) * sure
+
+        def along(values: Tensor) -> Tensor:
+            return F.avg_pool2d(values, (1, _ALONG), 1, (0, _ALONG // 2))
+
+        mean = along(evidence) / along(found.to(x)).clamp(min=1e-6)
+        return found & (_INDEPENDENT * mean < odds.clamp(-6, 6).where(~whole_lines(x), 6.0))
 
     @staticmethod
     def scale(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -200,12 +239,18 @@ def roughness(x: Tensor) -> Tensor:
     down the column in median absolute deviations, compressed: log(1 + excess / 6), and 0 where it
     is below the median, [B, 1, H, W].
     """
-    bent = F.pad(x.diff(n=2, dim=3).abs(), (1, 1), "replicate")
+    bent = F.pad(x.diff(n=2, dim=3).abs(), (1, 1, 0, 0), "replicate")
     near = min(_NEAR, bent.shape[3] // 2 * 2 - 1)
     each = F.avg_pool2d(bent, (1, near), 1, (0, near // 2), count_include_pad=False)
     excess = each - each.median(2, keepdim=True).values
     usual = excess.abs().median(2, keepdim=True).values + 1e-6
     return (excess.clamp(min=0) / (6 * usual)).log1p()
+
+
+def whole_lines(x: Tensor) -> Tensor:
+    """Lines that are rougher than the others nearly all along, [B, 1, H, W] bool."""
+    rough = roughness(x) > math.log(2)  # 6 median absolute deviations
+    return (rough.to(x).mean(3, keepdim=True) > _ALL).expand(x.shape)
 
 
 def too_long(found: Tensor, longest: int) -> Tensor:

@@ -191,7 +191,7 @@ class Checkpoints(Checkpoint):
     Every file is written aside and moved into place, so that a kill at any moment leaves a whole
     file; ``previous.ckpt`` is there for a disk that damages one.
 
-    A cluster's warning waits until the step is saved; see ``cluster.Warnings``.
+    A signal that asks for an end waits until the step is saved; see ``cluster.Warnings``.
 
     Args:
         folder: Where they go.
@@ -208,8 +208,8 @@ class Checkpoints(Checkpoint):
         self._cluster = Warnings()
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Listens to a cluster's warnings."""
-        self._cluster.listen()
+        """Listens to signals that ask for an end."""
+        self._cluster.listen(trainer.is_global_zero)
 
     def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
         """From now on a warning may act at once: the weights are kept."""
@@ -227,7 +227,9 @@ class Checkpoints(Checkpoint):
         # Clocks differ, but all processes have to save together.
         if trainer.strategy.reduce_boolean_decision(due, all=False) and not trainer.is_last_batch:
             self.save_last(trainer)
-            self._cluster.heed()
+            if trainer.strategy.reduce_boolean_decision(self._cluster.warned, all=False):
+                self._cluster.heed()
+                self._cluster.wait_for_end()
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Writes ``last.ckpt`` and, after a better validation, ``best.ckpt``."""

@@ -18,7 +18,7 @@ class Stacked(Reconstruction):
     k and its partner learn to make, of what the layers before make of the noisy patch, what these
     make of the clean one (denoising autoencoders of autoencoders: Vincent et al., ICML 2008, with
     the data's own noise in the place of an artificial one). The layers before rest. Afterwards all
-    layers learn together what ``Reconstruction`` does. Both losses are mean squared errors.
+    layers learn together what ``Reconstruction`` does.
 
     Which layer's turn it is follows from the number of the step alone, which the trainer keeps: a
     run that is resumed goes on in its stage. Several processes need
@@ -29,6 +29,7 @@ class Stacked(Reconstruction):
         optimizer: Takes the parameters.
         scheduler: As for ``Reconstruction``, over all stages.
         target: As for ``Reconstruction``; ``noisy`` is an autoencoder that copies.
+        loss: As for ``Reconstruction``, of all layers together.
         pretraining: Share of all steps in which the layers take turns, 0 to 1.
 
     Raises:
@@ -41,9 +42,10 @@ class Stacked(Reconstruction):
         optimizer: Callable[..., Optimizer] | None = None,
         scheduler: Callable[..., LRScheduler] | None = None,
         target: str = "clean",
-        pretraining: float = 0.2,
+        loss: str = "mse",
+        pretraining: float = 0.1,
     ) -> None:
-        super().__init__(net, optimizer, scheduler, target)
+        super().__init__(net, optimizer, scheduler, target, loss)
         if not 0 <= pretraining <= 1:
             raise ValueError(f"model.pretraining is a share from 0 to 1, not {pretraining!r}")
         self.pretraining = pretraining

@@ -6,7 +6,7 @@ The atoms are Gaussians that add up, and on them lie charge-density waves (``cdw
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
@@ -91,6 +91,7 @@ class FlatLattice:
         modulation: Relative change of the atoms' heights at the crest of a wave of amplitude 1.
         wave_domains: Domains in an image between which the waves slip, at most.
         rotation_max: Largest turn in the plane, degrees.
+        sigma: Width of all atoms, standard deviation, lattice constants; None: each site's own.
         fault: Share of the images with a Ruddlesden-Popper fault along a: two layers of the sites
             at y = 0 in a row, and beyond it the crystal shifted by half a.
         fault_strain: Elongation of the lattice along the normal of the fault, next to it.
@@ -111,6 +112,7 @@ class FlatLattice:
     modulation: float = 0.0
     wave_domains: int = 1
     rotation_max: float = 180.0
+    sigma: float | None = None
     fault: float = 0.0
     fault_strain: Strength = 0.0
     fault_reach: float = 4.0
@@ -121,8 +123,11 @@ class FlatLattice:
     k: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        for name in ("spread", "ratio", "fault_reach"):
-            value = getattr(self, name)
+        if self.sigma is not None:
+            sites = tuple(replace(site, sigma=self.sigma) for site in self.sites)
+            object.__setattr__(self, "sites", sites)
+        for name in ("spread", "ratio", "fault_reach", "sigma"):
+            value = 1.0 if name == "sigma" and self.sigma is None else getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"lattice: {name} must be positive, got {value}")
         if not 0 < self.gamma < 180:

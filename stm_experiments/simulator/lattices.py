@@ -78,6 +78,7 @@ FLAT_LATTICES: dict[str, FlatLattice] = {
             hollow=(0.5, 0.0),
             adatom=0.4,
             rotation_max=45,
+            sigma=0.16,
         ),
     )
 }

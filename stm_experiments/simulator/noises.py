@@ -162,4 +162,11 @@ NOISES: dict[str, Noise] = {
         ),
     ),
     "srtio3": Noise(detector=DetectorNoise(uniform=1 / 0.33)),
+    "srtio3_scan": Noise(
+        SampleNoise(strain=(0.0, 0.02)),
+        ScanNoise(row_offset=(0.0, 0.1)),
+        DetectorNoise(shot=(0.15, 1.5)),
+        Defects(vacancies=(0.0, 0.02), substitutions=(0.0, 0.04)),
+        motion=MotionNoise(row_jitter=(0.0, 0.5)),
+    ),
 }

@@ -109,7 +109,7 @@ def test_simulated_patches_carry_their_stripes(compose_config):
     module = build.build_data(settings, None)
     batch = next(iter(module.loader("train")))
     mask = batch.truth["stripes"]
-    assert mask.shape == batch.noisy.shape == (16, 1, 96, 96)
+    assert mask.shape == batch.noisy.shape == (16, 1, 64, 64)
     assert mask.dtype == torch.bool
     far = (batch.noisy - batch.clean).abs()
     assert far[mask].mean() > 3 * far[~mask].mean()

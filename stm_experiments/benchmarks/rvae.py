@@ -1,0 +1,230 @@
+"""Sites and defects of MoS2 without labels: both rVAEs, a plain VAE, the poster's recipe, pyroVED.
+
+    python -m stm_experiments.benchmarks.rvae
+    python -m stm_experiments.benchmarks.rvae --images 12 --epochs 40
+
+Per seed new simulated images, in which the sites are found as in real ones, and new weights. All
+networks see the same patches: sites of images that are each turned at random. Scored on held-out
+images:
+
+- ARI: adjusted Rand index of k-means classes of the codes and true kinds of sites (Mo, S2, hollow),
+  over the sites without a defect, all images together;
+- angle: root mean square error modulo 120 degrees, of the same sites;
+- turned: variance of a site's code as the patch is turned over the variance of all codes;
+- AUROC: chance that a defect is stranger than a perfect site, all defects and by kind. Perfect
+  sites beside a defect count as perfect;
+- speed: patches trained on per second of CPU time, all of the training included.
+
+The poster's recipe differs from the rVAE in one thing: its transformer says the angle itself, one
+number, and learns it from pairs of a patch and the turned patch. pyroVED, where it is installed,
+trains its rotationally invariant VAE on the same patches, in memory.
+"""
+
+import argparse
+import functools
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import Trainer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stm_experiments.analysis.site_classes import turned_share
+from stm_experiments.data import SimulatedSites
+from stm_experiments.models import RVAE, VAE, RVAECoordinates
+from stm_experiments.models.rvae import placed
+from stm_experiments.models.vae import perceptron
+from stm_experiments.objectives import Variational
+from stm_experiments.simulator import (
+    Defects,
+    DetectorNoise,
+    MotionNoise,
+    Noise,
+    SampleNoise,
+    TipNoise,
+)
+from stm_experiments.site_report import look_at_sites, site_numbers, site_patches
+
+# As in conf/experiment/mos2_rvae.yaml.
+STEM = Noise(
+    sample=SampleNoise(0.2 / 15, 0.045, strain=(0.0, 0.02)),
+    defects=Defects(vacancies=(0.01, 0.02), adatoms=(0.0, 0.005), substitutions=(0.01, 0.03)),
+    tip=TipNoise(blur=(0.0, 1.0)),
+    motion=MotionNoise(drift=(0.0, 0.05), row_jitter=(0.1, 0.5)),
+    detector=DetectorNoise(white=(0.01, 0.05), shot=(0.05, 0.15)),
+)
+TURNS = 12  # of each patch, for the invariance
+COLUMNS = {
+    "sites/ari": "ARI",
+    "sites/angle_error": "angle °",
+    "turned": "turned",
+    "sites/auroc": "AUROC",
+    "sites/auroc_vacancy": "vacancies",
+    "sites/auroc_part_of_a_vacancy": "single S",
+    "sites/auroc_substitution": "substituted",
+    "sites/auroc_adatom": "adatoms",
+    "speed": "patches/s",
+}
+
+
+class PosterRVAE(RVAE):
+    """An rVAE whose transformer says the angle as one number, as the poster describes it."""
+
+    label = "poster's recipe"
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(symmetry=1, **settings)
+        self.transformer = perceptron([self.window**2, 256, 128, 1])
+
+    def pose(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """The unit vector of the angle, and no shift."""
+        angle = self.transformer(patches.flatten(1))
+        return torch.cat([angle.cos(), angle.sin()], 1), angle.new_zeros(len(angle), 2)
+
+    def pose_loss(self, patches: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
+        """The squared difference of two angles and the one by which the patch was turned."""
+        turned = self.transformer(placed(patches, turn, torch.zeros_like(shift)).flatten(1))
+        angle = torch.atan2(turn[:, 1], turn[:, 0])
+        return F.mse_loss((turned - self.transformer(patches.flatten(1)))[:, 0], angle)
+
+
+NETWORKS: dict[str, Callable[[], VAE]] = {
+    "VAE": VAE,
+    "poster's recipe": PosterRVAE,
+    "rVAE, transformer": RVAE,
+    "rVAE, coordinates": RVAECoordinates,
+}
+
+
+def simulated(seed: int, images: int, test_images: int) -> SimulatedSites:
+    """Sites of simulated MoS2."""
+    return SimulatedSites(
+        lattices={"mos2": {}},
+        noise=STEM,
+        preset="physical",
+        size=257,
+        images_per_epoch=images,
+        validation_images=1,
+        test_images=test_images,
+        window=24,
+        batch_size=128,
+        augment=True,
+        seed=seed,
+    )
+
+
+def trained(net: nn.Module, data: SimulatedSites, epochs: int, seed: int) -> float:
+    """Trains a network; returns patches per second of CPU time."""
+    optimizer = functools.partial(torch.optim.Adam, lr=0.002)
+    trainer = Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+    )
+    start = time.process_time()
+    trainer.fit(Variational(net, optimizer, seed=seed), datamodule=data)
+    return epochs * data.loader("train").patches_per_epoch / (time.process_time() - start)
+
+
+def scored(net: Any, data: SimulatedSites) -> dict[str, float]:
+    """The measures of a trained network on the test images."""
+    images = data.examined
+    numbers = site_numbers(look_at_sites(net, images), images, 3)
+    angles = [2 * math.pi * turn / TURNS for turn in range(TURNS)]
+    with torch.inference_mode():
+        codes = [
+            torch.cat([net.encode(site_patches(image, net.window, angle)) for image in images])
+            for angle in angles
+        ]
+    return numbers | {"turned": turned_share(torch.stack(codes).double().numpy())}
+
+
+def pyroved_speed(data: SimulatedSites, steps: int) -> float | str:
+    """Patches per second of CPU time of pyroVED's rVAE, or why there is no number."""
+    try:
+        import pyroved
+    except ImportError as error:
+        return f"pyroVED was left out: {error}"
+    patches = torch.cat([batch.noisy for batch in data.loader("train")])[: 128 * steps]
+    loader = pyroved.utils.init_dataloader(0.5 + 0.5 * patches[:, 0].clamp(-1, 1), batch_size=128)
+    model = pyroved.models.iVAE((24, 24), latent_dim=2, invariances=["r"], device="cpu")
+    trainer = pyroved.trainers.SVItrainer(model, device="cpu")
+    start = time.process_time()
+    trainer.step(loader)
+    return len(patches) / (time.process_time() - start)
+
+
+def table(results: dict[str, list[dict[str, float]]], title: str) -> Table:
+    """Means over the seeds and, in brackets, the worst seed."""
+    shown = Table(title=title, box=box.SIMPLE)
+    for heading in ("", *COLUMNS.values()):
+        shown.add_column(heading, justify="right" if heading else "left")
+    for name, seeds in results.items():
+        row = [name]
+        for key in COLUMNS:
+            values = np.array([numbers.get(key, math.nan) for numbers in seeds])
+            values = values[np.isfinite(values)]
+            if not len(values):
+                row.append("\N{EN DASH}")
+            elif key == "speed":
+                row.append(f"{values.mean():.0f}")
+            else:
+                digits = 1 if key == "sites/angle_error" else 3
+                large_is_bad = key in ("sites/angle_error", "turned")
+                worst = values.max() if large_is_bad else values.min()
+                row.append(f"{values.mean():.{digits}f} ({worst:.{digits}f})")
+        shown.add_row(*row)
+    return shown
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument("--images", type=int, default=8, help="training images of each seed")
+    parser.add_argument("--test-images", type=int, default=6, help="held-out images of each seed")
+    parser.add_argument("--epochs", type=int, default=16, help="passes over all sites")
+    parser.add_argument("--pyroved-steps", type=int, default=15, help="batches; 0: without it")
+    given = parser.parse_args()
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    console = Console(width=150)
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in NETWORKS}
+    for seed in range(given.seeds):
+        data = simulated(seed, given.images, given.test_images)
+        for name, network in NETWORKS.items():
+            torch.manual_seed(seed)
+            net = network()
+            speed = trained(net, data, given.epochs, seed)
+            results[name].append(scored(net.eval(), data) | {"speed": speed})
+            console.print(f"seed {seed}, {name}: {results[name][-1]}", highlight=False)
+        if given.pyroved_steps and seed == 0:
+            peer = pyroved_speed(data, given.pyroved_steps)
+            if isinstance(peer, str):
+                console.print(peer)
+            else:
+                results["pyroVED"] = [{"speed": peer}]
+    sites = data.loader("train").patches_per_epoch
+    title = (
+        f"MoS2, {given.seeds} seeds, {given.images} training images ({sites} sites), "
+        f"{given.epochs} epochs; means (worst seed)"
+    )
+    console.print(table(results, title))
+
+
+if __name__ == "__main__":
+    main()

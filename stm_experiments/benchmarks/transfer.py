@@ -1,0 +1,135 @@
+"""What a model of one lattice is worth where images of another are few.
+
+    python -m stm_experiments.benchmarks.transfer
+
+For each seed four ways to a CAE-A for fcc, all scored on the same held-out fcc images:
+
+- sc alone: trained on sc images, never on fcc;
+- few, from scratch: trained on a tenth of the fcc images;
+- few, from sc: the same, but starting from the weights of the first (``init=``);
+- all, from scratch: trained on all fcc images.
+
+Every training takes the same number of steps, with fixed images and otherwise the defaults; where
+images are few, more patches are cut from each. Errors are against the noisy image; the last column
+is the difference to training from scratch on few images, seed by seed.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from stm_experiments.analysis.whole_image import mean_and_interval
+
+IMAGES, FEW, PATCHES, BATCH = 60, 6, 512, 256
+STEPS_PER_EPOCH = IMAGES * PATCHES // BATCH
+ROWS = {
+    "sc alone": "sc",
+    "few, from scratch": "few",
+    "few, from sc": "few_from_sc",
+    "all, from scratch": "all",
+}
+
+
+def run(module: str, *overrides: str) -> None:
+    """Runs a command of the package, shows it, and ends with it if it fails."""
+    print(f"python -m stm_experiments.{module} {' '.join(overrides)}", flush=True)
+    command = [sys.executable, "-m", f"stm_experiments.{module}", *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+
+
+def train(folder: Path, lattice: str, images: int, epochs: int, seed: int, *more: str) -> None:
+    """One training; skipped if it is finished.
+
+    Args:
+        folder: Its run folder.
+        lattice: What it learns.
+        images: How many it has; their patches are as many as those of ``IMAGES`` images.
+        epochs: Passes over all patches.
+        seed: Of images and weights; of the held-out images too.
+        more: Further overrides.
+    """
+    if (folder / "metrics.json").is_file():
+        return
+    run(
+        "train",
+        *(f"lattice={lattice}", "data.fresh=false", f"data.images_per_epoch={images}"),
+        *(f"data.patches_per_image={IMAGES * PATCHES // images}", f"data.batch_size={BATCH}"),
+        *(f"trainer.max_epochs={epochs}", f"seed={seed}", "rivals=[]", *more),
+        f"hydra.run.dir={folder}",
+    )
+
+
+def make_runs(folder: Path, seed: int, epochs: int) -> None:
+    """All runs of a seed, and the sc model's score on fcc."""
+    start = folder / f"sc_{seed}"
+    train(start, "sc", IMAGES, epochs, seed)
+    model = start / "checkpoints" / "best.ckpt"
+    train(folder / f"few_{seed}", "fcc", FEW, epochs, seed)
+    train(folder / f"few_from_sc_{seed}", "fcc", FEW, epochs, seed, f"init={model}")
+    train(folder / f"all_{seed}", "fcc", IMAGES, epochs, seed)
+    scored = folder / f"sc_{seed}_on_fcc"
+    if not (scored / "metrics.json").is_file():
+        run(
+            *("evaluate", f"checkpoint={model}", "lattice=fcc", "rivals=[]", f"seed={seed}"),
+            *("data.images_per_epoch=1", f"hydra.run.dir={scored}"),
+        )
+
+
+def errors(folder: Path, name: str, seeds: int) -> tuple[list[float], list[float]]:
+    """Validation error after the first epoch, and test error at the end, seed by seed."""
+    early, final = [], []
+    for seed in range(seeds):
+        path = folder / f"{name}_{seed}"
+        if name != "sc":
+            with (path / "metrics.csv").open(newline="", encoding="utf-8") as file:
+                early.append(float(next(csv.DictReader(file))["val/loss"]))
+        scored = folder / f"sc_{seed}_on_fcc" if name == "sc" else path
+        metrics = json.loads((scored / "metrics.json").read_text(encoding="utf-8"))
+        final.append(metrics["test/mse_noisy"])
+    return early, final
+
+
+def cell(values: Sequence[float], sign: str = "") -> str:
+    """Mean and half the 95 % interval over seeds, in thousandths."""
+    mean, half = mean_and_interval([1000 * value for value in values])
+    return f"{mean:{sign}.2f}" + ("" if half is None else f" ± {half:.2f}") if values else ""
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument("--epochs", type=int, default=6, help=f"of {STEPS_PER_EPOCH} steps each")
+    parser.add_argument("--folder", type=Path, default=Path("outputs/transfer"), help="of the runs")
+    options = parser.parse_args()
+    for seed in range(options.seeds):
+        make_runs(options.folder, seed, options.epochs)
+    _, usual = errors(options.folder, "few", options.seeds)
+    steps = options.epochs * STEPS_PER_EPOCH
+    table = Table(
+        *("CAE-A for fcc", "fcc images", f"validation after {STEPS_PER_EPOCH} steps"),
+        *(f"test after {steps} steps", "beside few, from scratch"),
+        title=f"squared error x 1000, mean and 95 % interval of {options.seeds} seeds",
+        box=box.SIMPLE,
+    )
+    for row, name in ROWS.items():
+        early, final = errors(options.folder, name, options.seeds)
+        images = {"sc": 0, "all": IMAGES}.get(name, FEW)
+        difference = [mine - theirs for mine, theirs in zip(final, usual, strict=True)]
+        apart = "" if name == "few" else cell(difference, "+")
+        table.add_row(row, str(images), cell(early), cell(final), apart)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

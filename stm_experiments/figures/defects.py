@@ -1,0 +1,80 @@
+"""Defects found in an image before and after denoising (thesis: Figure 1.9)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from stm_experiments.analysis.defects import DefectSites
+from stm_experiments.figures.canvas import (
+    Array,
+    ArrayOrTensor,
+    as_image,
+    draw_image,
+    height_limits,
+    new_figure,
+    wrapped,
+)
+
+_BRIGHT, _DARK, _TRUE = "#FF3B30", "#2F7BFF", "#3DDC5A"
+
+
+class Panel(NamedTuple):
+    """An image [H,W] and the defects that were found in it."""
+
+    title: str
+    image: ArrayOrTensor
+    found: DefectSites
+
+
+def defect_sheet(
+    rows: Sequence[Sequence[Panel]],
+    truths: Sequence[Array | None],
+    title: str,
+) -> Figure:
+    """Draw images with the defects that were found in them.
+
+    Args:
+        rows: The panels of each row of the sheet.
+        truths: Positions of the true defects of each row's images, px, [T,2]; None: not known.
+        title: Title of the sheet.
+
+    Raises:
+        ValueError: If there are no images.
+    """
+    if not rows or not all(rows):
+        raise ValueError("got no images")
+    columns = max(len(row) for row in rows)
+    side = min(4.5, 14 / columns)
+    known = any(truth is not None for truth in truths)
+    caption = "Circles: defects found, bright (red) and dark (blue)."
+    caption += " Squares: the true ones." if known else " No truth is known."
+    height = len(rows) * (side + 0.5) + 1.2
+    figure = new_figure(columns * side + 0.4, height, title, caption, packed=True)
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for line, row, truth in zip(grid, rows, truths, strict=True):
+        for axes, (name, image, found) in zip(line, row, strict=False):
+            axes.set_axis_on()
+            array = as_image(image)
+            limits = height_limits([array], clip_percent=0.5)
+            draw_image(axes, array, limits, wrapped(name, int(side * 12)), "gray")
+            if truth is not None:
+                axes.plot(*truth.T[::-1], "s", mfc="none", mec=_TRUE, ms=9, mew=0.8)
+            for colour, sign in ((_BRIGHT, True), (_DARK, False)):
+                places = found.position[found.bright == sign]
+                axes.plot(*places.T[::-1], "o", mfc="none", mec=colour, ms=6, mew=1.2)
+    marks = [("bright, found", _BRIGHT, "o"), ("dark, found", _DARK, "o"), ("true", _TRUE, "s")]
+    figure.legend(
+        handles=[
+            Line2D([], [], ls="", marker=shape, mfc="none", mec=colour, label=label)
+            for label, colour, shape in marks[: 3 if known else 2]
+        ],
+        loc="outside upper right",
+        ncols=3,
+        fontsize=9,
+        frameon=False,
+    )
+    return figure

@@ -1,0 +1,68 @@
+"""The lattice of an image: its vectors, its sites with positions and strain, a picture of them."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+
+from stm_experiments import build, checkpoint, config, scan_files
+from stm_experiments.analysis.lattice_fit import find_grains
+from stm_experiments.analysis.lattice_table import describe, table
+from stm_experiments.denoise import DEFAULT, denoise
+from stm_experiments.figures import save
+from stm_experiments.figures.lattice_map import lattice_map
+
+
+def find(cfg: DictConfig) -> None:
+    """Reads each image, finds its lattice, writes and draws it, going on past bad files.
+
+    Args:
+        cfg: ``conf/find_lattice.yaml`` as composed.
+
+    Raises:
+        ValueError: If a setting or the checkpoint cannot be used, or some of the files.
+    """
+    settings = build.plain(cfg)
+    paths = scan_files.find(settings["image"])
+    folder = config.output_folder()
+    scan_files.check_units(settings["unit"], settings["pixel_nm"])
+    if not isinstance(settings["grains"], int) or settings["grains"] < 1:
+        raise ValueError(f"grains is a whole number of at least 1, not {settings['grains']!r}")
+    net = checkpoint.load(settings["checkpoint"] or DEFAULT) if settings["denoise"] else None
+    stems = scan_files.stems(paths)
+    scan_files.each(paths, lambda path: one(path, folder, stems[path], net, settings))
+
+
+def one(path: Path, folder: Path, stem: str, net: Any, settings: dict[str, Any]) -> None:
+    """Finds the lattice of one image and writes a table, a description and a picture."""
+    reading = ("channel", "direction", "unit", "pixel_nm")
+    scan = scan_files.read(path, **{key: settings[key] for key in reading})
+    data = scan.data if net is None else denoise(scan, net).data
+    data = -data if settings["invert"] else data
+    fits = find_grains(data, scan.mask, scan.pixel_size, settings["grains"])
+    stem = f"{folder / stem}".removesuffix("_reconstructed")
+    about = [describe(fit, scan.unit) for fit in fits]
+    Path(f"{stem}_lattice.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
+    with Path(f"{stem}_sites.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = [row for grain, fit in enumerate(fits) for row in table(fit, grain)]
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    title = "\n".join([path.name, *(text["summary"] for text in about)])
+    shown = np.where(scan.mask, scan.data, np.nan)
+    save(lattice_map(shown, fits, title), f"{stem}_lattice.png")
+    for text in about:
+        print(f"{path.name}: {text['summary']}")
+    print(f"{folder}: {Path(stem).name}_lattice.json, _lattice.png, _sites.csv")
+
+
+def main() -> None:
+    """The command ``stm-find-lattice``."""
+    config.launch(find, "find_lattice")
+
+
+if __name__ == "__main__":
+    main()

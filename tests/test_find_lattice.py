@@ -1,0 +1,75 @@
+"""The command that finds lattices: its files, and its refusals in one sentence."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stm_experiments import find_lattice
+from stm_experiments.simulator import render_topographs
+
+
+@pytest.fixture(scope="module")
+def image():
+    """A square lattice of 10 px on a slope."""
+    flat = render_topographs("sc", [[0.0, 0.0, 0.1]], size=120)[0, 0].double().numpy()
+    return flat + 0.02 * np.arange(120)
+
+
+def test_files_of_a_lattice(command, image, tmp_path):
+    path, out = tmp_path / "Si(111), a=b.npy", tmp_path / "out"
+    np.save(path, image)
+    code, said, _ = command(
+        find_lattice.main, f"image={path}", "pixel_nm=0.05", "unit=m", f"hydra.run.dir={out}"
+    )
+    assert code == 0
+    assert "90.0°, 1 in the cell" in said
+    about = json.loads((out / f"{path.stem}_lattice.json").read_text(encoding="utf-8"))[0]
+    assert about["lengths_px"] == pytest.approx([10, 10], rel=0.01)
+    assert about["lengths_nm"] == pytest.approx([0.5, 0.5], rel=0.01)
+    assert about["angle_degrees"] == pytest.approx(90, abs=0.5)
+    with (out / f"{path.stem}_sites.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == about["sites"] > 120
+    assert {row["occupied"] for row in rows} == {"1"}
+    for row in rows:
+        assert float(row["x_nm"]) == pytest.approx(0.05 * float(row["column_px"]))
+    with Image.open(out / f"{path.stem}_lattice.png") as picture:
+        assert min(picture.size) > 1000
+
+
+def test_dark_atoms(command, image, tmp_path):
+    np.save(tmp_path / "dark.npy", -image)
+    code, said, _ = command(
+        find_lattice.main,
+        f"image={tmp_path / 'dark.npy'}",
+        "invert=true",
+        "denoise=false",
+        f"hydra.run.dir={tmp_path / 'out'}",
+    )
+    assert code == 0
+    assert "1 in the cell" in said
+
+
+def test_one_sentence_without_a_lattice(command, tmp_path):
+    np.save(tmp_path / "noise.npy", np.random.default_rng(0).standard_normal((80, 80)))
+    code, _, error = command(
+        find_lattice.main, f"image={tmp_path / 'noise.npy'}", f"hydra.run.dir={tmp_path / 'out'}"
+    )
+    assert code == 1
+    assert "no lattice was found" in error
+    assert "Traceback" not in error
+
+
+def test_grains_must_be_a_number(command, image, tmp_path):
+    np.save(tmp_path / "a.npy", image)
+    code, _, error = command(
+        find_lattice.main,
+        f"image={tmp_path / 'a.npy'}",
+        "grains=0",
+        f"hydra.run.dir={tmp_path / 'out'}",
+    )
+    assert code == 1
+    assert "grains" in error
