@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stm_experiments.models.denoiser import Residual
 from stm_experiments.models.filters import noise_sigma
 from stm_experiments.models.gaps import fill_gaps, level_runs
+from stm_experiments.models.unet import UNet
 
 _FARTHEST = 6.0  # deviations from the median to which what the network sees is cut
 _NEAR = 25  # px along a line over which its roughness is a mean
@@ -18,6 +18,10 @@ _INDEPENDENT = 6.0  # pixels that those count for
 _ANYTHING = 1.5  # deviation of what is recorded in a stripe, in deviations of the image
 _SURE = 0.5  # expected error up to which the second look decides, deviations
 _LEAST_NOISE = 0.02  # deviations
+_REACH = 16  # px along a line within which more damage is suspected
+_LENGTHS = (1, 2, 4, 8)  # px, of gaps that are judged apart
+_ENOUGH = 100  # pixels on which an estimate can be judged
+_CLEARLY = 0.9  # mean squared error over the network's at which a classical estimate is closer
 _SHARPEST = -7.0  # logarithms of the least and the largest uncertainty, deviations
 _BLUNTEST = 1.0
 
@@ -96,8 +100,8 @@ class Destripe(nn.Module):
         middle, unit = self.scale(images)
         x = (images - middle) / unit
         odds = self.logits(x) - math.log(self.threshold / (1 - self.threshold))
-        found = self.confirmed(x, (odds > 0) | whole_lines(x), odds)
-        made, deviation = self.refine(x, found)
+        found = self.confirmed(x, odds)
+        made, deviation = self.proven(x, found)
         left = too_long(found, self.longest)
         repaired = found & ~left
         return Repair(
@@ -108,35 +112,88 @@ class Destripe(nn.Module):
             deviation=unit * torch.where(left, x.abs() + 1, deviation) * found,
         )
 
-    def confirmed(self, x: Tensor, found: Tensor, odds: Tensor) -> Tensor:
-        """The second look: those found pixels that do not agree with the surface around them.
+    def confirmed(self, x: Tensor, odds: Tensor) -> Tensor:
+        """The second look: what is likely to be damaged and does not agree with its surroundings.
 
-        Where the network is sure of what stands in a gap, each pixel is more likely there if the
-        surface was recorded (normal, the expected error and the image's white noise wide) or if
-        anything was (normal, ``_ANYTHING`` wide). The mean of that along the line counts as much as
-        ``_INDEPENDENT`` pixels, beside the odds of the first look.
+        Suspected is what the first look found, what lies within ``_REACH`` px of it along its line,
+        and all of a line of which half was found or nearly all is rough. A pixel is more likely in
+        its place if the surface was recorded (normal, the expected error and the image's white
+        noise wide) or if anything was (normal, ``_ANYTHING`` wide). The mean of that along the line
+        counts as much as ``_INDEPENDENT`` pixels, beside the odds of the first look; it does not
+        count where the network is not sure of what stands there.
 
         Args:
             x: Images of deviation 1, [B, 1, H, W].
-            found: Damaged pixels, [B, 1, H, W] bool.
             odds: Log odds of damage by the first look, [B, 1, H, W].
 
         Returns:
-            Damaged pixels, some of those found, [B, 1, H, W] bool.
+            Damaged pixels, [B, 1, H, W] bool.
         """
-        made, deviation = self.refine(x, found)
+        found = odds > 0
+        rough = whole_lines(x)
+        if not (found | rough).any():
+            return found
+        half = (found.to(x).mean(3, keepdim=True) > 0.5).expand(x.shape)
+        near = F.max_pool2d(found.to(x), (1, 2 * _REACH + 1), 1, (0, _REACH)) > 0
+        suspected = near | half | rough
+        made, deviation = self.refine(x, suspected)
         white = [max(noise_sigma(image[0]), _LEAST_NOISE) for image in x.cpu().numpy()]
         power = deviation.square() + torch.tensor(white).to(x).square()[:, None, None, None]
         surface = -(power.log() + (x - made).square() / power) / 2
         anything = -(x / _ANYTHING).square() / 2 - math.log(_ANYTHING)
-        sure = found & (deviation < _SURE)
+        sure = suspected & (deviation < _SURE)
         evidence = (surface - anything).clamp(-20, 20) * sure
 
         def along(values: Tensor) -> Tensor:
             return F.avg_pool2d(values, (1, _ALONG), 1, (0, _ALONG // 2))
 
-        mean = along(evidence) / along(found.to(x)).clamp(min=1e-6)
-        return found & (_INDEPENDENT * mean < odds.clamp(-6, 6).where(~whole_lines(x), 6.0))
+        mean = along(evidence) / along(suspected.to(x)).clamp(min=1e-6)
+        return suspected & (_INDEPENDENT * mean < odds.clamp(-6, 6).where(~rough, 6.0))
+
+    def proven(self, x: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+        """What stands in the gaps, by whichever estimate is best in gaps that are none.
+
+        The same gaps are laid over good lines of the image, where what was recorded is known. For
+        gaps of up to 1, 2, 4, 8 and more lines each, a classical estimate takes the network's place
+        where it is clearly closer; so in images without noise, where it is exact.
+
+        Args:
+            x: Images of deviation 1, [B, 1, H, W].
+            found: Damaged pixels, [B, 1, H, W] bool.
+
+        Returns:
+            The estimate and its expected error, [B, 1, H, W] each.
+        """
+        made, deviation = self.refine(x, found)
+        if not found.any():
+            return made, deviation
+        steady, (smooth, _) = self.estimates(x, found)
+        trial = moved(found) & ~found
+        both = found | trial
+        tried, _ = self.refine(x, both)
+        steady_tried, (smooth_tried, _) = self.estimates(x, both)
+        longer = [torch.ones_like(found), *(too_long(found, n) for n in _LENGTHS)]
+        longer_tried = [torch.ones_like(found), *(too_long(both, n) for n in _LENGTHS)]
+        for k in range(len(longer)):
+            here, there = (
+                each[k] & ~each[k + 1] if k + 1 < len(each) else each[k]
+                for each in (longer, longer_tried)
+            )
+            there = there & trial
+            for image in here.any(3).any(2).any(1).nonzero()[:, 0].tolist():
+                where = there[image]
+                if where.sum() < _ENOUGH:
+                    continue
+                errors = [
+                    (each[image][where] - x[image][where]).square().mean()
+                    for each in (tried, steady_tried, smooth_tried)
+                ]
+                best = min((1, 2), key=lambda i: errors[i])
+                if errors[best] < _CLEARLY * errors[0]:
+                    gap = here[image]
+                    made[image][gap] = (steady, smooth)[best - 1][image][gap]
+                    deviation[image][gap] = errors[best].sqrt()
+        return made, deviation
 
     @staticmethod
     def scale(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -191,47 +248,6 @@ class Destripe(nn.Module):
         return first, (second, third)
 
 
-class UNet(nn.Module):
-    """A residual U-Net of three levels that sees four neighbouring pixels as channels of one.
-
-    Args:
-        inputs: Channels in.
-        outputs: Channels out; zero before training but for their bias.
-        width: Channels of the finest level; the coarser ones have twice and three times as many.
-    """
-
-    def __init__(self, inputs: int, outputs: int, width: int) -> None:
-        super().__init__()
-        fine, middle, coarse = width, 2 * width, 3 * width
-        self.enter = nn.Conv2d(4 * inputs, fine, 3, padding=1)
-        self.down_fine = Residual(fine)
-        self.to_middle = nn.Conv2d(fine, middle, 2, stride=2)
-        self.down_middle = Residual(middle)
-        self.to_coarse = nn.Conv2d(middle, coarse, 2, stride=2)
-        self.bottom = nn.Sequential(Residual(coarse), Residual(coarse), Residual(coarse))
-        self.from_coarse = nn.ConvTranspose2d(coarse, middle, 2, stride=2)
-        self.up_middle = Residual(middle)
-        self.from_middle = nn.ConvTranspose2d(middle, fine, 2, stride=2)
-        self.up_fine = Residual(fine)
-        self.leave = nn.Conv2d(fine, 4 * outputs, 3, padding=1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
-
-    def forward(self, images: Tensor) -> Tensor:
-        """[B, inputs, H, W] -> [B, outputs, H, W]; any H and W, mirrored to a multiple of 8 px."""
-        height, width = images.shape[-2:]
-        down, right = -height % 8, -width % 8
-        reflects = down < height and right < width
-        padded = F.pad(images, (0, right, 0, down), "reflect" if reflects else "replicate")
-        pixels = F.pixel_unshuffle(padded, 2).contiguous(memory_format=torch.channels_last)
-        fine = self.down_fine(self.enter(pixels))
-        middle = self.down_middle(self.to_middle(fine))
-        coarse = self.bottom(self.to_coarse(middle))
-        middle = self.up_middle(middle + self.from_coarse(coarse))
-        fine = self.up_fine(fine + self.from_middle(middle))
-        return F.pixel_shuffle(self.leave(fine), 2)[..., :height, :width]
-
-
 def roughness(x: Tensor) -> Tensor:
     """How far each line is rougher, around each pixel, than the other lines are there.
 
@@ -251,6 +267,13 @@ def whole_lines(x: Tensor) -> Tensor:
     """Lines that are rougher than the others nearly all along, [B, 1, H, W] bool."""
     rough = roughness(x) > math.log(2)  # 6 median absolute deviations
     return (rough.to(x).mean(3, keepdim=True) > _ALL).expand(x.shape)
+
+
+def moved(found: Tensor) -> Tensor:
+    """The same gaps some lines further down, where they meet the others least, [B, 1, H, W]."""
+    near = F.max_pool2d(found.float(), (5, 1), 1, (2, 0)) > 0
+    steps = range(3, max(4, min(found.shape[2], 64)))
+    return found.roll(min(steps, key=lambda step: int((found.roll(step, 2) & near).sum())), 2)
 
 
 def too_long(found: Tensor, longest: int) -> Tensor:
