@@ -113,7 +113,8 @@ def denoise(
     kind = normalisation or (card.normalisation if card else "plane")
     before = preparation.prepare(as_scan(scan), prepare)
     part = _measured(before)
-    x, affine = NORMALISATIONS[kind](_without_gaps(before, part), before.name or "image")
+    recorded = _without_gaps(before, part)
+    x, affine = NORMALISATIONS[kind](recorded, before.name or "image")
     window: Any = net.window
     image = torch.from_numpy(x).to(_device(net))
     if uncertainty:
@@ -121,7 +122,9 @@ def denoise(
         deviation *= affine.scale * getattr(card, "calibration", 1.0)
     else:
         output = tiling.reconstruct(net, image, window, stride, progress=progress)
-    after = _whole(before, part, denormalise(output.cpu().numpy(), affine))
+    made = denormalise(output.cpu().numpy(), affine)
+    # What the network left alone stays as it was recorded, to the last digit.
+    after = _whole(before, part, np.where((output == image).cpu().numpy(), recorded, made))
     change = float(np.sqrt(np.nanmean((after - before.data) ** 2)))
     seams = _seams(output, image, window, stride)
     spread = _whole(before, part, deviation.cpu().numpy()) if uncertainty else None

@@ -67,12 +67,12 @@ def test_reconstruct_on_the_command_line(tmp_path, monkeypatch, capsys):
          "uncertainty=true", f"hydra.run.dir={folder}"],
     )  # fmt: skip
     reconstruct.main()
-    after = np.load(folder / "striped.npy")
+    after = np.load(folder / "striped_reconstructed.npy")
     assert after.shape == image.noisy.shape
     before, after = (torch.from_numpy(np.asarray(x)).float() for x in (image.noisy, after))
     assert destripe_cases.psnr(after, image.clean) > 10 + destripe_cases.psnr(before, image.clean)
-    assert (folder / "striped.png").is_file()
-    assert np.load(folder / "striped_uncertainty.npy").max() > 0
+    assert (folder / "striped_reconstructed.png").is_file()
+    assert np.load(folder / "striped_reconstructed_uncertainty.npy").max() > 0
 
 
 def test_the_cases_are_what_they_say():

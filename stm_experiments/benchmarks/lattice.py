@@ -4,7 +4,7 @@
 
 Simulated scans of flat surfaces, each of another orientation, with everything that the noise does
 (drift, creep, jitter, tip changes, substitutions, adatoms ...), 5 % local strain and 5 % vacancies
-on top. The shipped denoiser goes first, as in ``find_lattice``; ``--raw`` leaves it out. Vacant
+on top. The shipped denoiser goes first, as in ``find_lattice``; ``--model none`` leaves it out. Vacant
 sites count among the sites. All numbers are means over images, with 95 % intervals.
 """
 
@@ -188,9 +188,9 @@ def main() -> None:
     )
     parser.add_argument("--images", type=int, default=6, help="of each surface and noise")
     parser.add_argument("--size", type=int, default=257, help="of the images, px")
-    parser.add_argument("--raw", action="store_true", help="without the shipped denoiser")
+    parser.add_argument("--model", default=DEFAULT, help="that denoises first, or none")
     given = parser.parse_args()
-    net = None if given.raw else checkpoint.load(DEFAULT)
+    net = None if given.model == "none" else checkpoint.load(given.model)
     prepare = None if net is None else lambda image: denoise(image, net).data
     for noise in given.noise:
         Console(width=160).print(table(noise, given.images, given.size, prepare))

@@ -44,24 +44,9 @@ from stm_experiments.models import RVAE, VAE, RVAECoordinates
 from stm_experiments.models.rvae import placed
 from stm_experiments.models.vae import perceptron
 from stm_experiments.objectives import Variational
-from stm_experiments.simulator import (
-    Defects,
-    DetectorNoise,
-    MotionNoise,
-    Noise,
-    SampleNoise,
-    TipNoise,
-)
+from stm_experiments.simulator import NOISES
 from stm_experiments.site_report import look_at_sites, site_numbers, site_patches
 
-# As in conf/experiment/mos2_rvae.yaml.
-STEM = Noise(
-    sample=SampleNoise(0.2 / 15, 0.045, strain=(0.0, 0.02)),
-    defects=Defects(vacancies=(0.01, 0.02), adatoms=(0.0, 0.005), substitutions=(0.01, 0.03)),
-    tip=TipNoise(blur=(0.0, 1.0)),
-    motion=MotionNoise(drift=(0.0, 0.05), row_jitter=(0.1, 0.5)),
-    detector=DetectorNoise(white=(0.01, 0.05), shot=(0.05, 0.15)),
-)
 TURNS = 12  # of each patch, for the invariance
 COLUMNS = {
     "sites/ari": "ARI",
@@ -109,7 +94,7 @@ def simulated(seed: int, images: int, test_images: int) -> SimulatedSites:
     """Sites of simulated MoS2."""
     return SimulatedSites(
         lattices={"mos2": {}},
-        noise=STEM,
+        noise=NOISES["mos2_stem"],
         preset="physical",
         size=257,
         images_per_epoch=images,
@@ -197,8 +182,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--images", type=int, default=8, help="training images of each seed")
     parser.add_argument("--test-images", type=int, default=6, help="held-out images of each seed")
-    parser.add_argument("--epochs", type=int, default=16, help="passes over all sites")
-    parser.add_argument("--pyroved-steps", type=int, default=15, help="batches; 0: without it")
+    parser.add_argument("--epochs", type=int, default=20, help="passes over all sites")
+    parser.add_argument("--pyroved-steps", type=int, default=8, help="batches; 0: without it")
     given = parser.parse_args()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")

@@ -160,9 +160,10 @@ def run(given: argparse.Namespace, console: Console) -> None:
     folder = Path(given.out)
     folder.mkdir(parents=True, exist_ok=False)
 
-    def keep(table: Table, title: str, caption: str = "", block: int = 0) -> None:
+    def keep(table: Table, title: str, caption: str) -> None:
         (folder / f"{table.name}.csv").write_text(to_csv(table), encoding="utf-8")
-        console.print(printed(table, title, caption, block))
+        console.print(printed(table, title))
+        console.print(caption, highlight=False)
 
     with torch.inference_mode():
         learnt = {name: net for name, net in nets.items() if name not in CLASSICAL}
@@ -170,8 +171,8 @@ def run(given: argparse.Namespace, console: Console) -> None:
             patch_table(learnt, given.patches),
             "SrTiO3, evenly distributed noise, signal-to-noise ratio 0.33",
             "error: mean |output - clean| over the clean signal's range. Bounds: least squares "
-            "fits of a perfect\nlattice (Cramer-Rao, normal noise of the same deviation), and the "
-            "mean of all lattices that the noise's\nsharp range allows.",
+            "fits of a perfect lattice (Cramer-Rao, normal noise of the same deviation), and the "
+            "mean of all lattices that the noise's sharp range allows.",
         )
         save(patches_figure(own, patches(of_constant(10), 81)), folder / "patches.png")
         keep(
@@ -185,7 +186,8 @@ def run(given: argparse.Namespace, console: Console) -> None:
         for title, noise in FAULT_NOISES.items():
             cases = [fault_image(noise, index) for index in range(given.faults)]
             table = fault_table(title, methods, cases)
-            keep(table, f"A fault with 4 % elongation next to it: {title}", LEGEND)
+            last = title == [*FAULT_NOISES][-1]
+            keep(table, f"A fault with 4 % elongation: {title}", LEGEND if last else "")
             save(fault_figure(cases[0], shown, title), folder / f"{table.name}.png")
         for path in given.images:
             save(

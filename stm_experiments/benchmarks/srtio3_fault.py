@@ -85,7 +85,9 @@ class FaultFit(NamedTuple):
     """What an image says of the fault, beside the truth.
 
     Attributes:
-        place: Of the rows of Sr columns along the normal, from the fault, px, [R].
+        fault: Where it truly is, px from the first pixel along the normal.
+        place: Of the middle between two rows of Sr columns along the normal, from the fault, px,
+            [R - 1].
         elongation: From each row to the next one, with the fault's own gap as NaN, [R - 1].
         truth: The same of the true columns, [R - 1].
         found: Share of the Sr columns that were found.
@@ -94,6 +96,7 @@ class FaultFit(NamedTuple):
         step: Error of the sideways shift of the crystal beyond it, px.
     """
 
+    fault: float
     place: Array
     elongation: Array
     truth: Array
@@ -164,13 +167,14 @@ def measure(image: Tensor, case: FaultImage) -> FaultFit:
     true_rows = np.array(
         [float((truth[rows == row] @ case.normal).mean()) for row in range(rows.max() + 1)]
     )
-    spacing = np.diff(true_rows)
+    spacing, between = np.diff(true_rows), (true_rows[1:] + true_rows[:-1]) / 2
     at = int(np.argmin(spacing))  # the two SrO layers of the fault are closer than a constant
     unit = case.constant
     wanted, made = (x / unit - 1 for x in (spacing, spacing + np.diff(across)))
     wanted[at] = made[at] = np.nan
     return FaultFit(
-        place=(true_rows[1:] + true_rows[:-1]) / 2 - (true_rows[at] + true_rows[at + 1]) / 2,
+        fault=float(between[at]),
+        place=between - between[at],
         elongation=made,
         truth=wanted,
         found=float(known.mean()),
@@ -201,12 +205,13 @@ MEASURES = {
     "gap px": 2,
     "step px": 2,
 }
-LEGEND = """\
-Means over the images of: mean |error| of a px over the clean range; Sr columns found; missing
-columns that were filled in. Elongation of the rows along the fault against the truth: root mean
-square of the rows more than one constant from the fault, of those next to it, and the worst row of
-all. Fault: |error| of its position, of the distance of the two layers at it, and of the sideways
-shift."""
+LEGEND = (
+    "Means over the images of: mean |error| of a px over the clean range; Sr columns found; "
+    "missing columns filled in. Elongation of the rows along the fault against the truth: root "
+    "mean square of the rows more than one constant from the fault, of those next to it, and the "
+    "worst row of all. Fault: |error| of its position, of the distance of the two layers at it, "
+    "and of the sideways shift."
+)
 
 
 def values_of(image: Tensor, case: FaultImage) -> dict[str, float]:

@@ -21,6 +21,7 @@ from stm_experiments.figures.canvas import (
 from stm_experiments.formats import read_scan
 
 _NEIGHBOURS = 50**0.5  # px between the Sr and Ti columns on which the network was trained
+_SHOWN = 110  # px of an image with a fault that are shown
 _LARGEST = 512  # px of a real image that are shown
 
 
@@ -66,17 +67,19 @@ def fault_figure(case: FaultImage, methods: Mapping[str, Method], title: str) ->
     across = -(-len(columns) // 2)
     figure = new_figure(
         2.6 * across,
-        10.2,
+        9,
         f"A Ruddlesden-Popper fault, {title}",
-        "Below: elongation from each row of Sr columns to the next, along the fault's normal, as "
-        "found in each image, and the truth (black). The gap at the fault itself is left out.",
+        f"Above: {_SHOWN} px around the fault. Below: elongation from each row of Sr columns to "
+        "the next, along the fault's normal, as found in each image, and the truth (black). The "
+        "gap at the fault itself is left out.",
     )
     grid = figure.add_gridspec(3, across, height_ratios=(1, 1, 1.1))
     curves = figure.add_subplot(grid[2, :])
+    part = _around_fault(case)
     for place, (name, method) in enumerate(columns.items()):
         axes = figure.add_subplot(grid[divmod(place, across)])
         image = case.clean if method is None else method(case.noisy)
-        shown = as_image(image)
+        shown = as_image(image)[part]
         draw_image(axes, shown, height_limits([shown], 0.5), name)
         fit = measure(image, case)
         colour = "black" if method is None else CATEGORY_COLOURS[place % 6]
@@ -91,6 +94,15 @@ def fault_figure(case: FaultImage, methods: Mapping[str, Method], title: str) ->
     curves.grid(alpha=0.3)
     curves.legend(fontsize=8, ncols=2)
     return figure
+
+
+def _around_fault(case: FaultImage) -> tuple[slice, slice]:
+    """The part of an image with a fault that is shown: around the fault's middle."""
+    size = len(case.noisy)
+    middle = np.full(2, (size - 1) / 2)
+    fault = middle + case.normal * (measure(case.clean, case).fault - middle @ case.normal)
+    first = (fault - _SHOWN / 2).round().astype(int).clip(0, max(size - _SHOWN, 0))
+    return slice(first[0], first[0] + _SHOWN), slice(first[1], first[1] + _SHOWN)
 
 
 def scan_figure(path: str, nets: Mapping[str, Any]) -> Figure:
@@ -116,7 +128,10 @@ def scan_figure(path: str, nets: Mapping[str, Any]) -> Figure:
         **{name: denoise(data, net, 2).data for name, net in nets.items()},
     }
     figure = new_figure(
-        4 * len(shown), 5, f"{scan.name}, {scaled}", "The networks know SrTiO3 alone."
+        4 * len(shown),
+        5,
+        f"{scan.name}, {scaled}",
+        "The stacked autoencoder was trained on SrTiO3 alone, and can draw nothing else.",
     )
     for (name, image), axes in zip(shown.items(), figure.subplots(1, len(shown)), strict=True):
         draw_image(axes, np.asarray(image), height_limits([image], 0.5), name)

@@ -15,6 +15,7 @@ _NEAR = 25  # px along a line over which its roughness is a mean
 _ALL = 0.9  # share of a line that is rough where all of it is lost
 _ALONG = 15  # px along a line of which the second look takes the mean
 _INDEPENDENT = 6.0  # pixels that those count for
+_OBVIOUS = -4.0  # log-likelihood of the surface at which one pixel is damaged by itself
 _ANYTHING = 1.5  # deviation of what is recorded in a stripe, in deviations of the image
 _SURE = 0.5  # expected error up to which the second look decides, deviations
 _LEAST_NOISE = 0.02  # deviations
@@ -120,7 +121,8 @@ class Destripe(nn.Module):
         its place if the surface was recorded (normal, the expected error and the image's white
         noise wide) or if anything was (normal, ``_ANYTHING`` wide). The mean of that along the line
         counts as much as ``_INDEPENDENT`` pixels, beside the odds of the first look; it does not
-        count where the network is not sure of what stands there.
+        count where the network is not sure of what stands there. A pixel that is far off the
+        surface needs no others: so stripes are followed to their ends.
 
         Args:
             x: Images of deviation 1, [B, 1, H, W].
@@ -148,7 +150,8 @@ class Destripe(nn.Module):
             return F.avg_pool2d(values, (1, _ALONG), 1, (0, _ALONG // 2))
 
         mean = along(evidence) / along(suspected.to(x)).clamp(min=1e-6)
-        return suspected & (_INDEPENDENT * mean < odds.clamp(-6, 6).where(~rough, 6.0))
+        line = _INDEPENDENT * mean < odds.clamp(-6, 6).where(~rough, 6.0)
+        return suspected & (line | (evidence < _OBVIOUS))
 
     def proven(self, x: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
         """What stands in the gaps, by whichever estimate is best in gaps that are none.

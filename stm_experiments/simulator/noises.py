@@ -169,4 +169,12 @@ NOISES: dict[str, Noise] = {
         Defects(vacancies=(0.0, 0.02), substitutions=(0.0, 0.04)),
         motion=MotionNoise(row_jitter=(0.0, 0.5)),
     ),
+    "mos2_stem": Noise(
+        SampleNoise(0.2 / 15, 0.045, strain=(0.0, 0.02)),
+        ScanNoise(),
+        DetectorNoise(white=(0.01, 0.05), shot=(0.05, 0.15)),
+        Defects(vacancies=(0.01, 0.02), adatoms=(0.0, 0.005), substitutions=(0.01, 0.03)),
+        TipNoise(blur=(0.0, 1.0)),
+        MotionNoise(drift=(0.0, 0.05), row_jitter=(0.1, 0.5)),
+    ),
 }

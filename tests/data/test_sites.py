@@ -8,7 +8,6 @@ import torch
 from scipy.spatial import KDTree
 
 from stm_experiments.analysis.lattice_fit import find_lattice
-from stm_experiments.benchmarks.rvae import STEM
 from stm_experiments.data import SiteData
 from stm_experiments.data.simulated_sites import simulated_sites
 from stm_experiments.data.site_data import SiteLoader, SiteSource
@@ -20,7 +19,9 @@ PHYSICAL = PRESETS["physical"]
 
 @pytest.fixture(scope="module")
 def images():
-    return simulated_sites([LATTICES["mos2"]] * 2, [1, 2], STEM, PHYSICAL, 161, 24, 3.0)
+    return simulated_sites(
+        [LATTICES["mos2"]] * 2, [1, 2], NOISES["mos2_stem"], PHYSICAL, 161, 24, 3.0
+    )
 
 
 def test_a_honeycomb_has_hollows_and_a_close_packing_none():

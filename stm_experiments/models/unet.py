@@ -1,0 +1,46 @@
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stm_experiments.models.denoiser import Residual
+
+
+class UNet(nn.Module):
+    """A residual U-Net of three levels that sees four neighbouring pixels as channels of one.
+
+    Args:
+        inputs: Channels in.
+        outputs: Channels out; zero before training but for their bias.
+        width: Channels of the finest level; the coarser ones have twice and three times as many.
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int) -> None:
+        super().__init__()
+        fine, middle, coarse = width, 2 * width, 3 * width
+        self.enter = nn.Conv2d(4 * inputs, fine, 3, padding=1)
+        self.down_fine = Residual(fine)
+        self.to_middle = nn.Conv2d(fine, middle, 2, stride=2)
+        self.down_middle = Residual(middle)
+        self.to_coarse = nn.Conv2d(middle, coarse, 2, stride=2)
+        self.bottom = nn.Sequential(Residual(coarse), Residual(coarse), Residual(coarse))
+        self.from_coarse = nn.ConvTranspose2d(coarse, middle, 2, stride=2)
+        self.up_middle = Residual(middle)
+        self.from_middle = nn.ConvTranspose2d(middle, fine, 2, stride=2)
+        self.up_fine = Residual(fine)
+        self.leave = nn.Conv2d(fine, 4 * outputs, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, inputs, H, W] -> [B, outputs, H, W]; any H and W, mirrored to a multiple of 8 px."""
+        height, width = images.shape[-2:]
+        down, right = -height % 8, -width % 8
+        reflects = down < height and right < width
+        padded = F.pad(images, (0, right, 0, down), "reflect" if reflects else "replicate")
+        pixels = F.pixel_unshuffle(padded, 2).contiguous(memory_format=torch.channels_last)
+        fine = self.down_fine(self.enter(pixels))
+        middle = self.down_middle(self.to_middle(fine))
+        coarse = self.bottom(self.to_coarse(middle))
+        middle = self.up_middle(middle + self.from_coarse(coarse))
+        fine = self.up_fine(fine + self.from_middle(middle))
+        return F.pixel_shuffle(self.leave(fine), 2)[..., :height, :width]
