@@ -90,7 +90,8 @@ def site_patches(image: SiteImage, window: int, angle: float = 0.0) -> Tensor:
 def site_numbers(found: SiteList, images: Sequence[SiteImage], symmetry: int) -> dict[str, float]:
     """How right the classes, scores and angles are, where the truth is known; else nothing.
 
-    ``ari`` over the sites without a defect; ``auroc`` of defects among all sites, and of each kind;
+    ``ari`` over the sites without a defect; ``auroc`` of defects among all sites, and of each kind
+    that there is;
     ``angle_error``: root mean square modulo 2 pi/n, degrees, of the sites without a defect.
     """
     if not all(image.truth for image in images):
@@ -105,14 +106,13 @@ def site_numbers(found: SiteList, images: Sequence[SiteImage], symmetry: int) ->
     }
     for number, name in enumerate(DEFECTS[1:], start=1):
         among = perfect | (defect == number)
-        value = defect_auroc(found.anomaly.score[among], defect[among] == number)
-        if not math.isnan(value):
-            numbers[f"sites/auroc_{name.replace(' ', '_')}"] = value
+        auroc = defect_auroc(found.anomaly.score[among], defect[among] == number)
+        numbers[f"sites/auroc_{name.replace(' ', '_')}"] = auroc
     if np.ptp(found.angle) > 0:
         turn = np.concatenate([image.truth["turn"] for image in images])[perfect]
         errors = angle_errors(found.angle[perfect], turn, kind[perfect], symmetry)
         numbers["sites/angle_error"] = math.degrees(float(np.sqrt(np.mean(errors**2))))
-    return numbers
+    return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
 def write_sites(found: SiteList, images: Sequence[SiteImage], path: Path) -> None:
@@ -155,7 +155,9 @@ def site_figures(found: SiteList, images: Sequence[SiteImage], most: int = 4) ->
     lines = []
     for site in worst:
         image = images[found.image[site]]
-        line = f"{image.name} ({position[site][0]:.0f}, {position[site][1]:.0f})"
+        line = f"({position[site][0]:.0f}, {position[site][1]:.0f}) px"
+        if len(images) > 1:
+            line = f"{image.name[-14:]} {line}"
         if image.truth:
             index = site - np.flatnonzero(found.image == found.image[site])[0]
             line += f"\n{DEFECTS[image.truth['defect'][index]]}"

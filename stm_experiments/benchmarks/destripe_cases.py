@@ -88,7 +88,7 @@ KINDS = {
 SEVERITIES = {
     "minor (1 px)": KINDS["lost"].noise(1, 0.03),
     "moderate (8 px)": Kind("", partial=0.5).noise(8),
-    "severe (64 px)": Kind("", partial=0.0).noise(64, 0.3),
+    "severe (64 px)": Kind("", partial=0.0).noise(64, 0.05),
 }
 
 

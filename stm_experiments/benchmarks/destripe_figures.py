@@ -75,11 +75,11 @@ def examples_figure(cases: Mapping[str, Case], tried: Mapping[str, Method]) -> F
     grid = figure.subplots(len(cases), len(columns), squeeze=False)
     for (kind, case), row in zip(cases.items(), grid, strict=True):
         row[0].set_ylabel(f"{kind}\n{case.lattice}", fontsize=9)
-        for (name, method), axes in zip(columns.items(), row, strict=True):
+        for method, axes in zip(columns.values(), row, strict=True):
             image: Tensor = case.clean if method is None else method(case.noisy)
             axes.imshow(image.numpy(), cmap=TOPOGRAPH_COLOURS, vmin=-1, vmax=1)
             axes.set_xticks([])
             axes.set_yticks([])
-            if row is grid[0]:
-                axes.set_title("as recorded" if name == NOTHING else name, fontsize=8)
+    for name, axes in zip(columns, grid[0], strict=True):
+        axes.set_title("as recorded" if name == NOTHING else name, fontsize=8)
     return figure

@@ -22,6 +22,7 @@ trains its rotationally invariant VAE on the same patches, in memory.
 
 import argparse
 import functools
+import importlib
 import logging
 import math
 import time
@@ -141,7 +142,7 @@ def scored(net: Any, data: SimulatedSites) -> dict[str, float]:
 def pyroved_speed(data: SimulatedSites, steps: int) -> float | str:
     """Patches per second of CPU time of pyroVED's rVAE, or why there is no number."""
     try:
-        import pyroved
+        pyroved = importlib.import_module("pyroved")
     except ImportError as error:
         return f"pyroVED was left out: {error}"
     patches = torch.cat([batch.noisy for batch in data.loader("train")])[: 128 * steps]
@@ -187,7 +188,7 @@ def main() -> None:
     given = parser.parse_args()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
-    console = Console(width=150)
+    console = Console(width=175)
     results: dict[str, list[dict[str, float]]] = {name: [] for name in NETWORKS}
     for seed in range(given.seeds):
         data = simulated(seed, given.images, given.test_images)

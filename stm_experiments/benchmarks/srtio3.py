@@ -44,6 +44,7 @@ from stm_experiments.benchmarks.srtio3_fault import (
 )
 from stm_experiments.benchmarks.srtio3_figures import fault_figure, patches_figure, scan_figure
 from stm_experiments.figures.canvas import save
+from stm_experiments.floating import reconstruct_by_fit
 from stm_experiments.models import Gaussian, PatchPCA
 from stm_experiments.simulator import CUT_LATTICES
 
@@ -80,12 +81,19 @@ def patch_methods(nets: Mapping[str, Any]) -> dict[str, Method]:
 
 
 def image_methods(nets: Mapping[str, Any], steps: Sequence[int] = (STEP,)) -> dict[str, Method]:
-    """What makes a clean image [H, W] of a noisy one, by name; windows float by these steps, px."""
+    """What makes a clean image [H, W] of a noisy one, by name; windows float by these steps, px.
+
+    Those with a window once more with the outputs weighted by how they fit.
+    """
     found: dict[str, Method] = {}
     for name, net in nets.items():
         for step in steps if net.window else (1,):
             full = f"{name}, step {step}" if net.window else name
             found[full] = partial(tiling.reconstruct, net, window=net.window, stride=step)
+        if net.window:
+            found[f"{name}, step {STEP}, by fit"] = partial(
+                reconstruct_by_fit, net, window=net.window, stride=STEP
+            )
     return found
 
 

@@ -115,7 +115,7 @@ def fault_image(noise: Noise, index: int, size: int = 257) -> FaultImage:
         size: Height and width, px.
     """
     lattice = replace(of_constant(10.0), fault=1.0, fault_strain=ELONGATION)
-    seed = seed_of("srtio3", "fault", index)
+    seed = seed_of("srtio3", "with a fault", index)
     image = simulate([lattice], [seed], noise, PRESETS["physical"], size)
     low, high = image.noisy.min(), image.noisy.max()
     noisy, clean = ((x[0, 0] - low) * 2 / (high - low) - 1 for x in (image.noisy, image.clean))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from scipy import ndimage
 
@@ -18,7 +19,9 @@ from stm_experiments.figures.canvas import (
     height_limits,
     new_figure,
 )
+from stm_experiments.floating import reconstruct_by_fit
 from stm_experiments.formats import read_scan
+from stm_experiments.formats.image import normalise
 
 _NEIGHBOURS = 50**0.5  # px between the Sr and Ti columns on which the network was trained
 _SHOWN = 110  # px of an image with a fault that are shown
@@ -123,10 +126,13 @@ def scan_figure(path: str, nets: Mapping[str, Any]) -> Figure:
     except LatticeError:
         factor, scaled = 1.0, "not scaled: no lattice was found"
     data = ndimage.zoom(data, factor, order=1 if factor > 1 else 3)[:_LARGEST, :_LARGEST]
-    shown = {
-        "as recorded": data,
-        **{name: denoise(data, net, 2).data for name, net in nets.items()},
-    }
+    shown = {"as recorded": data}
+    scaled_to_one = torch.from_numpy(normalise(data)[0])
+    for name, net in nets.items():
+        shown[name] = denoise(data, net, 2).data
+        if net.window is not None:
+            made = reconstruct_by_fit(net, scaled_to_one, net.window, 2)
+            shown[f"{name}, by fit"] = made.numpy()
     figure = new_figure(
         4 * len(shown),
         5,

@@ -13,7 +13,8 @@ from stm_experiments.analysis.lattice_fit import LatticeError
 from stm_experiments.data.batch import SPLITS, seed_of
 from stm_experiments.data.patch_data import check_counts
 from stm_experiments.data.simulated import chosen_lattices, part_of
-from stm_experiments.data.site_data import SiteData, SiteSource
+from stm_experiments.data.site_data import SiteData
+from stm_experiments.data.site_loader import SiteSource
 from stm_experiments.data.sites import SiteImage, find_sites
 from stm_experiments.simulator import PRESETS, AnyLattice, Noise, Preset, Topographs, simulate
 

@@ -1,148 +1,20 @@
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from stm_experiments.data.batch import Batch, Images, generator
-from stm_experiments.data.patch_data import PatchData
+from stm_experiments.data.batch import Batch
+from stm_experiments.data.patch_data import PatchData, check_counts
 from stm_experiments.data.simulated import part_of
-from stm_experiments.data.sites import SPARE, SiteImage, cut, disc, find_sites, turn_and_shift
+from stm_experiments.data.site_loader import SiteLoader, SiteSource
+from stm_experiments.data.sites import SiteImage, find_sites
 from stm_experiments.scan_files import find, read
 
 log = logging.getLogger(__name__)
 
-JITTER = 0.5  # shift of the training patches, standard deviation, px
 HELD_OUT = 10  # one of so many sites is held out in an image of one's own
-
-
-class SiteSource:
-    """Images with sites, as the source of a ``SiteLoader``.
-
-    Args:
-        images: At least one.
-        parts: Which sites of each are used, [S] bool; None: all.
-    """
-
-    fixed = True
-
-    def __init__(
-        self, images: Sequence[SiteImage], parts: Sequence[NDArray[np.bool_]] | None = None
-    ) -> None:
-        self.images = list(images)
-        self.count = len(self.images)
-        self.parts = parts or [np.ones(len(image.kind), bool) for image in images]
-
-    def __call__(self, epoch: int, first: int, last: int) -> Images:
-        """Images first .. last - 1, cut to the smallest one's size."""
-        chosen = self.images[first:last]
-        height, width = (min(image.image.shape[axis] for image in chosen) for axis in (1, 2))
-        return Images(
-            noisy=torch.stack([image.image[:, :height, :width] for image in chosen]),
-            clean=None,
-            lattice=torch.tensor([image.lattice for image in chosen]),
-            orientation=torch.stack([image.orientation for image in chosen]),
-            number=torch.arange(first, last),
-        )
-
-
-class SiteLoader:
-    """Batches of the patches around the sites; iterating it gives one epoch.
-
-    Training patches are turned by any angle, mirrored and shifted by a little, anew in every epoch:
-    pure functions of (seed, epoch).
-
-    Args:
-        source: The images.
-        split: Only ``train`` is shuffled and turned.
-        window: Patch size, px.
-        batch_size: Patches of a batch.
-        augment: Whether training patches are turned, mirrored and shifted.
-        seed: Of everything random.
-        device: Where the patches are.
-        place: Gives (epoch, batch) from which to go on.
-    """
-
-    def __init__(
-        self,
-        source: SiteSource,
-        split: str,
-        *,
-        window: int,
-        batch_size: int,
-        augment: bool,
-        seed: int,
-        device: torch.device | None = None,
-        place: Callable[[], tuple[int, int]] = lambda: (0, 0),
-    ) -> None:
-        self.source, self.split = source, split
-        self.window, self.batch_size = window, batch_size
-        self.augment = augment and split == "train"
-        self.seed, self.place = seed, place
-        pairs = [
-            (image, torch.from_numpy(part))
-            for image, part in zip(source.images, source.parts, strict=True)
-        ]
-        wide = window + 2 * SPARE
-        squares = [cut(image.image, image.place[part], wide) for image, part in pairs]
-        self.squares = torch.cat(squares).to(device or torch.device("cpu"))
-        counts = torch.tensor([len(square) for square in squares])
-        self.image = torch.arange(len(pairs)).repeat_interleave(counts)
-        middle = torch.cat([image.place[part] for image, part in pairs])
-        self.position = (middle - (window - 1) / 2).round().long()
-        self.lattice = torch.tensor([image.lattice for image, _ in pairs])[self.image]
-        self.orientation = torch.stack([image.orientation for image, _ in pairs])[self.image]
-
-    @property
-    def patches_per_epoch(self) -> int:
-        """Patches of an epoch."""
-        return len(self.squares)
-
-    def __len__(self) -> int:
-        """Batches of an epoch; the last may be smaller."""
-        return -(-len(self.squares) // self.batch_size)
-
-    def __iter__(self) -> Iterator[Batch]:
-        epoch, done = self.place()
-        draws = generator(self.seed, self.split, epoch, "sites")
-        number = len(self.squares)
-        shuffled = self.split == "train"
-        order = torch.randperm(number, generator=draws) if shuffled else torch.arange(number)
-        angle = 2 * torch.pi * torch.rand(number, generator=draws)
-        shift = JITTER * torch.randn(number, 2, generator=draws).clamp(-3, 3)
-        mirrored = torch.rand(number, generator=draws) < 0.5
-        for batch in range(done, len(self)):
-            rows = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            squares = self.squares[rows.to(self.squares.device)]
-            if self.augment:
-                moves = (angle[rows], shift[rows], mirrored[rows])
-                patches = turn_and_shift(squares, self.window, *moves)
-            else:
-                inner = squares[..., SPARE:-SPARE, SPARE:-SPARE]
-                patches = inner * disc(self.window).to(inner)
-            device = patches.device
-            yield Batch(
-                noisy=patches,
-                clean=None,
-                lattice=self.lattice[rows].to(device),
-                orientation=self.orientation[rows].to(device),
-                image=self.image[rows].to(device),
-                position=self.position[rows].to(device),
-                truth={},
-            )
-
-    def state_dict(self) -> dict[str, int]:
-        """Nothing: batches follow from epoch and batch number, which the trainer keeps."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Nothing to restore."""
-
-    def close(self) -> None:
-        """Nothing runs ahead."""
 
 
 class SiteData(PatchData):
@@ -157,6 +29,7 @@ class SiteData(PatchData):
         channel: As for ``read_scan``; None: topography.
         pixel_nm: Size of a px, nm; None: the files'.
         width: Side of a patch, distances of nearest neighbours.
+        patches_per_epoch: Patches of an epoch, the same sites again and again.
         window: Side of a patch, px; the network's.
         batch_size: Patches of a training step.
         augment: Turn, mirror and shift the training patches.
@@ -168,6 +41,8 @@ class SiteData(PatchData):
         ValueError: If no image can be used.
     """
 
+    patches_per_epoch: int | None = None  # each site once
+
     def __init__(
         self,
         *,
@@ -175,6 +50,7 @@ class SiteData(PatchData):
         channel: str | None = None,
         pixel_nm: float | None = None,
         width: float = 3.0,
+        patches_per_epoch: int | None = None,
         window: int,
         batch_size: int,
         augment: bool,
@@ -184,6 +60,9 @@ class SiteData(PatchData):
     ) -> None:
         if root is None:
             raise ValueError("say where the images are: data.root=<file or folder>")
+        if patches_per_epoch is not None:
+            check_counts(patches_per_epoch=patches_per_epoch)
+        self.patches_per_epoch = patches_per_epoch
         images = read_sites(root, channel, window, width, pixel_nm)
         images = images[: part_of(len(images), fraction)]
         held = [np.arange(len(image.kind)) % HELD_OUT == 0 for image in images]
@@ -236,7 +115,13 @@ class SiteData(PatchData):
         every = max(1, loader.patches_per_epoch // count)
         loader.batch_size = loader.patches_per_epoch
         batch = next(iter(loader))
-        return Batch(*(x[::every][:count] if isinstance(x, Tensor) else x for x in batch))
+        return batch._replace(
+            noisy=batch.noisy[::every][:count],
+            lattice=batch.lattice[::every][:count],
+            orientation=batch.orientation[::every][:count],
+            image=batch.image[::every][:count],
+            position=batch.position[::every][:count],
+        )
 
     def _trainer_loader(self, split: str) -> Any:
         trainer = self.trainer
@@ -257,6 +142,7 @@ class SiteData(PatchData):
             augment=cutting["augment"],
             seed=cutting["seed"],
             device=device,
+            patches=self.patches_per_epoch if split == "train" else None,
         )
 
 

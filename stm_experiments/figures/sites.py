@@ -42,7 +42,8 @@ def site_map(
     figure = new_figure(11, 6.2, title, caption, packed=True)
     left, right = figure.subplots(1, 2)
     limits = height_limits([image], clip_percent=0.5)
-    draw_image(left, image, limits, f"{labels.max() + 1} classes of {len(labels)} sites", "gray")
+    heading = f"{len(labels)} sites, in as many classes as there are colours"
+    draw_image(left, image, limits, heading, "gray")
     for label in range(labels.max() + 1):
         row, column = position[labels == label].T
         colour = CATEGORY_COLOURS[label % len(CATEGORY_COLOURS)]
@@ -84,7 +85,7 @@ def worst_sites(
     rows = -(-len(shown) // columns)
     caption = (
         "Each patch, its reconstruction and the difference. A reconstruction knows only what "
-        "sites usually look like. Scores in nats, the median site at 0."
+        "sites usually look like. Above: rank and score in nats (the median site has 0), place."
     )
     side = 11 / columns
     figure = new_figure(11, rows * 3.4 * side + 1.4, title, caption, packed=True)

@@ -19,6 +19,7 @@ _OBVIOUS = -4.0  # log-likelihood of the surface at which one pixel is damaged b
 _ANYTHING = 1.5  # deviation of what is recorded in a stripe, in deviations of the image
 _SURE = 0.5  # expected error up to which the second look decides, deviations
 _LEAST_NOISE = 0.02  # deviations
+_DOUBT = -3.0  # log odds from which a pixel beside a stripe is suspected too
 _REACH = 16  # px along a line within which more damage is suspected
 _LENGTHS = (1, 2, 4, 8)  # px, of gaps that are judged apart
 _ENOUGH = 100  # pixels on which an estimate can be judged
@@ -53,8 +54,8 @@ class Destripe(nn.Module):
     three: it weighs them and adds a correction in units of the error that it expects. Then comes a
     second look: found pixels that agree with what would stand in their place are let go, and the
     gaps that remain are repaired anew. Where nothing is found the output is the input, bit by bit.
-    Damage of more than ``longest`` lines on end is found, and left as it is: what stood there would
-    be invented.
+    Damage of more than ``longest`` lines on end, half of that at a border, is found and left as it
+    is: what stood there would be invented.
 
     Args:
         width: Channels of the finest level of the network that repairs; the coarser ones have twice
@@ -102,8 +103,10 @@ class Destripe(nn.Module):
         x = (images - middle) / unit
         odds = self.logits(x) - math.log(self.threshold / (1 - self.threshold))
         found = self.confirmed(x, odds)
-        made, deviation = self.proven(x, found)
-        left = too_long(found, self.longest)
+        made, deviation = self.proven(x, found, odds > 0)
+        half = self.longest // 2  # at a border there is one side only to go by
+        beyond = F.pad(found.to(x), (0, 0, half, half), "replicate") > 0
+        left = too_long(beyond, self.longest)[:, :, half : half + x.shape[2]]
         repaired = found & ~left
         return Repair(
             output=torch.where(repaired, middle + unit * made, images),
@@ -137,8 +140,9 @@ class Destripe(nn.Module):
             return found
         half = (found.to(x).mean(3, keepdim=True) > 0.5).expand(x.shape)
         near = F.max_pool2d(found.to(x), (1, 2 * _REACH + 1), 1, (0, _REACH)) > 0
-        suspected = near | half | rough
-        made, deviation = self.refine(x, suspected)
+        beside = F.max_pool2d(found.to(x), (3, 1), 1, (1, 0)) > 0
+        suspected = near | half | rough | (beside & (odds > _DOUBT))
+        made, deviation = self.refine(x, suspected, found)
         white = [max(noise_sigma(image[0]), _LEAST_NOISE) for image in x.cpu().numpy()]
         power = deviation.square() + torch.tensor(white).to(x).square()[:, None, None, None]
         surface = -(power.log() + (x - made).square() / power) / 2
@@ -153,7 +157,7 @@ class Destripe(nn.Module):
         line = _INDEPENDENT * mean < odds.clamp(-6, 6).where(~rough, 6.0)
         return suspected & (line | (evidence < _OBVIOUS))
 
-    def proven(self, x: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+    def proven(self, x: Tensor, found: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
         """What stands in the gaps, by whichever estimate is best in gaps that are none.
 
         The same gaps are laid over good lines of the image, where what was recorded is known. For
@@ -163,11 +167,12 @@ class Destripe(nn.Module):
         Args:
             x: Images of deviation 1, [B, 1, H, W].
             found: Damaged pixels, [B, 1, H, W] bool.
+            first: Those of the first look.
 
         Returns:
             The estimate and its expected error, [B, 1, H, W] each.
         """
-        made, deviation = self.refine(x, found)
+        made, deviation = self.refine(x, found, first)
         if not found.any():
             return made, deviation
         steady, (smooth, _) = self.estimates(x, found)
@@ -216,17 +221,20 @@ class Destripe(nn.Module):
         rough = roughness(x)
         return self.finder(torch.cat((x.clamp(-_FARTHEST, _FARTHEST), rough), 1))
 
-    def refine(self, x: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+    def refine(
+        self, x: Tensor, found: Tensor, first: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """What stands in the gaps.
 
         Args:
             x: Images of deviation 1, [B, 1, H, W].
             found: Damaged pixels, [B, 1, H, W] bool.
+            first: Those of the first look, whose height is judged apart; None: all.
 
         Returns:
             The estimate and its expected error, [B, 1, H, W] each.
         """
-        steady, others = self.estimates(x, found)
+        steady, others = self.estimates(x, found, first)
         seen = (steady, *(other - steady for other in (*others, x)), found.to(x))
         weights, correction, sharpness = self.repairer(
             torch.cat([each.clamp(-_FARTHEST, _FARTHEST) for each in seen], 1)
@@ -236,15 +244,17 @@ class Destripe(nn.Module):
         return made + deviation.detach() * correction, deviation
 
     @staticmethod
-    def estimates(x: Tensor, found: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def estimates(
+        x: Tensor, found: Tensor, first: Tensor | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The classical estimates, on the CPU: the steadiest one and two others, [B, 1, H, W]."""
         # All images beside each other, with a good column between them, are one large image.
-        wide, gaps = (
+        wide, gaps, kind = (
             F.pad(each, (0, 1))[:, 0].permute(1, 0, 2).flatten(1).cpu().numpy()
-            for each in (x.detach(), found)
+            for each in (x.detach(), found, found if first is None else first)
         )
         steady = fill_gaps(wide, gaps, 2)
-        made = (steady, fill_gaps(wide, gaps, 4), level_runs(wide, gaps, steady))
+        made = (steady, fill_gaps(wide, gaps, 4), level_runs(wide, gaps, steady, kind))
         count, _, height, width = x.shape
         apart = torch.from_numpy(np.stack(made)).to(x).view(3, height, count, width + 1)
         first, second, third = apart[..., :width].permute(0, 2, 1, 3)[:, :, None]

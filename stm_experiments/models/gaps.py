@@ -76,7 +76,9 @@ def _bands(taps: NDArray[np.float64], height: int) -> NDArray[np.float64]:
     return bands
 
 
-def level_runs(image: Image, gaps: NDArray[np.bool_], filled: Image) -> Image:
+def level_runs(
+    image: Image, gaps: NDArray[np.bool_], filled: Image, kind: NDArray[np.bool_] | None = None
+) -> Image:
     """Shifts each damaged run of a line to the height that was filled in.
 
     Where a line was recorded at another height, this brings it back with all that is on it.
@@ -85,12 +87,15 @@ def level_runs(image: Image, gaps: NDArray[np.bool_], filled: Image) -> Image:
         image: [H, W].
         gaps: Damaged pixels, [H, W].
         filled: What ``fill_gaps`` made of it, [H, W].
+        kind: Where it changes, one run ends and another begins, [H, W]; None: nowhere.
 
     Returns:
         The image; in each run of damaged pixels of a line with the mean of ``filled``, [H, W].
     """
     width = image.shape[1]
     begins = gaps & ~np.pad(gaps, ((0, 0), (1, 0)))[:, :width]
+    if kind is not None:
+        begins[:, 1:] |= gaps[:, 1:] & (kind[:, 1:] != kind[:, :-1])
     run = begins.ravel().cumsum()[gaps.ravel()]
     if not run.size:
         return image

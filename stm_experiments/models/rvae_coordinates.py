@@ -33,6 +33,7 @@ class RVAECoordinates(VAE):
     """
 
     label = "rVAE-C"
+    basis: Tensor
 
     def __init__(
         self,

@@ -29,7 +29,6 @@ class Stacked(Reconstruction):
         optimizer: Takes the parameters.
         scheduler: As for ``Reconstruction``, over all stages.
         target: As for ``Reconstruction``; ``noisy`` is an autoencoder that copies.
-        loss: As for ``Reconstruction``, of all layers together.
         pretraining: Share of all steps in which the layers take turns, 0 to 1.
 
     Raises:
@@ -42,10 +41,9 @@ class Stacked(Reconstruction):
         optimizer: Callable[..., Optimizer] | None = None,
         scheduler: Callable[..., LRScheduler] | None = None,
         target: str = "clean",
-        loss: str = "mse",
         pretraining: float = 0.1,
     ) -> None:
-        super().__init__(net, optimizer, scheduler, target, loss)
+        super().__init__(net, optimizer, scheduler, target)
         if not 0 <= pretraining <= 1:
             raise ValueError(f"model.pretraining is a share from 0 to 1, not {pretraining!r}")
         self.pretraining = pretraining

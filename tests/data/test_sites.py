@@ -10,7 +10,7 @@ from scipy.spatial import KDTree
 from stm_experiments.analysis.lattice_fit import find_lattice
 from stm_experiments.data import SiteData
 from stm_experiments.data.simulated_sites import simulated_sites
-from stm_experiments.data.site_data import SiteLoader, SiteSource
+from stm_experiments.data.site_loader import SiteLoader, SiteSource
 from stm_experiments.data.sites import cut, disc, turn_and_shift, with_hollows
 from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate
 
@@ -113,6 +113,8 @@ def test_an_image_of_ones_own(tmp_path, images):
     parts = [data.loader(split).patches_per_epoch for split in ("train", "validation")]
     assert sum(parts) == len(image.kind)
     assert len(data.samples(8).noisy) == 8
+    again = SiteData(root=str(tmp_path / "own.npy"), patches_per_epoch=700, **settings)
+    assert sum(len(batch.noisy) for batch in again.loader("train")) == 700
     with pytest.raises(ValueError, match=r"data\.root"):
         SiteData(root=None, **settings)
     with pytest.raises(ValueError, match="none of the 1 images can be used"):

@@ -142,7 +142,7 @@ def test_a_run_lists_every_site_and_other_images_can_follow(train_sites, tmp_pat
     from stm_experiments.find_defects import main
     from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate
 
-    train_sites(tmp_path / "run", "model=rvae_coordinates")
+    train_sites(tmp_path / "run", "model=rvae_coordinates", "noise.defects.vacancies=0.1")
     rows = list(csv.DictReader((tmp_path / "run" / "sites.csv").open(encoding="utf-8")))
     assert len(rows) > 20
     assert {row["class"] for row in rows} == {"1", "2", "3"}
