@@ -16,7 +16,7 @@ from stm_experiments.analysis.metrics import noise_floor, patch_measures
 from stm_experiments.analysis.paper import three_patch_statistic
 from stm_experiments.analysis.scores import NOISY_INPUT, score, score_table
 from stm_experiments.data import LABELS, PatchData, SiteData
-from stm_experiments.figures import patch_montage, save
+from stm_experiments.figures import patch_montage, save, training_curves
 from stm_experiments.figures.run import run_figures
 from stm_experiments.models import PCA
 from stm_experiments.objectives.callbacks import FirstReconstruction, History
@@ -84,6 +84,8 @@ def assess(
         figures |= examine_latent(networks, data, run)
     if isinstance(data, SiteData) and hasattr(net, "look"):
         pictures, numbers = examine_sites(net, data.examined, run.path)
+        what = "loss (of the pose, where it learns first; then nats per patch)"
+        pictures["curves"] = training_curves(curves, f"{own}: training", ylabel=what)
         figures, metrics = figures | pictures, metrics | numbers
     for name, figure in figures.items():
         save(figure, run.figures / f"{name}.png")

@@ -37,7 +37,7 @@ def find_defects(cfg: DictConfig) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """The command ``stm-find-defects``."""
     config.launch(find_defects, "find_defects")
 
 

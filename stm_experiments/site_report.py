@@ -21,6 +21,7 @@ from stm_experiments.analysis.site_classes import (
     defect_auroc,
 )
 from stm_experiments.data.sites import SiteImage, cut, disc
+from stm_experiments.figures import latent_pca
 from stm_experiments.figures.sites import site_map, worst_sites
 
 WORST = 16  # sites shown in pictures
@@ -140,7 +141,7 @@ def write_sites(found: SiteList, images: Sequence[SiteImage], path: Path) -> Non
 
 
 def site_figures(found: SiteList, images: Sequence[SiteImage], most: int = 4) -> dict[str, Figure]:
-    """Maps of the first images, and the strangest sites of all, by name."""
+    """Maps of the first images, the codes and the strangest sites of all images, by name."""
     figures = {}
     score = found.anomaly.score
     for number, image in enumerate(images[:most]):
@@ -162,6 +163,8 @@ def site_figures(found: SiteList, images: Sequence[SiteImage], most: int = 4) ->
             index = site - np.flatnonzero(found.image == found.image[site])[0]
             line += f"\n{DEFECTS[image.truth['defect'][index]]}"
         lines.append(line)
+    names = [f"class {label + 1}" for label in range(found.labels.max() + 1)]
+    figures["latent"] = latent_pca(found.codes, found.labels, "class of the site", names)
     figures["worst_sites"] = worst_sites(
         found.patches[worst], found.made[worst], lines, score[worst], "The strangest sites"
     )

@@ -272,7 +272,8 @@ def test_real_scans_keep_their_units(shared, reconstruct, no_pictures):
     pytest.importorskip("nanonispy2")
     image = f"image={scans}/stm/FeBr2_Au111_4nm.sxm"
     code, output, _ = reconstruct(image, "list=true")
-    assert (code, output) == (0, "FeBr2_Au111_4nm.sxm: Z (forward, backward), Current (forward, backward)\n")
+    assert code == 0
+    assert output == ("FeBr2_Au111_4nm.sxm: Z (forward, backward), Current (forward, backward)\n")
     code, _, errors = reconstruct(
         f"image={scans}/stm/FeBr2_Au111_4nm.sxm",
         "channel=current",

@@ -4,8 +4,8 @@
 
 Simulated scans of flat surfaces, each of another orientation, with everything that the noise does
 (drift, creep, jitter, tip changes, substitutions, adatoms ...), 5 % local strain and 5 % vacancies
-on top. The shipped denoiser goes first, as in ``find_lattice``; ``--model none`` leaves it out. Vacant
-sites count among the sites. All numbers are means over images, with 95 % intervals.
+on top. The shipped denoiser goes first, as in ``find_lattice``; ``--model none`` leaves it out.
+Vacant sites count among the sites. All numbers are means over images, with 95 % intervals.
 """
 
 import argparse

@@ -3,10 +3,10 @@
     python -m stm_experiments.benchmarks.waves --models denoiser denoiser_cdw
 
 Simulated surfaces of ZrTe3, 1T-TaS2 and TiSe2, at seeds that no training uses. The amplitude of
-each wave is read under a Hann window at its true wave vector, in the result and in the clean image; 1 is
-kept, 0 taken for noise. The error is the mean squared one over the variance of the clean image; a
-constant and a plane are no error. Slow noise lies on ZrTe3's long wave, whose amplitude can then
-come out above 1.
+each wave is read under a Hann window at its true wave vector, in the result and in the clean image:
+1 is kept, 0 taken for noise. The error is the mean squared one over the variance of the clean
+image; a constant and a plane are no error. Slow noise lies on ZrTe3's long wave, whose amplitude
+can then come out above 1.
 """
 
 import argparse

@@ -19,6 +19,8 @@ _OBVIOUS = -4.0  # log-likelihood of the surface at which one pixel is damaged b
 _ANYTHING = 1.5  # deviation of what is recorded in a stripe, in deviations of the image
 _SURE = 0.5  # expected error up to which the second look decides, deviations
 _LEAST_NOISE = 0.02  # deviations
+_MUCH = 0.25  # share of a line
+_MARGIN = 2  # px at the upper and the lower border
 _DOUBT = -3.0  # log odds from which a pixel beside a stripe is suspected too
 _REACH = 16  # px along a line within which more damage is suspected
 _LENGTHS = (1, 2, 4, 8)  # px, of gaps that are judged apart
@@ -120,7 +122,7 @@ class Destripe(nn.Module):
         """The second look: what is likely to be damaged and does not agree with its surroundings.
 
         Suspected is what the first look found, what lies within ``_REACH`` px of it along its line,
-        and all of a line of which half was found or nearly all is rough. A pixel is more likely in
+        and all of a line of which much was found or nearly all is rough. A pixel is more likely in
         its place if the surface was recorded (normal, the expected error and the image's white
         noise wide) or if anything was (normal, ``_ANYTHING`` wide). The mean of that along the line
         counts as much as ``_INDEPENDENT`` pixels, beside the odds of the first look; it does not
@@ -138,10 +140,12 @@ class Destripe(nn.Module):
         rough = whole_lines(x)
         if not (found | rough).any():
             return found
-        half = (found.to(x).mean(3, keepdim=True) > 0.5).expand(x.shape)
+        much = (found.to(x).mean(3, keepdim=True) > _MUCH).expand(x.shape)
         near = F.max_pool2d(found.to(x), (1, 2 * _REACH + 1), 1, (0, _REACH)) > 0
         beside = F.max_pool2d(found.to(x), (3, 1), 1, (1, 0)) > 0
-        suspected = near | half | rough | (beside & (odds > _DOUBT))
+        others = near | much | (beside & (odds > _DOUBT))
+        others[:, :, :_MARGIN] = others[:, :, -_MARGIN:] = False  # one side only to judge them by
+        suspected = found | rough | others
         made, deviation = self.refine(x, suspected, found)
         white = [max(noise_sigma(image[0]), _LEAST_NOISE) for image in x.cpu().numpy()]
         power = deviation.square() + torch.tensor(white).to(x).square()[:, None, None, None]
@@ -176,7 +180,7 @@ class Destripe(nn.Module):
         if not found.any():
             return made, deviation
         steady, (smooth, _) = self.estimates(x, found)
-        trial = moved(found) & ~found
+        trial = moved(found) & ~F.max_pool2d(found.float(), (7, 1), 1, (3, 0)).bool()
         both = found | trial
         tried, _ = self.refine(x, both)
         steady_tried, (smooth_tried, _) = self.estimates(x, both)

@@ -1,4 +1,4 @@
-"""Pairs with and without stripes from a few clean images, and stripes that go along with patches."""
+"""Pairs with and without stripes of a few clean images; stripes that go along with patches."""
 
 import numpy as np
 import pytest
