@@ -12,15 +12,11 @@ from stm_experiments import checkpoint, load, reconstruct
 from stm_experiments.benchmarks import destripe, destripe_cases
 from stm_experiments.denoise import denoise
 
-SHIPPED = checkpoint.WEIGHTS / "destripe.ckpt"
-needs_weights = pytest.mark.skipif(not SHIPPED.is_file(), reason="the weights are not there yet")
-
 
 def case(kind="clean", lattice="hex2", width=4, size=129):
     return destripe_cases.striped(lattice, 0, destripe_cases.KINDS[kind].noise(width), size)
 
 
-@needs_weights
 @pytest.mark.parametrize("lattice", ["hex2", "tise2"])
 def test_shipped_weights_find_lost_lines_and_leave_the_rest(lattice):
     image = case(lattice=lattice)
@@ -36,14 +32,12 @@ def test_shipped_weights_find_lost_lines_and_leave_the_rest(lattice):
     assert gain > 10
 
 
-@needs_weights
 def test_a_clean_image_stays_as_it_is():
     clean = case().clean
     after = load("destripe")(clean[None, None])[0, 0]
     assert (after != clean).float().mean() < 0.01
 
 
-@needs_weights
 def test_severe_damage_is_left_and_flagged():
     image = case().clean.clone()
     image[40:100] = 2 * torch.rand(60, 129) - 1
@@ -56,7 +50,6 @@ def test_severe_damage_is_left_and_flagged():
     assert any("as the network sees it" in line for line in scan.history)
 
 
-@needs_weights
 def test_reconstruct_on_the_command_line(tmp_path, monkeypatch, capsys):
     image = case()
     np.save(tmp_path / "striped.npy", image.noisy.numpy())

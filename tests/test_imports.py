@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "objectives": {"analysis", "figures", "data.batch"},
     "checkpoint": {"models", "allow"},
     "preparation": {"formats"},
+    "floating": {"tiling"},
     "scan_files": {"formats"},
     "denoise": {"checkpoint", "tiling", "preparation", "formats", "lost_wave"},
     "lost_wave": {"models", "preparation"},

@@ -218,8 +218,8 @@ def main() -> None:
     given = parser.parse_args()
     given.out = given.out or time.strftime("outputs/srtio3_%Y-%m-%d_%H-%M-%S")
     console = Console()
-    if not console.is_terminal or console.width < 140:
-        console = Console(width=140)
+    if not console.is_terminal or console.width < 160:
+        console = Console(width=160)
     try:
         run(given, console)
     except (ValueError, FileExistsError) as error:

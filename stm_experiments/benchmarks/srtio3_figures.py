@@ -14,6 +14,7 @@ from stm_experiments.benchmarks.srtio3_fault import FaultImage, Method, measure
 from stm_experiments.denoise import denoise
 from stm_experiments.figures.canvas import (
     CATEGORY_COLOURS,
+    Array,
     as_image,
     draw_image,
     height_limits,
@@ -72,18 +73,22 @@ def fault_figure(case: FaultImage, methods: Mapping[str, Method], title: str) ->
         2.6 * across,
         9,
         f"A Ruddlesden-Popper fault, {title}",
-        f"Above: {_SHOWN} px around the fault. Below: elongation from each row of Sr columns to "
-        "the next, along the fault's normal, as found in each image, and the truth (black). The "
-        "gap at the fault itself is left out.",
+        f"Above: {_SHOWN} px around the fault (dotted). Below: elongation from each row of Sr "
+        "columns to the next, along the fault's normal, as found in each image, and the truth "
+        "(black). The gap at the fault itself is left out.",
     )
     grid = figure.add_gridspec(3, across, height_ratios=(1, 1, 1.1))
     curves = figure.add_subplot(grid[2, :])
-    part = _around_fault(case)
+    part, point = _around_fault(case)
     for place, (name, method) in enumerate(columns.items()):
         axes = figure.add_subplot(grid[divmod(place, across)])
         image = case.clean if method is None else method(case.noisy)
         shown = as_image(image)[part]
         draw_image(axes, shown, height_limits([shown], 0.5), name)
+        if method is None:
+            limits = {"xlim": axes.get_xlim(), "ylim": axes.get_ylim()}
+            axes.axline(point[::-1], (point + case.along)[::-1], color="cyan", linestyle=":")
+            axes.set(**limits)
         fit = measure(image, case)
         colour = "black" if method is None else CATEGORY_COLOURS[place % 6]
         style = (
@@ -99,13 +104,14 @@ def fault_figure(case: FaultImage, methods: Mapping[str, Method], title: str) ->
     return figure
 
 
-def _around_fault(case: FaultImage) -> tuple[slice, slice]:
-    """The part of an image with a fault that is shown: around the fault's middle."""
+def _around_fault(case: FaultImage) -> tuple[tuple[slice, slice], Array]:
+    """The part of an image with a fault that is shown, and a point of the fault in it, [2] px."""
     size = len(case.noisy)
     middle = np.full(2, (size - 1) / 2)
     fault = middle + case.normal * (measure(case.clean, case).fault - middle @ case.normal)
     first = (fault - _SHOWN / 2).round().astype(int).clip(0, max(size - _SHOWN, 0))
-    return slice(first[0], first[0] + _SHOWN), slice(first[1], first[1] + _SHOWN)
+    part = slice(first[0], first[0] + _SHOWN), slice(first[1], first[1] + _SHOWN)
+    return part, fault - first
 
 
 def scan_figure(path: str, nets: Mapping[str, Any]) -> Figure:

@@ -8,18 +8,17 @@ from torch.nn import functional as F
 
 from stm_experiments.models.filters import noise_sigma
 from stm_experiments.models.gaps import fill_gaps, level_runs
+from stm_experiments.models.lines import moved, roughness, too_long, whole_lines
 from stm_experiments.models.unet import UNet
 
 _FARTHEST = 6.0  # deviations from the median to which what the network sees is cut
-_NEAR = 25  # px along a line over which its roughness is a mean
-_ALL = 0.9  # share of a line that is rough where all of it is lost
 _ALONG = 15  # px along a line of which the second look takes the mean
 _INDEPENDENT = 6.0  # pixels that those count for
 _OBVIOUS = -4.0  # log-likelihood of the surface at which one pixel is damaged by itself
 _ANYTHING = 1.5  # deviation of what is recorded in a stripe, in deviations of the image
 _SURE = 0.5  # expected error up to which the second look decides, deviations
 _LEAST_NOISE = 0.02  # deviations
-_MUCH = 0.25  # share of a line
+_MUCH = 0.15  # share of a line
 _MARGIN = 2  # px at the upper and the lower border
 _DOUBT = -3.0  # log odds from which a pixel beside a stripe is suspected too
 _REACH = 16  # px along a line within which more damage is suspected
@@ -180,7 +179,7 @@ class Destripe(nn.Module):
         if not found.any():
             return made, deviation
         steady, (smooth, _) = self.estimates(x, found)
-        trial = moved(found) & ~F.max_pool2d(found.float(), (7, 1), 1, (3, 0)).bool()
+        trial = moved(found)
         both = found | trial
         tried, _ = self.refine(x, both)
         steady_tried, (smooth_tried, _) = self.estimates(x, both)
@@ -263,41 +262,3 @@ class Destripe(nn.Module):
         apart = torch.from_numpy(np.stack(made)).to(x).view(3, height, count, width + 1)
         first, second, third = apart[..., :width].permute(0, 2, 1, 3)[:, :, None]
         return first, (second, third)
-
-
-def roughness(x: Tensor) -> Tensor:
-    """How far each line is rougher, around each pixel, than the other lines are there.
-
-    The mean absolute second difference along the line over ``_NEAR`` px; its excess over the median
-    down the column in median absolute deviations, compressed: log(1 + excess / 6), and 0 where it
-    is below the median, [B, 1, H, W].
-    """
-    bent = F.pad(x.diff(n=2, dim=3).abs(), (1, 1, 0, 0), "replicate")
-    near = min(_NEAR, bent.shape[3] // 2 * 2 - 1)
-    each = F.avg_pool2d(bent, (1, near), 1, (0, near // 2), count_include_pad=False)
-    excess = each - each.median(2, keepdim=True).values
-    usual = excess.abs().median(2, keepdim=True).values + 1e-6
-    return (excess.clamp(min=0) / (6 * usual)).log1p()
-
-
-def whole_lines(x: Tensor) -> Tensor:
-    """Lines that are rougher than the others nearly all along, [B, 1, H, W] bool."""
-    rough = roughness(x) > math.log(2)  # 6 median absolute deviations
-    return (rough.to(x).mean(3, keepdim=True) > _ALL).expand(x.shape)
-
-
-def moved(found: Tensor) -> Tensor:
-    """The same gaps some lines further down, where they meet the others least, [B, 1, H, W]."""
-    near = F.max_pool2d(found.float(), (5, 1), 1, (2, 0)) > 0
-    steps = range(3, max(4, min(found.shape[2], 64)))
-    return found.roll(min(steps, key=lambda step: int((found.roll(step, 2) & near).sum())), 2)
-
-
-def too_long(found: Tensor, longest: int) -> Tensor:
-    """Where more than ``longest`` pixels on end down a column are damaged, [B, 1, H, W] bool."""
-    if found.shape[2] <= longest:
-        return torch.zeros_like(found)
-    # A pixel is in a long run if some window of longest + 1 rows that holds it is damaged whole.
-    damaged = found.float()
-    whole = -F.max_pool2d(-damaged, (longest + 1, 1), 1)
-    return F.max_pool2d(F.pad(whole, (0, 0, longest, longest)), (longest + 1, 1), 1) > 0

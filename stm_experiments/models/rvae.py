@@ -30,6 +30,7 @@ class RVAE(VAE):
     """
 
     label = "rVAE"
+    seen: Tensor
 
     def __init__(
         self,
@@ -44,10 +45,11 @@ class RVAE(VAE):
         self.symmetry = symmetry
         self.translation = translation
         self.transformer = perceptron([window**2, width, width // 2, 4 if translation else 2])
+        self.register_buffer("seen", inner_disc(window, translation), False)
 
     def pose(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Patches [B, 1, w, w] -> (cos n theta, sin n theta) [B, 2], and shifts as in ``Look``."""
-        return as_pose(self.transformer(patches.flatten(1)), self.translation)
+        return as_pose(self.transformer((patches * self.seen).flatten(1)), self.translation)
 
     def look(self, patches: Tensor) -> Look:
         """Patches [B, 1, w, w] on [-1, 1] -> codes of their canonical poses, and how they are."""
@@ -63,20 +65,23 @@ class RVAE(VAE):
     def pose_loss(self, patches: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
         """How well poses follow when patches are moved: the loss of the pretraining.
 
-        1 - cos(n (theta(R x) - theta(x) - delta)), and for shifts the squared difference.
+        1 - cos(n (theta(R x) - theta(x) - delta)), and for shifts the squared difference, in units
+        of the largest one.
 
         Args:
             patches: [B, 1, w, w]; discs, or their corners would tell how they were turned.
             turn: Cosine and sine of the angles delta [B, 2].
-            shift: As in ``Look``; used where there is translation, [B, 2].
+            shift: As in ``Look``, of at most 1: in units of the largest shift, [B, 2].
         """
-        if not self.translation:
-            shift = torch.zeros_like(shift)
+        shift = self.translation * shift
         before, at = self.pose(patches)
         after, then = self.pose(placed(patches, turn, shift))
         expected = turned_by(before, multiplied(turn, self.symmetry))
         loss = (1 - (after * expected).sum(1)).mean()
-        return loss + (then - turned_by(at, turn) - shift).square().sum(1).mean()
+        if not self.translation:
+            return loss
+        away = (then - turned_by(at, turn) - shift) / self.translation
+        return loss + away.square().sum(1).mean()
 
 
 def check_pose(symmetry: int, translation: float) -> None:
@@ -89,6 +94,17 @@ def check_pose(symmetry: int, translation: float) -> None:
         raise ValueError(f"symmetry is a whole number from 1 on, not {symmetry!r}")
     if not 0 <= translation <= 0.5:
         raise ValueError(f"translation is from 0 to 0.5 half sides of a patch, not {translation!r}")
+
+
+def inner_disc(window: int, translation: float) -> Tensor:
+    """1 where a shifted patch still shows the sample, else 0; everywhere without shifts, [w, w].
+
+    The border of a patch would tell how it was shifted in training, and never again.
+    """
+    r = torch.arange(window) - (window - 1) / 2
+    radius = torch.hypot(r[:, None], r)
+    within = radius < (1 - translation) * window / 2
+    return (within if translation else torch.ones_like(within)).float()
 
 
 def as_pose(outputs: Tensor, translation: float) -> tuple[Tensor, Tensor]:

@@ -32,11 +32,9 @@ class UNet(nn.Module):
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, inputs, H, W] -> [B, outputs, H, W]; any H and W, mirrored to a multiple of 8 px."""
+        """[B, inputs, H, W] -> [B, outputs, H, W]; any H and W; the border is repeated to 8 px."""
         height, width = images.shape[-2:]
-        down, right = -height % 8, -width % 8
-        reflects = down < height and right < width
-        padded = F.pad(images, (0, right, 0, down), "reflect" if reflects else "replicate")
+        padded = F.pad(images, (0, -width % 8, 0, -height % 8), "replicate")
         pixels = F.pixel_unshuffle(padded, 2).contiguous(memory_format=torch.channels_last)
         fine = self.down_fine(self.enter(pixels))
         middle = self.down_middle(self.to_middle(fine))

@@ -111,7 +111,7 @@ class Variational(Reconstruction):
         self.log("val/loss", loss, batch_size=len(batch.noisy))
 
     def pose_loss(self, patches: Tensor, draws: torch.Generator) -> Tensor:
-        """The network's own loss of patches [B, 1, h, w] that are turned, and shifted by a little.
+        """The network's own loss of patches [B, 1, h, w] that are turned and shifted.
 
         Args:
             patches: On [-1, 1].
@@ -119,7 +119,7 @@ class Variational(Reconstruction):
         """
         net: Any = self.net
         angle = 2 * math.pi * torch.rand(len(patches), generator=draws)
-        shift = 0.1 * torch.randn(len(patches), 2, generator=draws)
+        shift = 2**0.5 * (torch.rand(len(patches), 2, generator=draws) - 0.5)
         turn = torch.stack([angle.cos(), angle.sin()], 1)
         return net.pose_loss(patches, turn.to(patches), shift.to(patches))
 

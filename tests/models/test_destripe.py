@@ -7,8 +7,8 @@ from scipy.interpolate import CubicSpline
 from torch import nn
 
 from stm_experiments.models import Destripe, StripeCAE
-from stm_experiments.models.destripe import roughness, too_long
 from stm_experiments.models.gaps import fill_gaps, level_runs
+from stm_experiments.models.lines import moved, roughness, too_long, whole_lines
 
 
 def lattice(height=96, width=80, period=14.0):
@@ -144,11 +144,23 @@ def test_runs_down_a_column_are_counted():
     assert not too_long(found[:, :, :20], 24).any()
 
 
+def test_trial_gaps_lie_on_good_lines():
+    found = torch.zeros(1, 1, 60, 4, dtype=torch.bool)
+    found[:, :, 20:22] = True
+    trial = moved(found)
+    rows = trial[0, 0, :, 0].nonzero()[:, 0]
+    assert len(rows) == 2
+    assert (rows - 20).abs().min() > 3
+    assert rows.min() > 2
+    assert rows.max() < 57
+
+
 def test_rough_lines_stand_out():
     image = torch.from_numpy(lattice())[None, None]
     image[:, :, 50] = torch.rand(80)
     rows = roughness(image)[0, 0].mean(1)
     assert rows.argmax() == 50
+    assert whole_lines(image)[0, 0].all(1).nonzero().flatten().tolist() == [50]
     assert rows.min() >= 0
 
 

@@ -130,3 +130,11 @@ def test_the_coordinate_decoder_draws_the_same_content_turned():
 def test_wrong_settings_are_refused(network, wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         network(**wrong)
+
+
+def test_a_transformer_that_finds_shifts_does_not_see_the_border():
+    net, patches = RVAE(translation=0.2), torch.randn(3, 1, 24, 24)
+    border = patches.clone()
+    border[..., :2, :] = border[..., -2:] = 5.0
+    torch.testing.assert_close(net.pose(border), net.pose(patches))
+    assert not torch.allclose(RVAE().pose(border)[0], RVAE().pose(patches)[0])
