@@ -21,6 +21,7 @@ from stm_experiments.figures.run import run_figures
 from stm_experiments.models import PCA
 from stm_experiments.objectives.callbacks import FirstReconstruction, History
 from stm_experiments.run_folder import RunFolder
+from stm_experiments.simulator import CUT_LATTICES
 from stm_experiments.site_report import examine_sites
 
 MOST_CODES = 6000  # patches of one split that are enough for pictures and the paper's statistic
@@ -59,7 +60,8 @@ def assess(
     console = Console()
     console.print(score_table(scores, title))
     metrics = all_numbers(scores, by_lattice, names, split)
-    if "mse_clean" in scores[NOISY_INPUT]:
+    # Its count of parameters is that of a cut through a crystal.
+    if "mse_clean" in scores[NOISY_INPUT] and all(names[k] in CUT_LATTICES for k in by_lattice):
         sigma2 = scores[NOISY_INPUT]["mse_clean"].mean
         floor = metrics["floor/mse_clean"] = noise_floor(sigma2, window**2)
         console.print(

@@ -128,8 +128,8 @@ def _caption(gaps: bool, uncertainty: bool) -> str:
         caption += " Hatched: not measured."
     if uncertainty:
         caption += (
-            " Uncertainty: how much the result changes when the image is mirrored; what "
-            "the network always gets wrong in the same way it does not show."
+            " Uncertainty: what the network says of itself, or how much its result changes when "
+            "the image is mirrored; what it always gets wrong in the same way this does not show."
         )
     return caption
 
