@@ -120,11 +120,11 @@ def fault_image(noise: Noise, index: int, size: int = 257) -> FaultImage:
     low, high = image.noisy.min(), image.noisy.max()
     noisy, clean = ((x[0, 0] - low) * 2 / (high - low) - 1 for x in (image.noisy, image.clean))
     present = image.atoms.present[0]
-    columns = torch.stack([image.atoms.u[0], image.atoms.v[0]], 1)[present]
+    places = torch.stack([image.atoms.u[0], image.atoms.v[0]], 1)[present]
     if "moved" in image.truth:
-        line = columns[:, 0].round().long().clamp(0, size - 1)
-        columns = columns + image.truth["moved"][0][line]
-    columns = columns.numpy()
+        line = places[:, 0].round().long().clamp(0, size - 1)
+        places = places + image.truth["moved"][0][line]
+    columns = places.numpy()
     axes = turned(lattice, image.orientation)[0].numpy()
     along = axes[:, 0] / np.linalg.norm(axes[:, 0])
     normal = np.array([-along[1], along[0]])

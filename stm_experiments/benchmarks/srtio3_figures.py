@@ -87,7 +87,8 @@ def fault_figure(case: FaultImage, methods: Mapping[str, Method], title: str) ->
         draw_image(axes, shown, height_limits([shown], 0.5), name)
         if method is None:
             limits = {"xlim": axes.get_xlim(), "ylim": axes.get_ylim()}
-            axes.axline(point[::-1], (point + case.along)[::-1], color="cyan", linestyle=":")
+            (row, column), (down, right) = point, point + case.along
+            axes.axline((column, row), (right, down), color="cyan", linestyle=":")
             axes.set(**limits)
         fit = measure(image, case)
         colour = "black" if method is None else CATEGORY_COLOURS[place % 6]

@@ -94,7 +94,7 @@ class Images(NamedTuple):
         )
 
 
-def seed_of(*key: int | str) -> int:
+def seed_of(*key: int | float | str) -> int:
     """A seed that is a pure function of its key: (seed, split, epoch, index, purpose)."""
     return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest(), "big") >> 1
 
