@@ -1,8 +1,9 @@
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from stm_experiments.models.plane_waves import strongest_wave
+from stm_experiments.models.unet import UNet
 
 _LARGE = 128  # px, the least side of an image that shows a wave as such
 _SHARE = 0.15  # of a wave that the network must take for noise by itself
@@ -10,7 +11,7 @@ _PROMINENCE = 8.0  # of its peak over the median of the noise's spectrum; white 
 _FINISHED = 0.05  # change of the waves that ends the search, share of their deviation
 
 
-class Denoiser(nn.Module):
+class Denoiser(UNet):
     """A small residual U-Net for whole images of any size: it predicts the noise and takes it off.
 
     It has no bottleneck to squeeze an image through, so what it cannot explain it leaves alone.
@@ -27,43 +28,20 @@ class Denoiser(nn.Module):
 
     Args:
         width: Channels of the finest level; the coarser ones have twice and three times as many.
-        blocks: Residual blocks at each level, on the way down and again on the way up; three times
-            as many at the coarsest.
         waves: How often a plane wave may be taken off a large image.
 
     Raises:
-        ValueError: If a size is less than one, or ``waves`` negative.
+        ValueError: If the width is less than one, or ``waves`` negative.
     """
 
     label = "denoiser"
     window = None
 
-    def __init__(self, width: int = 32, blocks: int = 1, waves: int = 0) -> None:
-        super().__init__()
-        if min(width, blocks) < 1 or waves < 0:
-            raise ValueError(
-                f"width and blocks are at least 1 and waves at least 0, not {width}, {blocks}, "
-                f"{waves}"
-            )
+    def __init__(self, width: int = 32, waves: int = 0) -> None:
+        if width < 1 or waves < 0:
+            raise ValueError(f"width is at least 1 and waves at least 0, not {width}, {waves}")
+        super().__init__(1, 1, width)  # its last layer is zero: training begins at the identity
         self.waves = waves
-        fine, middle, coarse = width, 2 * width, 3 * width
-
-        def level(channels: int) -> nn.Sequential:
-            return nn.Sequential(*(Residual(channels) for _ in range(blocks)))
-
-        self.enter = nn.Conv2d(4, fine, 3, padding=1)
-        self.down_fine = level(fine)
-        self.to_middle = nn.Conv2d(fine, middle, 2, stride=2)
-        self.down_middle = level(middle)
-        self.to_coarse = nn.Conv2d(middle, coarse, 2, stride=2)
-        self.bottom = nn.Sequential(level(coarse), level(coarse), level(coarse))
-        self.from_coarse = nn.ConvTranspose2d(coarse, middle, 2, stride=2)
-        self.up_middle = level(middle)
-        self.from_middle = nn.ConvTranspose2d(middle, fine, 2, stride=2)
-        self.up_fine = level(fine)
-        self.leave = nn.Conv2d(fine, 4, 3, padding=1)
-        nn.init.zeros_(self.leave.weight)  # training begins at the identity
-        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, 1, H, W] -> the same without noise, same shape and scale; any H and W."""
@@ -95,32 +73,5 @@ class Denoiser(nn.Module):
         down, right = -height % 8, -width % 8
         reflects = down < height and right < width
         padded = F.pad(images, (0, right, 0, down), "reflect" if reflects else "replicate")
-        noise = self.noise((padded - mean) / deviation)[..., :height, :width]
+        noise = super().forward((padded - mean) / deviation)[..., :height, :width]
         return images - deviation * (noise - noise.mean((1, 2, 3), keepdim=True))
-
-    def noise(self, images: Tensor) -> Tensor:
-        """The noise in images of mean 0 and deviation 1, [B, 1, H, W]; H, W multiples of 8 px."""
-        pixels = F.pixel_unshuffle(images, 2).contiguous(memory_format=torch.channels_last)
-        fine = self.down_fine(self.enter(pixels))
-        middle = self.down_middle(self.to_middle(fine))
-        coarse = self.bottom(self.to_coarse(middle))
-        middle = self.up_middle(middle + self.from_coarse(coarse))
-        fine = self.up_fine(fine + self.from_middle(middle))
-        return F.pixel_shuffle(self.leave(fine), 2)
-
-
-class Residual(nn.Module):
-    """Two convolutions beside a shortcut.
-
-    Args:
-        channels: Channels in and out.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Features [B, C, H, W] -> features, same shape."""
-        return images + self.second(F.gelu(self.first(images)))

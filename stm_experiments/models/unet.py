@@ -2,8 +2,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stm_experiments.models.denoiser import Residual
-
 
 class UNet(nn.Module):
     """A residual U-Net of three levels that sees four neighbouring pixels as channels of one.
@@ -42,3 +40,20 @@ class UNet(nn.Module):
         middle = self.up_middle(middle + self.from_coarse(coarse))
         fine = self.up_fine(fine + self.from_middle(middle))
         return F.pixel_shuffle(self.leave(fine), 2)[..., :height, :width]
+
+
+class Residual(nn.Module):
+    """Two convolutions beside a shortcut.
+
+    Args:
+        channels: Channels in and out.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features [B, C, H, W] -> features, same shape."""
+        return images + self.second(F.gelu(self.first(images)))
