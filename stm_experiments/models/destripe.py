@@ -22,6 +22,7 @@ _MUCH = 0.15  # share of a line
 _MARGIN = 2  # px at the upper and the lower border
 _DOUBT = -3.0  # log odds from which a pixel beside a stripe is suspected too
 _REACH = 16  # px along a line within which more damage is suspected
+_FEWEST = 8  # px of damage within that reach
 _LENGTHS = (1, 2, 4, 8)  # px, of gaps that are judged apart
 _ENOUGH = 100  # pixels on which an estimate can be judged
 _CLEARLY = 0.9  # mean squared error over the network's at which a classical estimate is closer
@@ -158,7 +159,10 @@ class Destripe(nn.Module):
 
         mean = along(evidence) / along(suspected.to(x)).clamp(min=1e-6)
         line = _INDEPENDENT * mean < odds.clamp(-6, 6).where(~rough, 6.0)
-        return suspected & (line | (evidence < _OBVIOUS))
+        damaged = suspected & (line | (evidence < _OBVIOUS))
+        # No stripe is as short as the foot of an atom beside one.
+        near = F.avg_pool2d(damaged.to(x), (1, 2 * _REACH + 1), 1, (0, _REACH))
+        return damaged & (near * (2 * _REACH + 1) > _FEWEST - 0.5)
 
     def proven(self, x: Tensor, found: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
         """What stands in the gaps, by whichever estimate is best in gaps that are none.
