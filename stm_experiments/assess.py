@@ -61,7 +61,8 @@ def assess(
     console.print(score_table(scores, title))
     metrics = all_numbers(scores, by_lattice, names, split)
     # Its count of parameters is that of a cut through a crystal.
-    if "mse_clean" in scores[NOISY_INPUT] and all(names[k] in CUT_LATTICES for k in by_lattice):
+    crystals = all(names[label] in CUT_LATTICES for label in by_lattice)
+    if "mse_clean" in scores[NOISY_INPUT] and crystals and getattr(net, "window", None):
         sigma2 = scores[NOISY_INPUT]["mse_clean"].mean
         floor = metrics["floor/mse_clean"] = noise_floor(sigma2, window**2)
         console.print(
@@ -91,7 +92,8 @@ def assess(
         figures, metrics = figures | pictures, metrics | numbers
     for name, figure in figures.items():
         save(figure, run.figures / f"{name}.png")
-    run.write_json("three_patches.json", papers_statistic(net, data))
+    if drawn := papers_statistic(net, data):
+        run.write_json("three_patches.json", drawn)
     if codes is not None:
         labels = [names[label] for label in codes.lattice]
         write_latent_csv(
@@ -146,7 +148,7 @@ def untrained(net: nn.Module) -> nn.Module:
 
 
 def papers_statistic(net: nn.Module, data: PatchData) -> dict[str, dict[str, float]]:
-    """The statistic of the paper's Table 2: three training patches, drawn many times."""
+    """The statistic of the paper's Table 2: three training patches, drawn many times, if any."""
     mse, ssim, count = [], [], 0
     for batch in data.loader("train"):
         with torch.inference_mode():
@@ -156,6 +158,8 @@ def papers_statistic(net: nn.Module, data: PatchData) -> dict[str, dict[str, flo
         count += len(batch.noisy)
         if count >= MOST_CODES:
             break
+    if count < 3:
+        return {}
     return three_patch_statistic(torch.cat(mse).numpy(), torch.cat(ssim).numpy())
 
 

@@ -129,12 +129,14 @@ def denoise(
     seams = _seams(output, image, window, stride)
     spread = _whole(before, part, deviation.cpu().numpy()) if uncertainty else None
 
+    same = float(np.mean((after == before.data)[before.mask]))
+    share = f", {1 - same:.1%} of the pixels" if same > 0.001 else ""
     model = getattr(net, "label", type(net).__name__)
     if window is not None:
         model += f" in windows of {window} px every {stride} px"
     history = [
         _map_sentence(kind, affine, before.unit),
-        f"through {model}: changed by {amount(change, before.unit)} rms",
+        f"through {model}: changed by {amount(change, before.unit)} rms{share}",
     ]
     history += lost_wave(image, output, affine.scale, before.unit, before.pixel_size)
     if seams:

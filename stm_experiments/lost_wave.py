@@ -10,6 +10,7 @@ from stm_experiments.preparation import amount
 
 SMALLEST, LARGEST = 128, 512  # px, least side that shows a wave, and side of what is looked at
 SHARE = 0.5  # of the wave that is gone
+MADE_UP = 1.8  # from which on what is gone was not there, but what is there now was made
 PROMINENCE = 15.0  # of its peak over the median of what is gone
 WEAKEST = 0.02  # its height over the range of the image, root mean square on [-1, 1]
 PERIODS = 6  # in the image, at least: fewer are a bow
@@ -55,7 +56,10 @@ def lost_wave(
     else:
         period = amount(2 * math.pi / float(np.hypot(*(kappa / pixel_size))) * 1e-9, "m")
     crest = amount(2 * math.sqrt(2) * root_mean_square * scale, unit)
+    shape = f"a plane wave of period {period}, {crest} from trough to crest,"
+    if wave.share > MADE_UP:
+        return [f"{shape} was made up: it is hardly in the scan"]
     return [
-        f"a plane wave of period {period}, {crest} from trough to crest, was taken off: striation "
-        "or hum, or else a wave of the sample: compare with the model denoiser_cdw"
+        f"{shape} was taken off: striation or hum, or else a wave of the sample: compare with the "
+        "model denoiser_cdw"
     ]

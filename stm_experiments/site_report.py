@@ -19,11 +19,13 @@ from stm_experiments.analysis.site_classes import (
     anomaly,
     classes,
     defect_auroc,
+    turned_share,
 )
 from stm_experiments.data.sites import SiteImage, cut, disc
 from stm_experiments.figures import latent_pca
 from stm_experiments.figures.sites import site_map, worst_sites
 
+TURNS = 12  # of each patch, for the invariance
 WORST = 16  # sites shown in pictures
 DEFECTS = ("perfect", "vacancy", "adatom", "substitution", "part of a vacancy")  # of the truth
 
@@ -171,6 +173,18 @@ def site_figures(found: SiteList, images: Sequence[SiteImage], most: int = 4) ->
     return figures
 
 
+def turned(net: nn.Module, images: Sequence[SiteImage]) -> float:
+    """How much the codes of sites change when their patches are turned; see ``turned_share``."""
+    any_net: Any = net
+    angles = [2 * math.pi * turn / TURNS for turn in range(TURNS)]
+    with torch.inference_mode():
+        codes = [
+            torch.cat([any_net.encode(site_patches(x, any_net.window, a)) for x in images])
+            for a in angles
+        ]
+    return turned_share(torch.stack(codes).double().numpy())
+
+
 def examine_sites(
     net: nn.Module,
     images: Sequence[SiteImage],
@@ -178,7 +192,7 @@ def examine_sites(
     count: int | None = None,
     method: str = "kmeans",
 ) -> tuple[dict[str, Figure], dict[str, float]]:
-    """Writes sites.csv to a folder; returns the pictures, and the numbers where there is a truth.
+    """Writes sites.csv to a folder; returns the pictures, and numbers: more where truth is known.
 
     Args:
         net: The trained network.
@@ -189,5 +203,6 @@ def examine_sites(
     """
     found = look_at_sites(net, images, count, method)
     write_sites(found, images, folder / "sites.csv")
-    symmetry = int(getattr(net, "symmetry", 1))
-    return site_figures(found, images), site_numbers(found, images, symmetry)
+    symmetry = int(getattr(net, "site_symmetry", getattr(net, "symmetry", 1)))
+    numbers = site_numbers(found, images, symmetry) | {"sites/turned": turned(net, images)}
+    return site_figures(found, images), numbers

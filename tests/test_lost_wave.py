@@ -26,6 +26,12 @@ def test_a_wave_is_told_with_its_period_and_height():
     assert "period 12.6 px" in line
 
 
+def test_a_wave_that_was_not_there_is_told_as_made_up():
+    (line,) = told(LATTICE + 0.1 * WHITE, LATTICE + WAVE)
+    assert line.startswith("a plane wave of period 628 pm")
+    assert "was made up" in line
+
+
 def test_what_is_no_wave_is_not_told():
     assert told(LATTICE + WAVE + WHITE, LATTICE + WAVE) == []
     assert told(LATTICE + WHITE, 0.9 * LATTICE) == []

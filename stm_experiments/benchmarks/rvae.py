@@ -36,23 +36,18 @@ from lightning import Trainer
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
-from stm_experiments.analysis.site_classes import turned_share
 from stm_experiments.data import SimulatedSites
-from stm_experiments.models import RVAE, VAE, RVAECoordinates
-from stm_experiments.models.rvae import placed
-from stm_experiments.models.vae import perceptron
+from stm_experiments.models import RVAE, VAE, RVAECoordinates, RVAEPoster
 from stm_experiments.objectives import Variational
 from stm_experiments.simulator import NOISES
-from stm_experiments.site_report import look_at_sites, site_numbers, site_patches
+from stm_experiments.site_report import look_at_sites, site_numbers, turned
 
-TURNS = 12  # of each patch, for the invariance
 COLUMNS = {
     "sites/ari": "ARI",
     "sites/angle_error": "angle °",
-    "turned": "turned",
+    "sites/turned": "turned",
     "sites/auroc": "AUROC",
     "sites/auroc_vacancy": "vacancies",
     "sites/auroc_part_of_a_vacancy": "single S",
@@ -62,30 +57,9 @@ COLUMNS = {
 }
 
 
-class PosterRVAE(RVAE):
-    """An rVAE whose transformer says the angle as one number, as the poster describes it."""
-
-    label = "poster's recipe"
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(symmetry=1, **settings)
-        self.transformer = perceptron([self.window**2, 256, 128, 1])
-
-    def pose(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """The unit vector of the angle, and no shift."""
-        angle = self.transformer(patches.flatten(1))
-        return torch.cat([angle.cos(), angle.sin()], 1), angle.new_zeros(len(angle), 2)
-
-    def pose_loss(self, patches: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
-        """The squared difference of two angles and the one by which the patch was turned."""
-        turned = self.transformer(placed(patches, turn, torch.zeros_like(shift)).flatten(1))
-        angle = torch.atan2(turn[:, 1], turn[:, 0])
-        return F.mse_loss((turned - self.transformer(patches.flatten(1)))[:, 0], angle)
-
-
 NETWORKS: dict[str, Callable[[], VAE]] = {
     "VAE": VAE,
-    "poster's recipe": PosterRVAE,
+    "poster's recipe": RVAEPoster,
     "rVAE, transformer": RVAE,
     "rVAE, coordinates": RVAECoordinates,
 }
@@ -130,13 +104,7 @@ def scored(net: Any, data: SimulatedSites) -> dict[str, float]:
     """The measures of a trained network on the test images."""
     images = data.examined
     numbers = site_numbers(look_at_sites(net, images), images, 3)
-    angles = [2 * math.pi * turn / TURNS for turn in range(TURNS)]
-    with torch.inference_mode():
-        codes = [
-            torch.cat([net.encode(site_patches(image, net.window, angle)) for image in images])
-            for angle in angles
-        ]
-    return numbers | {"turned": turned_share(torch.stack(codes).double().numpy())}
+    return numbers | {"sites/turned": turned(net, images)}
 
 
 def pyroved_speed(data: SimulatedSites, steps: int) -> float | str:
@@ -170,7 +138,7 @@ def table(results: dict[str, list[dict[str, float]]], title: str) -> Table:
                 row.append(f"{values.mean():.0f}")
             else:
                 digits = 1 if key == "sites/angle_error" else 3
-                large_is_bad = key in ("sites/angle_error", "turned")
+                large_is_bad = key in ("sites/angle_error", "sites/turned")
                 worst = values.max() if large_is_bad else values.min()
                 row.append(f"{values.mean():.{digits}f} ({worst:.{digits}f})")
         shown.add_row(*row)

@@ -12,6 +12,7 @@ from stm_experiments.analysis.latent_csv import read_latent_csv
 from stm_experiments.analysis.latent_summary import latent_knowledge
 from stm_experiments.analysis.paper_claims import paper_claims
 from stm_experiments.analysis.runs import Run
+from stm_experiments.analysis.site_summary import site_knowledge
 from stm_experiments.figures.canvas import save
 from stm_experiments.figures.loss_panels import loss_panels
 from stm_experiments.figures.page import Page, paragraphs
@@ -56,6 +57,7 @@ def write_report(runs: Sequence[Run], source: Path, folder: Path) -> Path:
     _curves(page, runs)
     _pictures(page, runs)
     _cloud(page, runs)
+    _sites(page, runs)
     _rivals(page, runs)
     _times(page, runs)
     _runs(page, runs)
@@ -214,6 +216,19 @@ def _knowledge(page: Page, runs: Sequence[Run]) -> list[str]:
     )
     note = "Change: 0 the code is invariant, 1 it is like another patch's. The best are bold."
     return ["<h3>What the codes know</h3>", text, page.table(table, note)]
+
+
+def _sites(page: Page, runs: Sequence[Run]) -> None:
+    """How well sites and defects were told apart, where runs looked at sites."""
+    table = site_knowledge(runs)
+    if not table.rows:
+        return
+    text = (
+        "<p>Classes are clusters of the codes, against the true kinds of the sites without a "
+        "defect; the angle is modulo the sites' symmetry; AUROC is the chance that a defect is "
+        "stranger than a perfect site. Dashes: not known of real images.</p>"
+    )
+    page.section("sites", "Sites and defects", text, page.table(table, "The best are bold."))
 
 
 def _plain(value: str | float) -> str | float | None:

@@ -41,8 +41,8 @@ def topograph_sheet(
         spreads: Lattice constant a of each image in px; None: the scale bars are in px.
         columns: Images per row, at most.
         title: Title of the sheet.
-        shared_scale: One colour scale and bar for all images, so that they can be compared; False:
-            each image has its own.
+        shared_scale: One colour scale and bar for all images, so that they can be compared; False,
+            or if the range of one is more than four times another's: each image has its own.
 
     Raises:
         ValueError: If there are no images, or the numbers of images, titles and spreads differ.
@@ -52,6 +52,8 @@ def topograph_sheet(
         raise ValueError(f"got {len(arrays)} images and {len(titles)} titles")
     if spreads is not None and len(spreads) != len(arrays):
         raise ValueError(f"got {len(arrays)} images and {len(spreads)} spreads")
+    ranges = [high - low for low, high in map(height_limits, ([array] for array in arrays))]
+    shared_scale = shared_scale and max(ranges) <= 4 * min(ranges)
     columns = max(1, min(columns, len(arrays)))
     rows = math.ceil(len(arrays) / columns)
     # In inches: all colour bars with their labels; one panel's width and height.

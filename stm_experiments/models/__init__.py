@@ -18,6 +18,7 @@ from stm_experiments.models.patch_pca import PatchPCA
 from stm_experiments.models.pca import PCA
 from stm_experiments.models.rvae import RVAE
 from stm_experiments.models.rvae_coordinates import RVAECoordinates
+from stm_experiments.models.rvae_poster import RVAEPoster
 from stm_experiments.models.stacked_autoencoder import StackedAutoencoder
 from stm_experiments.models.stripe_cae import StripeCAE
 from stm_experiments.models.stripes import (
@@ -45,6 +46,7 @@ __all__ = [
     "NonLocalMeans",
     "PatchPCA",
     "RVAECoordinates",
+    "RVAEPoster",
     "RowMedian",
     "StackedAutoencoder",
     "StripeCAE",

@@ -1,8 +1,11 @@
 """Classes, anomalies and angles of sites whose truth is known."""
 
+import json
+
 import numpy as np
 import pytest
 
+from stm_experiments.analysis.runs import find_runs
 from stm_experiments.analysis.site_classes import (
     agreement,
     angle_errors,
@@ -11,6 +14,8 @@ from stm_experiments.analysis.site_classes import (
     defect_auroc,
     turned_share,
 )
+from stm_experiments.analysis.site_summary import site_knowledge
+from stm_experiments.analysis.tables import NOTHING
 
 
 @pytest.fixture
@@ -73,3 +78,17 @@ def test_invariance_and_auroc():
     score = np.array([0.0, 1.0, 2.0, 3.0])
     assert defect_auroc(score, np.array([False, False, True, True])) == 1
     assert np.isnan(defect_auroc(score, np.zeros(4, bool)))
+
+
+def test_a_report_has_a_row_for_each_run_that_looked_at_sites(tmp_path):
+    numbers = {"sites/turned": 0.02, "sites/ari": 0.9}
+    for name, metrics in (("a", numbers), ("b", {"sites/turned": 0.5}), ("c", {"test/mse": 1.0})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text("seed: 3\n", encoding="utf-8")
+        (tmp_path / name / "run.json").write_text('{"status": "finished"}', encoding="utf-8")
+        (tmp_path / name / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    rows = site_knowledge(find_runs(tmp_path)).rows
+    assert [[cell.text for cell in row[3:7]] for row in rows] == [
+        ["3", "0.900", NOTHING, "0.020"],
+        ["3", NOTHING, NOTHING, "0.500"],
+    ]
