@@ -128,7 +128,7 @@ def _curves(page: Page, runs: Sequence[Run]) -> None:
         page.section("curves", "Figure 11: loss curves", "<p>No run left loss curves.</p>")
         return
     path = page.folder / "figure11.png"
-    caption = "Mean squared error per pixel against the noisy patch; a marker ends each curve."
+    caption = "The loss that each run minimises; a marker ends each curve."
     save(loss_panels(curves, "Training and validation loss by lattice", caption), path)
     text = (
         "<p>Loss while training: on the training images (top) and on the validation images "
