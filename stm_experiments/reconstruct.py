@@ -47,7 +47,7 @@ def one(path: Path, stem: Path, net: nn.Module, settings: dict[str, Any]) -> Non
     """Takes one scan through the network, and writes ``stem`` with several endings."""
     reading = ("channel", "direction", "unit", "pixel_nm")
     scan = scan_files.read(path, **{key: settings[key] for key in reading})
-    clean = settings["clean"] and scan_files.partner(path, settings["clean"])
+    clean = settings["clean"] and scan_files.partner(path, settings["clean"], scan.data.shape)
     with Progress() as bars:
         bar = bars.add_task(path.name)
         result = denoise(

@@ -102,10 +102,20 @@ def show_channels(path: Path) -> None:
     print(f"{path.name}: {', '.join(channels)}")
 
 
-def partner(path: Path, clean: str) -> Scan:
-    """The same image without noise: the file ``clean``, or the one named alike in that folder."""
+def partner(path: Path, clean: str, shape: tuple[int, ...]) -> Scan:
+    """The same image without noise: the file ``clean``, or the one named alike in that folder.
+
+    Raises:
+        ScanError: If it cannot be read or is not of this shape.
+    """
     given = Path(clean)
-    return read_scan(given / path.name if given.is_dir() else given)
+    scan = read_scan(given / path.name if given.is_dir() else given)
+    if scan.data.shape != shape:
+        raise ScanError(
+            f"the clean image has {scan.data.shape[0]} x {scan.data.shape[1]} px, the scan "
+            f"{shape[0]} x {shape[1]} px"
+        )
+    return scan
 
 
 def stems(paths: Sequence[Path]) -> dict[Path, str]:

@@ -90,4 +90,6 @@ def test_units_are_put_in_where_the_file_is_silent(folder):
 def test_the_partner_is_a_file_or_named_alike(folder):
     np.save(folder / "deeper" / "b.npy", np.eye(5))
     for clean in (folder / "deeper" / "b.npy", folder / "deeper"):
-        assert partner(folder / "b.npy", str(clean)).data.shape == (5, 5)
+        assert partner(folder / "b.npy", str(clean), (5, 5)).data.shape == (5, 5)
+    with pytest.raises(ScanError, match="the clean image has 5 x 5 px, the scan 5 x 7 px"):
+        partner(folder / "b.npy", str(folder / "deeper"), (5, 7))
