@@ -55,10 +55,11 @@ class Denoiser(UNet):
             for i in busy:
                 left = images[i, 0] - waves[i, 0]
                 wave = strongest_wave(left - clean[i, 0], left)
-                if wave.share > _SHARE and wave.prominence > _PROMINENCE:
-                    waves[i, 0] += wave.wave
-                    if wave.wave.std() > _FINISHED * waves[i].std():
-                        found.append(i)
+                known = waves[i, 0] + wave.wave
+                taken = wave.share > _SHARE and wave.prominence > _PROMINENCE
+                if taken and wave.wave.std() > _FINISHED * known.std():
+                    waves[i, 0] = known
+                    found.append(i)
             if not (busy := found):
                 break
             clean[busy] = self.once(images[busy] - waves[busy])
