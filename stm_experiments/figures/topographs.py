@@ -58,7 +58,7 @@ def topograph_sheet(
     rows = math.ceil(len(arrays) / columns)
     # In inches: all colour bars with their labels; one panel's width and height.
     bars = 1.3 if shared_scale else 1.1 * columns
-    size = min(5.5, (12.0 - bars) / columns)
+    size = min(5.5, max(2.0, (12.0 - bars) / columns))
     tall = size * min(2.0, max(array.shape[0] / array.shape[1] for array in arrays))
     unit = "px" if spreads is None else "lattice constants (a)"
     caption = f"Bright: high. Scale bars in {unit}."
