@@ -9,13 +9,14 @@ from omegaconf import DictConfig
 from rich.console import Console
 from torch import nn
 
-from stm_experiments import build, checkpoint, config
-from stm_experiments.analysis.matrix import all_numbers, error_matrix, matrix_table, write_matrix
-from stm_experiments.analysis.scores import score, score_table
-from stm_experiments.assess import fit_rivals
+from stm_experiments.app import build, config
 from stm_experiments.data import LABELS
+from stm_experiments.evaluation.assess import fit_rivals
+from stm_experiments.evaluation.matrix import all_numbers, error_matrix, matrix_table, write_matrix
 from stm_experiments.figures import save
 from stm_experiments.figures.matrix import matrix_figure
+from stm_experiments.metrics.scores import score, score_table
+from stm_experiments.models import checkpoint
 
 
 def evaluate(cfg: DictConfig) -> None:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from stm_experiments import build, checkpoint, config, scan_files
-from stm_experiments.analysis.lattice_fit import find_grains
-from stm_experiments.analysis.lattice_table import describe, table
-from stm_experiments.denoise import DEFAULT, denoise
+from stm_experiments.app import build, config
 from stm_experiments.figures import save
 from stm_experiments.figures.lattice_map import lattice_map
+from stm_experiments.io import scan_files
+from stm_experiments.lattice.fit import find_grains
+from stm_experiments.lattice.table import describe, table
+from stm_experiments.models import checkpoint
+from stm_experiments.restoration.denoise import DEFAULT, denoise
 
 
 def find(cfg: DictConfig) -> None:

@@ -12,9 +12,11 @@ from omegaconf import DictConfig
 from rich.progress import Progress
 from torch import nn
 
-from stm_experiments import build, checkpoint, config, scan_files
-from stm_experiments.denoise import DEFAULT, check, compare, denoise
+from stm_experiments.app import build, config
 from stm_experiments.figures import save, whole_image
+from stm_experiments.io import scan_files
+from stm_experiments.models import checkpoint
+from stm_experiments.restoration.denoise import DEFAULT, check, compare, denoise
 
 log = logging.getLogger(__name__)
 

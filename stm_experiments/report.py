@@ -5,9 +5,9 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from stm_experiments import build, config
-from stm_experiments.analysis.runs import find_runs
-from stm_experiments.figures.report_page import write_report
+from stm_experiments.app import build, config
+from stm_experiments.reporting.report_page import write_report
+from stm_experiments.reporting.runs import find_runs
 
 
 def report(cfg: DictConfig) -> None:

@@ -9,9 +9,9 @@ from hydra.core.hydra_config import HydraConfig
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
-from stm_experiments import build, config
+from stm_experiments.app import build, config
 from stm_experiments.data.batch import seed_of
-from stm_experiments.data.simulated import chosen_lattices
+from stm_experiments.data.sources.simulated import chosen_lattices
 from stm_experiments.figures import artefact_sheet, save, topograph_sheet
 from stm_experiments.simulator import PRESETS, AnyLattice, Topographs, simulate
 from stm_experiments.simulator.checks import checked_orientation

@@ -11,12 +11,13 @@ from lightning import LightningModule, seed_everything
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig
 
-from stm_experiments import build, checkpoint, config
-from stm_experiments.analysis.runs import print_comparison, read_runs
-from stm_experiments.assess import assess, check_rivals
+from stm_experiments.app import build, config
 from stm_experiments.data import PatchData
-from stm_experiments.objectives import callbacks, logs
-from stm_experiments.run_folder import RunFolder
+from stm_experiments.evaluation.assess import assess, check_rivals
+from stm_experiments.models import checkpoint
+from stm_experiments.reporting.runs import print_comparison, read_runs
+from stm_experiments.training import callbacks, logs
+from stm_experiments.training.run_folder import RunFolder
 
 
 def train(cfg: DictConfig) -> float:

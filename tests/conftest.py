@@ -61,7 +61,7 @@ def compose_config():
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf, open_dict
 
-    from stm_experiments.config import config_dir
+    from stm_experiments.app.config import config_dir
 
     def composed(*overrides, name="train", output_dir="outputs"):
         with initialize_config_dir(str(config_dir()), version_base="1.3", job_name=name):
@@ -92,7 +92,7 @@ def train_in(compose_config):
 @pytest.fixture
 def no_figures(monkeypatch):
     """Leave the drawing out of runs whose numbers are compared: it is half of their time."""
-    from stm_experiments import assess
+    from stm_experiments.evaluation import assess
 
     monkeypatch.setattr(assess, "run_figures", lambda *_: {})
     monkeypatch.setattr(assess, "montage", lambda *_: None)
@@ -102,7 +102,7 @@ def no_figures(monkeypatch):
 @pytest.fixture
 def command(monkeypatch, capfd):
     """Return a function: what a command line does in this process: exit code, output, errors."""
-    from stm_experiments import config
+    from stm_experiments.app import config
 
     def run(main, *arguments):
         monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])

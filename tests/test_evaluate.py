@@ -3,10 +3,9 @@ import json
 import pytest
 import torch
 
-from stm_experiments import checkpoint
-from stm_experiments.checkpoint import Card, CheckpointError
 from stm_experiments.evaluate import load_models, main
-from stm_experiments.models import CAEA
+from stm_experiments.models import CAEA, checkpoint
+from stm_experiments.models.checkpoint import Card, CheckpointError
 
 SMALL = (
     "data.size=48",

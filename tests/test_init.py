@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from stm_experiments import checkpoint, load
-from stm_experiments.checkpoint import Card, CheckpointError
-from stm_experiments.models import CAEA, CAEB
+from stm_experiments import load
+from stm_experiments.models import CAEA, CAEB, checkpoint
+from stm_experiments.models.checkpoint import Card, CheckpointError
 
 
 def test_a_run_starts_from_the_weights_of_another(train_in, tmp_path):

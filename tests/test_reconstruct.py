@@ -7,11 +7,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from stm_experiments import checkpoint, load
-from stm_experiments.checkpoint import Card
-from stm_experiments.formats import read_scan
-from stm_experiments.formats.image import denormalise, normalise
-from stm_experiments.models import PCA
+from stm_experiments import load
+from stm_experiments.io import read_scan
+from stm_experiments.io.image import denormalise, normalise
+from stm_experiments.models import PCA, checkpoint
+from stm_experiments.models.checkpoint import Card
 from stm_experiments.reconstruct import main
 from stm_experiments.simulator import render_topographs
 

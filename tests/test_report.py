@@ -11,14 +11,14 @@ import torch
 import yaml
 from PIL import Image
 
-from stm_experiments.analysis import paper
-from stm_experiments.analysis.latent_csv import write_latent_csv
-from stm_experiments.analysis.latent_summary import MEASURES, latent_knowledge
-from stm_experiments.analysis.runs import find_runs
-from stm_experiments.analysis.summary import all_runs, rivals, seeds, table_2, times
-from stm_experiments.analysis.tables import to_csv, to_latex, to_markdown
-from stm_experiments.figures.report_page import write_report
+from stm_experiments.latent.codes_csv import write_latent_csv
 from stm_experiments.report import main
+from stm_experiments.reporting import paper
+from stm_experiments.reporting.latent_summary import MEASURES, latent_knowledge
+from stm_experiments.reporting.report_page import write_report
+from stm_experiments.reporting.runs import find_runs
+from stm_experiments.reporting.summary import all_runs, rivals, seeds, table_2, times
+from stm_experiments.reporting.tables import to_csv, to_latex, to_markdown
 
 ODD = "7_<b>odd & 'quoted' Ω #1"
 FIGURES = ("curves", "latent", "network", "patches", "reconstructions")
@@ -292,7 +292,7 @@ def test_a_single_miniature_says_so_and_claims_stay_open(tmp_path):
 
 
 def test_thumbnails_stop_before_the_page_is_too_large(tmp_path, monkeypatch):
-    from stm_experiments.figures import page
+    from stm_experiments.reporting import page
 
     monkeypatch.setattr(page, "IMAGE_BYTES", 40_000)
     for job, lattice in enumerate(paper.LATTICES):

@@ -18,8 +18,8 @@ import torch
 import yaml
 
 import stm_experiments
-from stm_experiments import config
-from stm_experiments.objectives import Reconstruction
+from stm_experiments.app import config
+from stm_experiments.training import Reconstruction
 
 # Makes the second of two epochs the worse one, so that the best weights are not the last.
 GETS_WORSE = (
@@ -131,7 +131,7 @@ def test_a_run_leaves_what_it_promises(train_in, tmp_path):
 def test_the_reported_error_is_that_of_the_best_weights(
     train_in, compose_config, tiny, tmp_path, no_figures
 ):
-    from stm_experiments import build
+    from stm_experiments.app import build
 
     train_in(tmp_path, *GETS_WORSE)
     losses = [row["val/loss"] for row in rows_of(tmp_path)]

@@ -24,9 +24,9 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from stm_experiments import checkpoint, tiling
-from stm_experiments.benchmarks.quality_cases import simulated_case
-from stm_experiments.formats.image import normalise_scan
+from stm_experiments.benchmarks.quality.cases import simulated_case
+from stm_experiments.io.image import normalise_scan
+from stm_experiments.models import checkpoint, tiling
 from stm_experiments.simulator import CUT_LATTICES
 
 STRIDE = 4  # px, of networks with a window

@@ -20,16 +20,17 @@ from rich.console import Console
 from rich.progress import track
 from torch import nn
 
-from stm_experiments import checkpoint, models
-from stm_experiments.analysis.defects import Counts, count_defects, find_defects, within
-from stm_experiments.analysis.tables import Cell, Table, embolden, number, to_csv
-from stm_experiments.benchmarks.quality_scores import BASELINES, printed
+from stm_experiments import models
+from stm_experiments.benchmarks.quality.scores import BASELINES, printed
 from stm_experiments.data.batch import seed_of
-from stm_experiments.denoise import as_scan, denoise
 from stm_experiments.figures import save
 from stm_experiments.figures.defects import Panel, defect_sheet
-from stm_experiments.formats.scan import Scan
-from stm_experiments.preparation import prepare
+from stm_experiments.io.scan import Scan
+from stm_experiments.lattice.defects import Counts, count_defects, find_defects, within
+from stm_experiments.models import checkpoint
+from stm_experiments.reporting.tables import Cell, Table, embolden, number, to_csv
+from stm_experiments.restoration.denoise import as_scan, denoise
+from stm_experiments.restoration.preparation import prepare
 from stm_experiments.simulator import LATTICES, NOISES, PRESETS, Defects, simulate
 
 DEFECTS = Defects(vacancies=0.01, adatoms=0.005, substitutions=0.01, contrast=(0.3, 0.5))

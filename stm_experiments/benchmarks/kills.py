@@ -32,9 +32,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from stm_experiments import assess, checkpoint
-from stm_experiments.objectives import Reconstruction
-from stm_experiments.objectives.callbacks import Checkpoints
+from stm_experiments.evaluation import assess
+from stm_experiments.models import checkpoint
+from stm_experiments.training import Reconstruction
+from stm_experiments.training.callbacks import Checkpoints
 
 # Steps of a part of a second, three an epoch, with a checkpoint after each.
 TINY = (

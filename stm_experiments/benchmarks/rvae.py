@@ -39,10 +39,10 @@ from rich.table import Table
 from torch import nn
 
 from stm_experiments.data import SimulatedSites
+from stm_experiments.evaluation.site_report import look_at_sites, site_numbers, turned
 from stm_experiments.models import RVAE, VAE, RVAECoordinates, RVAEPoster
-from stm_experiments.objectives import Variational
 from stm_experiments.simulator import NOISES
-from stm_experiments.site_report import look_at_sites, site_numbers, turned
+from stm_experiments.training import Variational
 
 COLUMNS = {
     "sites/ari": "ARI",

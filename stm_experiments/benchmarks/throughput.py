@@ -25,10 +25,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from stm_experiments.build import keep_freed_memory
+from stm_experiments.app.build import keep_freed_memory
 from stm_experiments.data import SimulatedData
 from stm_experiments.models import CAEA
-from stm_experiments.objectives import Reconstruction
 from stm_experiments.simulator import (
     CUT_LATTICES,
     LATTICES,
@@ -38,6 +37,7 @@ from stm_experiments.simulator import (
     render_topographs,
     simulate,
 )
+from stm_experiments.training import Reconstruction
 
 SIZE = 257  # px
 

@@ -20,11 +20,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from stm_experiments import checkpoint
 from stm_experiments.data.batch import seed_of
-from stm_experiments.denoise import denoise
+from stm_experiments.models import checkpoint
+from stm_experiments.restoration.denoise import denoise
 from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate
-from stm_experiments.simulator.lattices import FLAT_LATTICES
+from stm_experiments.simulator.lattices.registry import FLAT_LATTICES
 
 Array = NDArray[np.float64]
 MATERIALS = [name for name, lattice in FLAT_LATTICES.items() if lattice.waves]

@@ -6,12 +6,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from stm_experiments.data.batch import Batch, Images, generator
-from stm_experiments.data.patches import (
-    check_fit,
-    cut_patches,
-    dihedral_offsets,
-    grid_positions,
-)
+from stm_experiments.data.patches import check_fit, cut_patches, dihedral_offsets, grid_positions
 
 # Images whose patches are mixed with one another before they are cut into batches.
 SHUFFLE_WINDOW = 32

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stm_experiments.formats.image import denormalise, normalise_scan
+from stm_experiments.io.image import denormalise, normalise_scan
 from stm_experiments.simulator import Topographs
 
 

@@ -6,7 +6,6 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from stm_experiments.analysis.defects import DefectSites
 from stm_experiments.figures.canvas import (
     Array,
     ArrayOrTensor,
@@ -16,6 +15,7 @@ from stm_experiments.figures.canvas import (
     new_figure,
     wrapped,
 )
+from stm_experiments.lattice.defects import DefectSites
 
 _BRIGHT, _DARK, _TRUE = "#FF3B30", "#2F7BFF", "#3DDC5A"
 

@@ -7,7 +7,6 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stm_experiments.analysis.lattice_fit import LatticeFit
 from stm_experiments.figures.canvas import (
     CATEGORY_COLOURS,
     RESIDUAL_COLOURS,
@@ -18,6 +17,7 @@ from stm_experiments.figures.canvas import (
     height_limits,
     new_figure,
 )
+from stm_experiments.lattice.fit import LatticeFit
 
 _CAPTION = (
     "Circles: atoms, a colour for each place in the cell. Red crosses: empty sites. Arrows: the "

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from stm_experiments.analysis.latent import Codes, pool, thin, variance_shares
-from stm_experiments.analysis.probes import can_tell_lattices, held_out_axes, probe_accuracy
 from stm_experiments.figures.canvas import ArrayOrTensor, as_array, new_figure
 from stm_experiments.figures.latent import check_classes, legend_handles, scatter
+from stm_experiments.latent.codes import Codes, pool, thin, variance_shares
+from stm_experiments.latent.probes import can_tell_lattices, held_out_axes, probe_accuracy
 
 PER_IMAGE = 48  # single patches of an image that are drawn and from which the probe learns
 

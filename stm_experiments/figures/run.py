@@ -6,12 +6,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from stm_experiments.analysis.latent import Codes
-from stm_experiments.analysis.scores import Patches
 from stm_experiments.figures.curves import training_curves
 from stm_experiments.figures.latent import latent_pca
 from stm_experiments.figures.network import network_diagram
 from stm_experiments.figures.reconstruction import reconstruction_grid
+from stm_experiments.latent.codes import Codes
+from stm_experiments.metrics.scores import Patches
 
 
 def run_figures(

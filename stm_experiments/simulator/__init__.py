@@ -1,10 +1,7 @@
 """Simulated STM topographs: lattice, drawing, noise. Tensors in, tensors out."""
 
 from stm_experiments.simulator.batch import Topographs
-from stm_experiments.simulator.defects import Defects
-from stm_experiments.simulator.detector import DetectorNoise
-from stm_experiments.simulator.flat import FlatLattice, Site, Substitute, Wave
-from stm_experiments.simulator.lattice import (
+from stm_experiments.simulator.lattices.bulk import (
     CUT_LATTICES,
     PRESETS,
     Atoms,
@@ -12,13 +9,16 @@ from stm_experiments.simulator.lattice import (
     Preset,
     place_atoms,
 )
-from stm_experiments.simulator.lattices import LATTICES, AnyLattice
-from stm_experiments.simulator.motion import MotionNoise
+from stm_experiments.simulator.lattices.flat import FlatLattice, Site, Substitute, Wave
+from stm_experiments.simulator.lattices.registry import LATTICES, AnyLattice
+from stm_experiments.simulator.microscope.detector import DetectorNoise
+from stm_experiments.simulator.microscope.motion import MotionNoise
+from stm_experiments.simulator.microscope.scan import ScanNoise
+from stm_experiments.simulator.microscope.stripes import StripeNoise
+from stm_experiments.simulator.microscope.tip import TipNoise
 from stm_experiments.simulator.noises import NOISES, Noise
-from stm_experiments.simulator.sample import SampleNoise
-from stm_experiments.simulator.scan import ScanNoise
-from stm_experiments.simulator.stripes import StripeNoise
-from stm_experiments.simulator.tip import TipNoise
+from stm_experiments.simulator.surface.defects import Defects
+from stm_experiments.simulator.surface.sample import SampleNoise
 from stm_experiments.simulator.topographs import render_topographs, simulate
 
 __all__ = [

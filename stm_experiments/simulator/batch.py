@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from stm_experiments.simulator.lattice import Atoms
+from stm_experiments.simulator.lattices.bulk import Atoms
 
 
 class Topographs(NamedTuple):

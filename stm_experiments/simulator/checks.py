@@ -8,9 +8,9 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from stm_experiments.simulator.flat import FlatLattice
-from stm_experiments.simulator.lattice import Lattice, Preset
-from stm_experiments.simulator.lattices import LATTICES, AnyLattice
+from stm_experiments.simulator.lattices.bulk import Lattice, Preset
+from stm_experiments.simulator.lattices.flat import FlatLattice
+from stm_experiments.simulator.lattices.registry import LATTICES, AnyLattice
 
 _SMALLEST, _LARGEST = 16, 8192  # px
 

@@ -4,15 +4,15 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from stm_experiments.simulator.checks import checked_orientation
-from stm_experiments.simulator.defects import Defects
-from stm_experiments.simulator.detector import DetectorNoise
-from stm_experiments.simulator.lattice import Preset
-from stm_experiments.simulator.lattices import AnyLattice
-from stm_experiments.simulator.motion import MotionNoise
+from stm_experiments.simulator.lattices.bulk import Preset
+from stm_experiments.simulator.lattices.registry import AnyLattice
+from stm_experiments.simulator.microscope.detector import DetectorNoise
+from stm_experiments.simulator.microscope.motion import MotionNoise
+from stm_experiments.simulator.microscope.scan import ScanNoise
+from stm_experiments.simulator.microscope.tip import TipNoise
 from stm_experiments.simulator.noises import Noise
-from stm_experiments.simulator.sample import SampleNoise
-from stm_experiments.simulator.scan import ScanNoise
-from stm_experiments.simulator.tip import TipNoise
+from stm_experiments.simulator.surface.defects import Defects
+from stm_experiments.simulator.surface.sample import SampleNoise
 from stm_experiments.simulator.topographs import simulate
 
 # c is the corrugation, a the lattice constant. Strong, so that each can be recognised.

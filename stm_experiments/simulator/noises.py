@@ -3,13 +3,13 @@
 import math
 from dataclasses import dataclass, field
 
-from stm_experiments.simulator.defects import Defects
-from stm_experiments.simulator.detector import DetectorNoise
-from stm_experiments.simulator.motion import MotionNoise
-from stm_experiments.simulator.sample import SampleNoise
-from stm_experiments.simulator.scan import ScanNoise
-from stm_experiments.simulator.stripes import StripeNoise
-from stm_experiments.simulator.tip import TipNoise
+from stm_experiments.simulator.microscope.detector import DetectorNoise
+from stm_experiments.simulator.microscope.motion import MotionNoise
+from stm_experiments.simulator.microscope.scan import ScanNoise
+from stm_experiments.simulator.microscope.stripes import StripeNoise
+from stm_experiments.simulator.microscope.tip import TipNoise
+from stm_experiments.simulator.surface.defects import Defects
+from stm_experiments.simulator.surface.sample import SampleNoise
 
 
 @dataclass(frozen=True)

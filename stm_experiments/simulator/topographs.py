@@ -14,37 +14,32 @@ from stm_experiments.simulator.checks import (
     named,
     triples,
 )
-from stm_experiments.simulator.detector import DetectorNoise, add_detector_noise
-from stm_experiments.simulator.exclusion import not_excluded
-from stm_experiments.simulator.flat import FlatLattice
-from stm_experiments.simulator.flat_surface import draw_flat_surface, render_flat
-from stm_experiments.simulator.lattice import (
-    PRESETS,
-    Atoms,
-    Preset,
-    place_atoms,
-)
-from stm_experiments.simulator.lattices import LATTICES, AnyLattice
-from stm_experiments.simulator.motion import (
+from stm_experiments.simulator.lattices.bulk import PRESETS, Atoms, Preset, place_atoms
+from stm_experiments.simulator.lattices.flat import FlatLattice
+from stm_experiments.simulator.lattices.registry import LATTICES, AnyLattice
+from stm_experiments.simulator.microscope.detector import DetectorNoise, add_detector_noise
+from stm_experiments.simulator.microscope.motion import (
     displacement,
     margin,
     scan_labels,
     scan_lines,
     seen_at,
 )
-from stm_experiments.simulator.noises import Noise
-from stm_experiments.simulator.render import draw, drawn_centres
-from stm_experiments.simulator.scan import add_scan, stripes
-from stm_experiments.simulator.strengths import is_off, stream
-from stm_experiments.simulator.stripes import add_stripes
-from stm_experiments.simulator.surface import Crystal, draw_surface
-from stm_experiments.simulator.tip import (
+from stm_experiments.simulator.microscope.scan import add_scan, stripes
+from stm_experiments.simulator.microscope.stripes import add_stripes
+from stm_experiments.simulator.microscope.tip import (
     change_tip,
     jumps,
     through_tip,
     tip_changes,
     tip_reach,
 )
+from stm_experiments.simulator.noises import Noise
+from stm_experiments.simulator.rendering.render import draw, drawn_centres
+from stm_experiments.simulator.strengths import is_off, stream
+from stm_experiments.simulator.surface.exclusion import not_excluded
+from stm_experiments.simulator.surface.flat_surface import draw_flat_surface, render_flat
+from stm_experiments.simulator.surface.surface import Crystal, draw_surface
 
 
 def simulate(

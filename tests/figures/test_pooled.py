@@ -3,10 +3,10 @@ import pytest
 import torch
 from matplotlib.colors import to_rgba
 
-from stm_experiments.analysis.latent import Codes, pool, thin
-from stm_experiments.analysis.probes import probe_accuracy
 from stm_experiments.figures.canvas import CATEGORY_COLOURS
 from stm_experiments.figures.pooled import pooled_latent
+from stm_experiments.latent.codes import Codes, pool, thin
+from stm_experiments.latent.probes import probe_accuracy
 
 
 def grouped(images=30, patches=20, lattices=3, dimensions=4):

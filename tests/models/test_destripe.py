@@ -7,8 +7,8 @@ from scipy.interpolate import CubicSpline
 from torch import nn
 
 from stm_experiments.models import Destripe, StripeCAE
-from stm_experiments.models.gaps import fill_gaps, level_runs
-from stm_experiments.models.lines import moved, roughness, too_long, whole_lines
+from stm_experiments.models.networks.gaps import fill_gaps, level_runs
+from stm_experiments.models.networks.lines import moved, roughness, too_long, whole_lines
 
 
 def lattice(height=96, width=80, period=14.0):

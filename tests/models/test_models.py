@@ -7,8 +7,10 @@ import torch
 from torch import nn
 
 import stm_experiments
-from stm_experiments import build, checkpoint, models
-from stm_experiments.config import config_dir
+from stm_experiments import models
+from stm_experiments.app import build
+from stm_experiments.app.config import config_dir
+from stm_experiments.models import checkpoint
 
 MODELS = sorted(path.stem for path in (config_dir() / "model").glob("*.yaml"))
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import stm_experiments
-from stm_experiments.formats.image import denormalise, normalise_scan
-from stm_experiments.models.plane_waves import strongest_wave
+from stm_experiments.io.image import denormalise, normalise_scan
+from stm_experiments.models.networks.plane_waves import strongest_wave
 from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate
 
 SIDES = (150, 131)

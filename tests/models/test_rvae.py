@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stm_experiments.models import RVAE, VAE, RVAECoordinates
-from stm_experiments.models.rvae import divided, multiplied, placed, upright_again
+from stm_experiments.models.networks.rvae import divided, multiplied, placed, upright_again
 
 NETWORKS = (VAE, RVAE, RVAECoordinates)
 

@@ -19,7 +19,7 @@ from stm_experiments.simulator import (
     simulate,
 )
 from stm_experiments.simulator.examples import EXAMPLES, each_alone
-from stm_experiments.simulator.scan import lagged, pink_series
+from stm_experiments.simulator.microscope.scan import lagged, pink_series
 
 SC, PHYSICAL = CUT_LATTICES["sc"], PRESETS["physical"]
 

@@ -10,17 +10,17 @@ import torch
 from skimage.io import imread
 
 from stm_experiments.simulator import CUT_LATTICES, PRESETS, place_atoms, render_topographs
-from stm_experiments.simulator.detector import DetectorNoise, gaussian, poisson
-from stm_experiments.simulator.exclusion import not_excluded
-from stm_experiments.simulator.render import draw, drawn_centres
-from stm_experiments.simulator.sample import (
+from stm_experiments.simulator.microscope.detector import DetectorNoise, gaussian, poisson
+from stm_experiments.simulator.microscope.scan import ScanNoise, striation
+from stm_experiments.simulator.rendering.render import draw, drawn_centres
+from stm_experiments.simulator.surface.exclusion import not_excluded
+from stm_experiments.simulator.surface.sample import (
     SampleNoise,
     displacements,
     domain_map,
     join_domains,
     width_changes,
 )
-from stm_experiments.simulator.scan import ScanNoise, striation
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "simulator"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"reference arrays absent: {DATA}")

@@ -14,7 +14,7 @@ from stm_experiments.simulator import (
     render_topographs,
     simulate,
 )
-from stm_experiments.simulator.render import shape
+from stm_experiments.simulator.rendering.render import shape
 
 PHYSICAL = PRESETS["physical"]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stm_experiments.simulator import LATTICES, PRESETS, MotionNoise, Noise, simulate
-from stm_experiments.simulator.motion import displacement, scan_lines, seen_at
+from stm_experiments.simulator.microscope.motion import displacement, scan_lines, seen_at
 
 SC, PHYSICAL = LATTICES["sc"], PRESETS["physical"]
 FLAT = torch.tensor([[0.0, 0.0, 0.13]], dtype=torch.float64)

@@ -16,9 +16,9 @@ from stm_experiments.simulator import (
     ScanNoise,
     simulate,
 )
-from stm_experiments.simulator.sample import SampleNoise as Sample
-from stm_experiments.simulator.sample import draw_sample
-from stm_experiments.simulator.scan import striation
+from stm_experiments.simulator.microscope.scan import striation
+from stm_experiments.simulator.surface.sample import SampleNoise as Sample
+from stm_experiments.simulator.surface.sample import draw_sample
 
 SC, PHYSICAL = LATTICES["sc"], PRESETS["physical"]
 

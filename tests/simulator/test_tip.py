@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stm_experiments.simulator import LATTICES, PRESETS, Noise, TipNoise, simulate
-from stm_experiments.simulator.tip import blurred
+from stm_experiments.simulator.microscope.tip import blurred
 
 SC, PHYSICAL = LATTICES["sc"], PRESETS["physical"]
 

@@ -1,0 +1,47 @@
+"""The lattice sites of images through a trained rVAE: classes, defects, a list and pictures."""
+
+from typing import Any
+
+from omegaconf import DictConfig
+
+from stm_experiments.app import build, config
+from stm_experiments.data.sites.site_data import read_sites
+from stm_experiments.evaluation.site_report import examine_sites
+from stm_experiments.figures import save
+from stm_experiments.io import scan_files
+from stm_experiments.models import checkpoint
+
+
+def find_sites(cfg: DictConfig) -> None:
+    """Finds the sites of the images of ``conf/find_defects.yaml`` and says which are strange.
+
+    Raises:
+        ValueError: If the model was not trained on sites, or none of the images can be used.
+    """
+    settings = build.plain(cfg)
+    folder = config.output_folder()
+    scan_files.check_units(None, settings["pixel_nm"])
+    net: Any = checkpoint.load(settings["checkpoint"])
+    width = net.card.config.get("data", {}).get("width")
+    if not hasattr(net, "look") or width is None:
+        raise ValueError(
+            f"{settings['checkpoint']}: not a model of lattice sites; train one with "
+            "experiment=mos2_rvae"
+        )
+    images = read_sites(
+        settings["image"], settings["channel"], net.window, width, settings["pixel_nm"]
+    )
+    figures, _ = examine_sites(net, images, folder, settings["classes"], settings["method"])
+    for name, figure in figures.items():
+        save(figure, folder / f"{name}.png")
+    sites = sum(len(image.kind) for image in images)
+    print(f"{folder}: sites.csv ({sites} sites), {', '.join(f'{name}.png' for name in figures)}")
+
+
+def main() -> None:
+    """The command ``stm-find-defects``."""
+    config.launch(find_sites, "find_sites")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""Gwyddion's native files (.gwy): a container of named components, among them data fields."""
+
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stm_experiments.io.trace import Trace, Unreadable, check_size, library, pixel_size_nm
+from stm_experiments.io.units import to_si
+
+SIZES = {b"b": 1, b"c": 1, b"i": 4, b"q": 8, b"d": 8}  # bytes of a component, or of an item of it
+ARRAYS = {b"C": 1, b"I": 4, b"Q": 8, b"D": 8}
+MOST_PARTS = 64  # components of a data field; Gwyddion writes ten
+DIRECTIONS = {"forward": "forward", "right": "forward", "backward": "backward", "left": "backward"}
+UNMEASURED = "masked pixels were not measured"
+
+
+class _Part(NamedTuple):
+    """A component: its name, its one-letter type, and where its value lies."""
+
+    name: str
+    kind: bytes
+    start: int
+    end: int
+
+
+def traces(path: Path) -> list[Trace]:
+    """List the data fields of a Gwyddion file.
+
+    The channel is the field's title, without the " (Backward)" or " [Left]" that Gwyddion puts
+    behind the titles of unmirrored backward scans. Masks are marks, not gaps, but for those of
+    files that ``encode`` wrote.
+    """
+    gwyfile = library("gwyfile.objects", "reading .gwy files needs gwyfile")
+    content = path.read_bytes()
+    if content[:4] != b"GWYP":
+        raise Unreadable("not a Gwyddion file of version 2")
+    name, start, end = _object(content, 4, len(content))
+    if name != "GwyContainer":
+        raise Unreadable("damaged: holds no GwyContainer")
+    parts = {part.name: part for part in _parts(content, start, end)}
+    numbers = sorted(int(m[1]) for name in parts if (m := re.fullmatch(r"/(\d{1,9})/data", name)))
+    found = []
+    for number in numbers:
+        field = _field(gwyfile, content, parts[f"/{number}/data"])
+        mask = None
+        meta = parts.get(f"/{number}/meta")
+        if meta is not None and UNMEASURED.encode() in content[meta.start : meta.end]:
+            mask = _field(gwyfile, content, parts[f"/{number}/mask"])
+        title = parts.get(f"/{number}/data/title")
+        text = f"data {number}"
+        if title is not None:
+            text = content[title.start : title.end].rstrip(b"\0").decode("utf-8", "replace")
+        history = () if meta is None else _history(content, meta)
+        found.append(_trace(text, field, mask, history))
+    return found
+
+
+def _history(content: bytes, meta: _Part) -> tuple[str, ...]:
+    """The lines of what ``encode`` was told as "History"."""
+    _, start, end = _object(content, meta.start, meta.end)
+    for part in _parts(content, start, end):
+        if part.name == "History" and part.kind == b"s":
+            lines = content[part.start : part.end].rstrip(b"\0").decode("utf-8", "replace")
+            return tuple(lines.split("\n")) if lines else ()
+    return ()
+
+
+def _trace(title: str, field: Any, mask: Any, history: tuple[str, ...]) -> Trace:
+    channel, direction = title.strip(), "forward"
+    ending = re.search(r"\s[\[(](\w+)[\])]$", channel)
+    if ending and ending[1].lower() in DIRECTIONS:
+        channel, direction = channel[: ending.start()], DIRECTIONS[ending[1].lower()]
+    factor, unit = to_si(_unit(field, "si_unit_z"))
+    xy_factor, xy_unit = to_si(_unit(field, "si_unit_xy"))
+    shape = (field["yres"], field["xres"])
+    size = None
+    if xy_unit == "m":
+        frame = (field.get("yreal", 0.0) * xy_factor, field.get("xreal", 0.0) * xy_factor)
+        size = pixel_size_nm(*frame, shape)
+
+    def decode() -> NDArray[np.float64]:
+        data = np.asarray(field.data, np.float64) * factor
+        return data if mask is None else np.where(np.asarray(mask.data) > 0, np.nan, data)
+
+    return Trace(channel, direction, unit, size, decode, history)
+
+
+def _unit(field: Any, key: str) -> str:
+    return str(field[key].get("unitstr", "")) if key in field else ""
+
+
+def _field(gwyfile: Any, content: bytes, part: _Part) -> Any:
+    """Decode a data field, after a look at all its lengths: gwyfile believes them."""
+    name, start, end = _object(content, part.start, part.end)
+    for inner in _parts(content, start, end, MOST_PARTS):
+        if inner.kind == b"o":
+            _, inner_start, inner_end = _object(content, inner.start, inner.end)
+            if any(p.kind in b"oOS" for p in _parts(content, inner_start, inner_end, MOST_PARTS)):
+                raise Unreadable("damaged: a data field holds what it should not")
+    field = gwyfile.GwyObject.frombuffer(content[part.start : end])
+    if name != "GwyDataField" or field["data"].dtype != np.float64:
+        raise Unreadable(f"damaged: /{part.name}/ is no data field")
+    check_size(field["yres"], field["xres"], len(content))
+    if field["yres"] * field["xres"] != field["data"].size:
+        raise Unreadable("damaged: a data field has fewer values than it says")
+    return field
+
+
+def _parts(content: bytes, start: int, end: int, most: int = 2**20) -> Iterator[_Part]:
+    """The components between two places, each inside of them."""
+    for _ in range(most):
+        if start >= end:
+            return
+        stop = content.index(b"\0", start, end)
+        name, kind = content[start:stop].decode("utf-8"), content[stop + 1 : stop + 2]
+        start = stop + 2
+        stop = _end(content, kind, start, end)
+        if stop > end:
+            raise Unreadable("truncated or damaged")
+        yield _Part(name, kind, start, stop)
+        start = stop
+    raise Unreadable("damaged: too many components")
+
+
+def _end(content: bytes, kind: bytes, start: int, end: int) -> int:
+    """Where the value that starts here ends."""
+    if kind in SIZES:
+        return start + SIZES[kind]
+    if kind == b"s":
+        return content.index(b"\0", start, end) + 1
+    if kind == b"o":
+        return _object(content, start, end)[2]
+    if start + 4 > end:
+        raise Unreadable("truncated or damaged")
+    (count,) = struct.unpack_from("<I", content, start)
+    start += 4
+    if kind in ARRAYS:
+        return start + count * ARRAYS[kind]
+    if kind not in (b"S", b"O"):
+        raise Unreadable("damaged: a component of unknown type")
+    for _ in range(count):
+        start = _end(content, kind.lower(), start, end)
+    return start
+
+
+def _object(content: bytes, start: int, end: int) -> tuple[str, int, int]:
+    """Name of an object, and where its components start and end."""
+    stop = content.index(b"\0", start, end)
+    if stop + 5 > end:
+        raise Unreadable("truncated or damaged")
+    (size,) = struct.unpack_from("<I", content, stop + 1)
+    if stop + 5 + size > end:
+        raise Unreadable("truncated or damaged")
+    return content[start:stop].decode("utf-8"), stop + 5, stop + 5 + size
+
+
+def encode(
+    data: NDArray[np.float64],
+    mask: NDArray[np.bool_],
+    unit: str,
+    pixel_size: tuple[float, float] | None,
+    title: str,
+    about: dict[str, str],
+) -> bytes:
+    """Write one channel as a Gwyddion file.
+
+    Args:
+        data: ``[H,W]`` in ``unit``.
+        mask: ``[H,W]``, False for the pixels that become masked, as not measured.
+        unit: SI.
+        pixel_size: nm per px along axes 0 and 1, or None.
+        title: Of the channel.
+        about: Texts that Gwyddion shows as the channel's metadata.
+
+    Returns:
+        The file's content.
+
+    Raises:
+        Unreadable: If gwyfile is absent.
+    """
+    gwyfile = library("gwyfile.objects", "writing .gwy files needs gwyfile")
+    height, width = data.shape
+    pixel = pixel_size or (1e9, 1e9)  # a frame of one unit a pixel where that is unknown
+    frame = {
+        "xreal": width * pixel[1] / 1e9,
+        "yreal": height * pixel[0] / 1e9,
+        "si_unit_xy": "m" if pixel_size else "",
+    }
+    parts = {
+        "/0/data": gwyfile.GwyDataField(data, si_unit_z=unit, **frame),
+        "/0/data/title": title,
+    }
+    if not mask.all():
+        parts["/0/mask"] = gwyfile.GwyDataField((~mask).astype(np.float64), **frame)
+        about = about | {"Mask": UNMEASURED}
+    # gwyfile would take a text of one letter, such as "Z", for a single character.
+    parts["/0/meta"] = gwyfile.GwyContainer(about, dict.fromkeys(about, "s"))
+    content: bytes = gwyfile.GwyContainer(parts, {"/0/data/title": "s"}).serialize()
+    return b"GWYP" + content

@@ -1,0 +1,95 @@
+"""Nanonis scan files (.sxm): a text header, then 32-bit floats in the order of acquisition."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stm_experiments.io.trace import Trace, Unreadable, check_size, library, pixel_size_nm
+from stm_experiments.io.units import to_si
+
+DIRECTIONS = {
+    "both": ("forward", "backward"),
+    "forward": ("forward",),
+    "backward": ("backward",),
+}
+TYPES = {"FLOAT": "f4", "DOUBLE": "f8"}
+ORDERS = {"MSBFIRST": ">", "LSBFIRST": "<"}
+
+
+def traces(path: Path) -> list[Trace]:
+    """List the images of a Nanonis file.
+
+    nanonispy2 finds the header; its own arrays are not used, since it refuses unfinished files and
+    channels that were recorded in one direction. Lines lie in the order of acquisition: from the
+    bottom up if SCAN_DIR is up, backward ones from right to left.
+    """
+    nanonis = library("nanonispy2.read", "reading .sxm files needs nanonispy2")
+
+    class Header(nanonis.NanonisFile):  # type: ignore[name-defined]
+        def _determine_filetype(self) -> str:
+            return "scan"  # whatever the case of the file's suffix
+
+    header = Header(str(path))
+    entries = _entries(header.header_raw)
+    content = path.read_bytes()
+    start = content.find(b"\x1a\x04", header.byte_offset) + 2
+    if start < 2:
+        raise Unreadable("damaged: no data behind its header")
+    width, height = (int(n) for n in " ".join(entries["SCAN_PIXELS"]).split())
+    check_size(height, width, len(content))
+    range_x, range_y = (float(x) for x in " ".join(entries["SCAN_RANGE"]).split())
+    upward = "up" in " ".join(entries["SCAN_DIR"]).lower()
+    kind, _, order = " ".join(" ".join(entries["SCANIT_TYPE"]).upper().split()).partition(" ")
+    if kind not in TYPES or order not in ORDERS:
+        raise Unreadable(f"holds {kind} {order} values, expected FLOAT MSBFIRST")
+    dtype = np.dtype(ORDERS[order] + TYPES[kind])
+
+    def decode(number: int, backward: bool, factor: float) -> NDArray[np.float64]:
+        offset = start + number * height * width * dtype.itemsize
+        there = min(max(len(content) - offset, 0) // dtype.itemsize, height * width)
+        data = np.full(height * width, np.nan)
+        data[:there] = np.frombuffer(content, dtype, there, min(offset, len(content)))
+        data = data.reshape(height, width)[:: -1 if upward else 1, :: -1 if backward else 1]
+        return data * factor
+
+    size = pixel_size_nm(range_y, range_x, (height, width))
+    found: list[Trace] = []
+    for name, unit, directions in _channels(entries["DATA_INFO"]):
+        factor, si = to_si(unit)
+        for direction in directions:
+            read = partial(decode, len(found), direction == "backward", factor)
+            found.append(Trace(name, direction, si, size, read))
+    return found
+
+
+def _entries(header: str) -> dict[str, list[str]]:
+    """The header's lines by their ``:KEY:``."""
+    entries: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in header.splitlines():
+        if line.startswith(":") and line.rstrip().endswith(":"):
+            lines = entries.setdefault(line.strip().strip(":"), [])
+        else:
+            lines.append(line)
+    for key in ("SCAN_PIXELS", "SCAN_RANGE", "SCAN_DIR", "SCANIT_TYPE", "DATA_INFO"):
+        if key not in entries:
+            raise Unreadable(f"damaged: its header has no {key}")
+    return entries
+
+
+def _channels(table: list[str]) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Name, unit and directions of each channel, in the order of the data."""
+    rows = [[cell.strip() for cell in line.strip().split("\t")] for line in table if line.strip()]
+    names = [cell.lower() for cell in rows[0]] if rows else []
+    if not {"name", "unit", "direction"} <= set(names):
+        raise Unreadable("damaged: its header has no table of channels")
+    found = []
+    for row in rows[1:]:
+        cells = dict(zip(names, row, strict=False))
+        directions = DIRECTIONS.get(cells.get("direction", "").lower())
+        if directions is None:
+            raise Unreadable("damaged: the directions of a channel are unknown")
+        found.append((cells["name"], cells["unit"], directions))
+    return found

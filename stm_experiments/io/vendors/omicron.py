@@ -1,0 +1,102 @@
+"""Omicron Matrix data files (``..._mtrx``), with the session's parameter files beside them."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stm_experiments.io.trace import Trace, Unreadable, check_size, library, pixel_size_nm
+from stm_experiments.io.units import to_si
+
+MOST_PARAMETERS = 2**26  # bytes of parameter files that are read; real sessions have some MB
+DEEPEST = 4  # blocks within blocks; real files have two
+
+
+def traces(path: Path) -> list[Trace]:
+    """List the images of a Matrix data file: forward, backward, and both again on the way down.
+
+    access2theMatrix unmirrors backward lines and puts the first line at the bottom, where it was
+    scanned, as row 0; here the top is row 0. Lines that an unfinished scan lacks are NaN.
+    """
+    module = library("access2thematrix", "reading _mtrx files needs access2theMatrix")
+    if path.suffix.lower() == ".mtrx":
+        raise Unreadable("a session's parameter file, give one of its data files (*_mtrx)")
+    _check_parameters(path)
+    matrix = _matrix(module)
+    names, message = matrix.open(str(path))
+    if matrix.param["BREF"] != path.name:
+        raise Unreadable("not named in its session's parameter files (renamed or damaged)")
+    if not matrix.axis:
+        raise Unreadable(f"holds no image ({message.rstrip('.')})")
+    lines, points = matrix.axis[2][2], matrix.scan.shape[2]
+    check_size(lines, points, path.stat().st_size)
+    factor, unit = to_si(matrix.channel_name_and_unit[1])
+    size = pixel_size_nm(matrix.axis[1][1], matrix.axis[0][1], (lines, points))
+
+    def decode(name: str) -> NDArray[np.float64]:
+        image = matrix.select_image(name)[0].data
+        data = np.full((lines, points), np.nan)
+        if name.endswith("/up"):
+            data[: len(image)] = image
+        else:
+            data[lines - len(image) :] = image
+        return data[::-1] * factor
+
+    found = []
+    for name in map(str, names.values()):
+        direction = name.removesuffix("/up")
+        found.append(Trace(matrix.channel_name, direction, unit, size, partial(decode, name)))
+    return found
+
+
+def _check_parameters(path: Path) -> None:
+    """Refuse a data file whose parameter files are missing or too large to be true."""
+    session, dashes, _ = path.name.rpartition("--")
+    if not dashes:
+        raise Unreadable(
+            "not named as Matrix names its files (<session>--<run>_<cycle>.<channel>_mtrx)"
+        )
+    total, number = 0, 1
+    while (link := path.with_name(f"{session}_{number:04d}.mtrx")).exists():
+        total += link.stat().st_size
+        number += 1
+    if number == 1:
+        raise Unreadable(f"its session's parameter file {session}_0001.mtrx is not beside it")
+    if total > MOST_PARAMETERS:
+        raise Unreadable(f"its session's parameter files have {total} bytes, too many to be true")
+
+
+def _matrix(module: Any) -> Any:
+    """access2theMatrix's reader, without its slow or fragile parts."""
+
+    class Matrix(module.MtrxData):
+        depth = 0  # of blocks within blocks, each a copy of its part of the file
+
+        def _scan_raw_param(self, position: int, data: bytes) -> Any:
+            if data[position : position + 4] == b"KRAM":  # remarks, matched with slow patterns
+                return position + 16 + int.from_bytes(data[position + 4 : position + 8], "little")
+            return self._nested(super()._scan_raw_param, position, data)
+
+        def _scan_raw_data(self, position: int, data: bytes) -> Any:
+            if data[position : position + 4] != b"ATAD":
+                return self._nested(super()._scan_raw_data, position, data)
+            length = int.from_bytes(data[position + 4 : position + 8], "little")
+            values = data[position + 8 : position + 8 + length]
+            # A file that ends early holds fewer values than it says, and is still of use.
+            count = min(int(self.data_item_count), len(values) // 4)
+            self.data = np.frombuffer(values, "<i4", count)
+            self.data_item_count: int = count
+            return position + 8 + length
+
+        def _nested(self, scan: Callable[[int, bytes], Any], position: int, data: bytes) -> Any:
+            if self.depth > DEEPEST:
+                raise ValueError("blocks within blocks")
+            self.depth += 1
+            after = scan(position, data)
+            self.depth -= 1
+            return after
+
+    return Matrix()

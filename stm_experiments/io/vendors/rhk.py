@@ -1,0 +1,123 @@
+"""RHK scan files (.sm4): a tree of objects (kind, offset, size), each page one image or spectrum.
+
+What the fields mean is known from Gwyddion's and spym's readers; RHK publishes no description.
+"""
+
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stm_experiments.io.trace import Trace, Unreadable, check_size, pixel_size_nm
+from stm_experiments.io.units import to_si
+
+SIGNATURE = "STiMage 005.".encode("utf-16-le")
+PAGE_INDEX_HEADER, PAGE_INDEX_ARRAY, PAGE_HEADER, PAGE_DATA, STRINGS = 1, 2, 3, 4, 10
+LABEL, X_UNIT, Z_UNIT, LINES_DONE = 0, 7, 9, 13  # places in the list of strings
+MOST_PAGES, MOST_OBJECTS = 4096, 256
+DIRECTIONS = {0: "forward", 1: "backward", 2: "forward", 3: "backward"}  # right, left, up, down
+
+
+class _Page(NamedTuple):
+    """The fields of a page's header that matter, in SI units."""
+
+    shape: tuple[int, int]
+    direction: str
+    steps: tuple[float, float, float]  # along x, y and z, signed
+    z_offset: float
+    strings: list[str]
+
+
+def traces(path: Path) -> list[Trace]:
+    """List the images of an RHK file.
+
+    Left scans are stored unmirrored. A negative step along x means that columns run from right to
+    left, a positive one along y that rows run from the bottom up.
+    """
+    content = path.read_bytes()
+    if content[2 : 2 + len(SIGNATURE)] != SIGNATURE:
+        raise Unreadable("not an RHK .sm4 file")
+    header_size, objects = struct.unpack_from("<H", content)[0], _unpack("<I", content, 42)[0]
+    index = _objects(content, 2 + header_size, objects)[PAGE_INDEX_HEADER][0]
+    pages, objects = _unpack("<II", content, index)
+    at = _objects(content, index + 16, objects)[PAGE_INDEX_ARRAY][0]
+    if pages > MOST_PAGES:
+        raise Unreadable(f"damaged: its header says {pages} pages")
+    found = []
+    for _ in range(pages):
+        is_spectrum, _, objects, _ = _unpack("<4I", content, at + 16)
+        parts = _objects(content, at + 32, objects)
+        at += 32 + 12 * objects
+        if not is_spectrum:
+            found.append(_trace(content, parts))
+    return found
+
+
+def _trace(content: bytes, parts: dict[int, tuple[int, int]]) -> Trace:
+    page = _page(content, parts[PAGE_HEADER][0])
+    start, size = parts[PAGE_DATA]
+    check_size(*page.shape, len(content))
+    x_factor, x_unit = to_si(page.strings[X_UNIT])
+    z_factor, unit = to_si(page.strings[Z_UNIT])
+    height, width = page.shape
+    frame = (page.steps[1] * x_factor * height, page.steps[0] * x_factor * width)
+
+    def decode() -> NDArray[np.float64]:
+        data = np.full(height * width, np.nan)
+        there = min(size, max(len(content) - start, 0)) // 4
+        done = page.strings[LINES_DONE].strip()
+        if done.isdecimal() and 0 < int(done) < height:
+            there = min(there, int(done) * width)
+        there = min(there, height * width)
+        data[:there] = np.frombuffer(content, "<i4", there, min(start, len(content)))
+        data = (data * page.steps[2] + page.z_offset) * z_factor
+        rows, columns = -1 if page.steps[1] > 0 else 1, -1 if page.steps[0] < 0 else 1
+        return data.reshape(height, width)[::rows, ::columns]
+
+    return Trace(
+        page.strings[LABEL],
+        page.direction,
+        unit,
+        pixel_size_nm(*frame, page.shape) if x_unit == "m" else None,
+        decode,
+    )
+
+
+def _page(content: bytes, at: int) -> _Page:
+    field_size, string_count = _unpack("<HH", content, at)
+    width, height, _, direction = _unpack("<2i2I", content, at + 24)
+    x, y, z, _, _, _, z_offset = _unpack("<7f", content, at + 56)
+    (objects,) = _unpack("<I", content, at + 112)
+    place = _objects(content, at + field_size, objects).get(STRINGS)
+    strings = []
+    if place is not None:
+        position = place[0]
+        for _ in range(min(string_count, 64)):
+            (length,) = _unpack("<H", content, position)
+            text = content[position + 2 : position + 2 + 2 * length]
+            strings.append(text.decode("utf-16-le", "replace").strip("\0"))
+            position += 2 + 2 * length
+    strings += [""] * (LINES_DONE + 1 - len(strings))
+    if direction not in DIRECTIONS:
+        raise Unreadable(f"damaged: unknown scan direction {direction}")
+    return _Page((height, width), DIRECTIONS[direction], (x, y, z), z_offset, strings)
+
+
+def _objects(content: bytes, at: int, count: int) -> dict[int, tuple[int, int]]:
+    """Offset and size, in bytes, of the first object of each kind in a list."""
+    if count > MOST_OBJECTS:
+        raise Unreadable(f"damaged: a list of {count} objects")
+    found: dict[int, tuple[int, int]] = {}
+    for i in range(count):
+        kind, offset, size = _unpack("<III", content, at + 12 * i)
+        if size:
+            found.setdefault(kind, (offset, size))
+    return found
+
+
+def _unpack(form: str, content: bytes, at: int) -> tuple[int, ...]:
+    if at + struct.calcsize(form) > len(content):
+        raise Unreadable("truncated or damaged")
+    return struct.unpack_from(form, content, at)

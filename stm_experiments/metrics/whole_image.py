@@ -1,0 +1,226 @@
+"""Measures of a whole denoised image: against the truth, and where there is none.
+
+Images are [H, W] on about [-1, 1], so the data range is 2. Every measure takes one image and gives
+plain numbers; intervals over images are ``mean_and_interval``. The measures of atoms are in
+``atoms``, the energy of seams in ``tiling``.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from scipy.special import stdtrit
+from torch import Tensor
+
+from stm_experiments.metrics import measures as metrics
+
+_WIDTH = 5  # of a Hann-windowed peak and its leakage, frequency steps
+
+
+def errors(output: Tensor, clean: Tensor) -> dict[str, float]:
+    """How far an image is from the clean one.
+
+    Args:
+        output: [H, W].
+        clean: [H, W], in the same scale (see ``fitted``).
+
+    Returns:
+        ``mse`` per pixel; ``psnr`` 10 log10(4 / mse) [dB]; ``ssim`` by scikit-image's definition
+        (7x7 uniform window, data range 2).
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    a, b = output[None, None].double(), clean[None, None].double()
+    mse = float(metrics.mse(a, b))
+    return {
+        "mse": mse,
+        "psnr": 10 * math.log10(4 / mse) if mse > 0 else math.inf,
+        "ssim": float(metrics.ssim(a, b)),
+    }
+
+
+def fitted(clean: Tensor, noisy: Tensor) -> Tensor:
+    """The clean image in the noisy one's scale: the affine map of least squares, per image.
+
+    For pairs that were scaled separately, such as the published ones. It also takes off what the
+    noise adds on average.
+
+    Args:
+        clean: [H, W].
+        noisy: [H, W].
+
+    Raises:
+        ValueError: If the clean image is constant.
+    """
+    x, y = clean.double(), noisy.double()
+    centred = x - x.mean()
+    variance = centred.square().sum()
+    if variance == 0:
+        raise ValueError("a constant clean image has no scale that could be fitted")
+    return ((centred * y).sum() / variance * centred + y.mean()).to(clean.dtype)
+
+
+def spectrum(image: Tensor) -> Tensor:
+    """Power |F|^2 of the Hann-windowed image less its mean, [H, W], frequency 0 first."""
+    height, width = image.shape
+    rows, columns = (
+        torch.hann_window(n, dtype=torch.float64, device=image.device) for n in (height, width)
+    )
+    window = rows[:, None] * columns
+    image = image.double()
+    return torch.fft.fft2((image - (image * window).sum() / window.sum()) * window).abs().square()
+
+
+def bragg_peaks(image: Tensor, most: int = 12, weakest: float = 1e-3) -> Tensor:
+    """The strongest peaks of an image's spectrum, one of each pair G, -G.
+
+    A peak is the largest value within ``_WIDTH`` frequency steps, at least 50 times the median
+    power at its radius, ``weakest`` times the strongest, and more than 3 steps from the centre.
+
+    Args:
+        image: [H, W]: the clean one where there is one.
+        most: Most peaks.
+        weakest: Power of the weakest, relative to the strongest.
+
+    Returns:
+        Rows and columns in ``spectrum``, strongest first, [P, 2] int64; P may be 0.
+    """
+    power = spectrum(image)
+    height, width = power.shape
+    steps_u = torch.fft.fftfreq(height, 1 / height, device=power.device)
+    steps_v = torch.fft.fftfreq(width, 1 / width, device=power.device)
+    radius = torch.hypot(steps_u[:, None], steps_v)
+    wrapped = torch.nn.functional.pad(power[None, None], (_WIDTH,) * 4, mode="circular")
+    highest = torch.nn.functional.max_pool2d(wrapped, 2 * _WIDTH + 1, 1)[0, 0]
+    ring = (radius / 4).long()
+    median = torch.stack([power[ring == r].median() for r in range(int(ring.max()) + 1)])
+    half = (steps_u[:, None] > 0) | ((steps_u[:, None] == 0) & (steps_v > 0))
+    found = (power == highest) & half & (radius > 3) & (power > 50 * median[ring])
+    place = found.nonzero()
+    heights = power[found]
+    order = heights.argsort(descending=True)[:most]
+    order = order[heights[order] >= weakest * heights.max()] if len(order) else order
+    return place[order]
+
+
+def bragg_fidelity(output: Tensor, clean: Tensor, peaks: Tensor | None = None) -> dict[str, float]:
+    """How much of each Bragg peak is left: |F_out(G)| / |F_clean(G)|.
+
+    |F(G)| is the square root of the power in the 3x3 frequency steps around a peak of the clean
+    image, which holds it wherever it lies between two steps.
+
+    Args:
+        output: [H, W].
+        clean: [H, W]. On a real scan the scan itself: the ratio then says what was kept of it, its
+            noise at G included.
+        peaks: From ``bragg_peaks``; None: those of ``clean``.
+
+    Returns:
+        ``bragg``, the mean over the peaks (1 is right, below: weakened), ``bragg_worst``, the ratio
+        that is furthest from 1, and ``bragg_peaks``, their number; NaN without peaks.
+    """
+    peaks = bragg_peaks(clean) if peaks is None else peaks
+    if not len(peaks):
+        return {"bragg": math.nan, "bragg_worst": math.nan, "bragg_peaks": 0.0}
+    near = torch.arange(-1, 2, device=clean.device)
+    powers = []
+    for image in (output, clean):
+        power = spectrum(image)
+        rows = (peaks[:, 0, None] + near) % power.shape[0]
+        columns = (peaks[:, 1, None] + near) % power.shape[1]
+        powers.append(power[rows[:, :, None], columns[:, None, :]].sum((1, 2)))
+    ratios = (powers[0] / powers[1]).sqrt()
+    return {
+        "bragg": float(ratios.mean()),
+        "bragg_worst": float(ratios[(ratios - 1).abs().argmax()]),
+        "bragg_peaks": float(len(ratios)),
+    }
+
+
+def invention(output: Tensor, noise: Tensor, periods: tuple[float, float] = (4.0, 30.0)) -> float:
+    """Whether a denoiser makes a lattice of pure noise.
+
+    The power of the strongest peak of the output in the band of lattice periods over that of the
+    strongest peak of its input, white noise without any lattice, in the same band. Whatever only
+    weakens noise stays at or below 1, whatever draws a lattice is above: a lattice gathers in one
+    peak what noise spreads over all.
+
+    Args:
+        output: What the denoiser made of it, [H, W].
+        noise: The noise, [H, W].
+        periods: Shortest and longest period of the band, px.
+
+    Raises:
+        ValueError: If the band holds no frequency of the image.
+    """
+    radius = torch.hypot(
+        torch.fft.fftfreq(noise.shape[0], device=noise.device)[:, None],
+        torch.fft.fftfreq(noise.shape[1], device=noise.device),
+    )
+    band = (radius >= 1 / periods[1]) & (radius <= 1 / periods[0])
+    if not band.any():
+        raise ValueError(f"periods of {periods} px do not occur in an image of {noise.shape}")
+    return float(spectrum(output)[band].max() / spectrum(noise)[band].max())
+
+
+def change_outside(output: Tensor, before: Tensor, mask: Tensor) -> float:
+    """Largest |output - before| where nothing was to be repaired.
+
+    Args:
+        output: [H, W].
+        before: What the denoiser was given, [H, W].
+        mask: True where it may change the image, [H, W] bool.
+
+    Raises:
+        ValueError: If the mask covers the whole image.
+    """
+    if mask.all():
+        raise ValueError("the mask covers the whole image: there is no outside")
+    return float((output - before)[~mask].abs().max())
+
+
+def agreement(forward: Tensor, backward: Tensor, most_shift: int = 8) -> float:
+    """How well a forward and a backward scan of the same lines agree; also two repeated frames.
+
+    Their correlation (Pearson) at the shift along the rows where it is largest, for hysteresis and
+    the feedback's lag displace the two. It rises whenever noise falls, with blurring too: compare
+    it at equal ``bragg`` only.
+
+    Args:
+        forward: [H, W].
+        backward: [H, W], unmirrored.
+        most_shift: Largest shift, px.
+
+    Raises:
+        ValueError: If the shapes differ or the images are not wider than the shift.
+    """
+    if forward.shape != backward.shape or forward.shape[1] <= most_shift + 1:
+        raise ValueError(
+            f"cannot compare {list(forward.shape)} with {list(backward.shape)} at shifts up to "
+            f"{most_shift} px"
+        )
+    width, best = forward.shape[1], -1.0
+    for shift in range(-most_shift, most_shift + 1):
+        a = forward[:, max(0, shift) : width + min(0, shift)].double().flatten()
+        b = backward[:, max(0, -shift) : width + min(0, -shift)].double().flatten()
+        a, b = a - a.mean(), b - b.mean()
+        norm = a.norm() * b.norm()
+        best = max(best, float(a @ b / norm) if norm > 0 else -1.0)
+    return best
+
+
+def mean_and_interval(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean over images and half its 95 % interval (Student's t); NaNs are left out.
+
+    Returns:
+        (NaN, None) without values; no interval of a single one.
+    """
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
+        return math.nan, None
+    mean, count = math.fsum(known) / len(known), len(known)
+    if count < 2 or not math.isfinite(mean):
+        return mean, None
+    variance = math.fsum((value - mean) ** 2 for value in known) / (count - 1)
+    return mean, float(stdtrit(count - 1, 0.975)) * math.sqrt(variance / count)

@@ -1,0 +1,254 @@
+"""Physics of the lattice finder, on lattices drawn here: what was drawn must be found."""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from scipy.spatial import KDTree
+
+from stm_experiments.lattice.fit import find_grains, find_lattice
+from stm_experiments.lattice.table import describe, table
+from stm_experiments.lattice.vectors import LatticeError, bragg_vectors, reduced
+
+SIZE = 150
+# Vectors (px), basis, width of an atom (px).
+LATTICES = {
+    "square": ([[0, 10], [10, 0]], [[0, 0]], 2.2),
+    "hexagonal": ([[0, 11], [9.526, 5.5]], [[0, 0]], 2.2),
+    "honeycomb": ([[0, 18], [15.588, 9]], [[0, 0], [1 / 3, 1 / 3]], 2.4),
+    "centred rectangular": ([[0, 10], [16, 5]], [[0, 0]], 2.4),
+    "oblique": ([[2, 12], [11, 4]], [[0, 0]], 2.4),
+    "dumbbells": ([[0, 22], [15, 11]], [[0, 0], [0, 0.4]], 2.2),
+}
+
+
+def turned(vectors, degrees):
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return np.array(vectors, float) @ np.array([[c, s], [-s, c]])
+
+
+def sites_of(vectors, basis, moved=None, size=SIZE):
+    """All sites in and just around an image, [S,2] px, displaced by ``moved(places)``."""
+    n = np.stack(np.meshgrid(*[np.arange(-60, 61)] * 2, indexing="ij"), -1).reshape(-1, 1, 2)
+    places = ((n + np.array(basis)) @ vectors).reshape(-1, 2) + size / 2 + 0.3
+    if moved is not None:
+        places = places + moved(places)
+    return places[((places > -12) & (places < size + 12)).all(1)]
+
+
+def drawn(places, width, size=SIZE):
+    rows, columns = (
+        np.exp(-((np.arange(size) - p[:, None]) ** 2) / 2 / width**2) for p in places.T
+    )
+    return rows.T @ columns
+
+
+@lru_cache
+def example(name, degrees=17.0):
+    vectors, basis, width = LATTICES[name]
+    places = sites_of(turned(vectors, degrees), basis)
+    return places, drawn(places, width)
+
+
+def inner(places, border=4, size=SIZE):
+    return places[((places >= border) & (places <= size - 1 - border)).all(1)]
+
+
+def unfound(true, found, reach):
+    """Shares of the true sites that were not found, and of the found ones that are not true."""
+    missed = (KDTree(found).query(inner(true))[0] > reach).mean()
+    false = (KDTree(true).query(inner(found))[0] > reach).mean()
+    return missed, false
+
+
+def wave(strain, period=100):
+    """A displacement along both axes whose largest derivative is the strain."""
+    amplitude = strain * period / 2 / math.pi
+    return lambda p: amplitude * np.sin(2 * math.pi * p[:, ::-1] / period)
+
+
+@pytest.mark.parametrize("name", LATTICES)
+def test_spacings_angles_and_every_site(name):
+    vectors, basis, _ = LATTICES[name]
+    true, image = example(name)
+    fit = find_lattice(image)
+    a, b = np.linalg.norm(reduced(vectors), axis=1)
+    assert np.linalg.norm(fit.vectors, axis=1) == pytest.approx([a, b], rel=2e-3)
+    area = abs(np.linalg.det(np.array(vectors, float)))
+    assert abs(np.linalg.det(fit.vectors)) == pytest.approx(area, rel=4e-3)
+    assert len(fit.basis) == len(basis)
+    assert unfound(true, fit.sites, 0.3) == (0, 0)
+    assert fit.occupied.all()
+    assert fit.residual < 0.1
+    assert np.abs(fit.strain).max() < 0.01
+
+
+@pytest.mark.parametrize("name", ["square", "hexagonal", "honeycomb", "centred rectangular"])
+def test_drift_strain_vacancies_and_noise_together(name):
+    """5 % strain, 5 % vacancies, a shear of 5 %, noise of a tenth of an atom, offsets of rows."""
+    rng = np.random.default_rng(3)
+    vectors, basis, width = LATTICES[name]
+    sheared = turned(vectors, 40) @ np.array([[1, 0.05], [0, 1]])
+    true = sites_of(sheared, basis, wave(0.05))
+    there = rng.random(len(true)) > 0.05
+    image = drawn(true[there], width) + 0.1 * rng.standard_normal((SIZE, SIZE))
+    image += 0.2 * rng.standard_normal((SIZE, 1)).cumsum(0) / 4
+    fit = find_lattice(image)
+    near = KDTree(true).query(true, 2)[0][:, 1].mean()
+    missed, false = unfound(true, fit.sites, 0.2 * near)
+    assert missed < 0.01
+    assert false < 0.01
+    expected = reduced(sheared)
+    wrong = np.linalg.norm(np.abs(fit.vectors) - np.abs(expected), axis=1)
+    assert (wrong / np.linalg.norm(expected, axis=1) < 0.01).all()  # the strain's own mean
+    vacant = inner(true[~there], 12)
+    empty = fit.sites[~fit.occupied]
+    assert (KDTree(empty).query(vacant)[0] < 0.2 * near).mean() > 0.95
+    assert (KDTree(true[~there]).query(empty)[0] < 0.2 * near).mean() > 0.9
+
+
+def test_strain_is_measured():
+    """Displacement u0 = A sin(k y), u1 = A sin(k x): pure shear A k (cos k y + cos k x) / 2."""
+    vectors, basis, width = LATTICES["hexagonal"]
+    true = sites_of(np.array(vectors), basis, wave(0.05, 140))
+    fit = find_lattice(drawn(true, width))
+    k = 2 * math.pi / 140
+    shear = 0.05 * np.cos(k * fit.sites).sum(1) / 2
+    middle = ((fit.sites > 20) & (fit.sites < SIZE - 20)).all(1)
+    measured = fit.strain[middle, 0, 1]
+    assert np.corrcoef(measured, shear[middle])[0, 1] > 0.97
+    # The mean lattice holds the mean; the neighbours' width takes a sixth of a strain of 140 px.
+    slope = np.polyfit(shear[middle], measured, 1)[0]
+    assert 0.75 < slope < 1.02
+    assert np.abs(fit.strain[middle][:, [0, 1], [0, 1]]).mean() < 0.005
+
+
+@pytest.mark.parametrize("name", ["hexagonal", "honeycomb"])
+def test_turns_mirrors_and_units_do_not_matter(name):
+    rng = np.random.default_rng(1)
+    _, image = example(name)
+    noisy = image + 0.05 * rng.standard_normal(image.shape)
+    sites = find_lattice(noisy).sites
+    last = SIZE - 1
+    rows, columns = np.indices(image.shape)
+    for changed, back in (
+        (np.rot90(noisy), lambda s: np.stack([s[:, 1], last - s[:, 0]], 1)),
+        (noisy[::-1], lambda s: np.stack([last - s[:, 0], s[:, 1]], 1)),
+        (noisy.T, lambda s: s[:, ::-1]),
+        (1e-10 * (noisy + 0.3 * rows - 0.1 * columns) + 5e-9, lambda s: s),
+    ):
+        other = back(find_lattice(changed).sites)
+        assert len(other) == len(sites)
+        assert KDTree(sites).query(other)[0].max() < 0.05
+
+
+def test_scale():
+    vectors, basis, width = LATTICES["hexagonal"]
+    lengths = []
+    for factor in (0.6, 1, 1.7):
+        places = sites_of(factor * turned(vectors, 5), basis)
+        fit = find_lattice(drawn(places, factor * width))
+        lengths.append(np.linalg.norm(fit.vectors, axis=1) / factor)
+    assert np.array(lengths) == pytest.approx(np.full((3, 2), 11), rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.random.default_rng(0).standard_normal((SIZE, SIZE)),
+        ndimage.gaussian_filter(np.random.default_rng(5).standard_normal((SIZE, SIZE)), 3),
+        np.sin(0.6 * np.arange(SIZE))
+        + 0.1 * np.random.default_rng(1).standard_normal((SIZE, SIZE)),
+        np.random.default_rng(2).standard_normal((SIZE, 1)).repeat(SIZE, 1),
+        drawn(np.random.default_rng(3).uniform(0, SIZE, (250, 2)), 2.0),
+        np.add.outer(np.arange(SIZE), 2.0 * np.arange(SIZE)),
+        np.full((SIZE, SIZE), np.nan),
+        np.zeros((8, 200)),
+        np.zeros((3, 40, 40)),
+    ],
+    ids=["noise", "hills", "stripes", "rows", "no order", "plane", "gaps", "small", "stack"],
+)
+def test_no_lattice_is_an_error_in_one_sentence(image):
+    with pytest.raises(LatticeError) as error:
+        find_lattice(image)
+    assert "\n" not in str(error.value)
+
+
+def test_gaps_have_no_sites():
+    true, image = example("square")
+    mask = np.ones(image.shape, bool)
+    mask[60:90, 40:100] = False
+    fit = find_lattice(np.where(mask, image, np.nan))
+    assert mask[tuple(np.round(fit.sites).astype(int).T)].all()
+    inside = inner(true)
+    seen = inside[mask[tuple(np.round(inside).astype(int).T)]]
+    assert (KDTree(fit.sites).query(seen)[0] < 0.5).mean() > 0.97
+
+
+def test_pixels_that_are_not_square():
+    """A square lattice of 0.3 nm, scanned with 0.03 x 0.02 nm a px."""
+    pixel = (0.03, 0.02)
+    places = sites_of(turned([[0, 0.3], [0.3, 0]], 20) / pixel, [[0, 0]])
+    fit = find_lattice(drawn(places, 2.4), pixel_nm=pixel)
+    about = describe(fit, "m")
+    assert about["lengths_nm"] == pytest.approx([0.3, 0.3], rel=3e-3)
+    assert about["angle_degrees"] == pytest.approx(90, abs=0.3)
+    assert fit.sites_nm == pytest.approx(fit.sites * pixel)
+    rows = table(fit, 0)
+    assert len(rows) == len(fit.sites) == about["sites"]
+    assert {"y_nm", "x_nm", "row_px", "occupied", "height", "strain_shear"} <= set(rows[0])
+
+
+def test_two_grains():
+    vectors, basis, width = LATTICES["hexagonal"]
+    left, right = (sites_of(turned(vectors, angle), basis) for angle in (4, 26))
+    grains = [left[left[:, 1] < 70], right[right[:, 1] > 76]]
+    fits = find_grains(drawn(np.concatenate(grains), width), most=3)
+    assert len(fits) == 2
+    for fit in fits:
+        assert np.linalg.norm(fit.vectors, axis=1) == pytest.approx([11, 11], rel=5e-3)
+        grain = min(grains, key=lambda g: KDTree(g).query(fit.sites)[0].mean())
+        assert (KDTree(grain).query(fit.sites)[0] < 1).mean() > 0.97
+        assert (KDTree(fit.sites).query(inner(grain))[0] < 1).mean() > 0.9
+
+
+def test_bragg_vectors_of_waves():
+    """Two waves between frequency steps, on offsets of rows that are no lattice."""
+    rows, columns = np.indices((128, 160))
+    g, h = np.array([0.081, 0.033]), np.array([-0.02, 0.117])
+    image = sum(np.cos(2 * np.pi * (w[0] * rows + w[1] * columns)) for w in (g, h))
+    image += np.random.default_rng(0).standard_normal((128, 1))
+    found, amplitude = bragg_vectors(image)
+    assert (np.diff(amplitude) <= 0).all()
+    for wave_vector in (g, h):
+        away = np.minimum(*(np.linalg.norm(found - s * wave_vector, axis=1) for s in (1, -1)))
+        assert away.min() < 0.1 / 128
+
+
+def test_reduced_vectors_are_the_shortest():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        vectors = rng.normal(size=(2, 2)) * 10
+        a, b = reduced(vectors)
+        assert np.linalg.norm(a) <= np.linalg.norm(b) <= np.linalg.norm(b - a) * (1 + 1e-9)
+        assert np.linalg.norm(b) <= np.linalg.norm(a + b) * (1 + 1e-9)
+        change = np.stack([a, b]) @ np.linalg.inv(vectors)
+        assert change == pytest.approx(np.round(change), abs=1e-6)
+        mixed = np.array([[2, 1], [1, 1]]) @ vectors
+        assert reduced(mixed) == pytest.approx(reduced(vectors), abs=1e-6)
+
+
+def test_real_febr2(shared):
+    """FeBr2 on gold: a = 0.37 nm, with pits on a coarser lattice; Nanonis scan of 4 nm."""
+    pytest.importorskip("nanonispy2")
+    from stm_experiments.io import read_scan
+    from stm_experiments.restoration.denoise import denoise
+
+    scan = read_scan(shared / "data/scans/stm/FeBr2_Au111_4nm.sxm")
+    fit = find_lattice(denoise(scan).data, scan.mask, scan.pixel_size)
+    about = describe(fit, scan.unit)
+    assert about["lengths_nm"] == pytest.approx([0.37, 0.37], rel=0.03)
+    assert about["angle_degrees"] == pytest.approx(60, abs=2)
+    assert 10 <= about["empty"] <= 25

@@ -1,0 +1,213 @@
+import io
+import json
+import math
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from rich.console import Console
+from scipy import stats
+from torch import nn
+
+from stm_experiments.metrics.measures import mse, ssim
+from stm_experiments.metrics.scores import NOISY_INPUT, Score, plain, score, score_table
+
+
+class Batch(NamedTuple):
+    noisy: torch.Tensor
+    clean: torch.Tensor | None
+    lattice: torch.Tensor
+    orientation: torch.Tensor
+    image: torch.Tensor
+    position: torch.Tensor
+    truth: dict[str, Any]
+
+
+class Scale(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return self.factor * x
+
+
+def batch(image, lattice=None, clean=True, seed=0, size=17):
+    generator = torch.Generator().manual_seed(seed)
+    n = len(image)
+    image = torch.tensor(image)
+    target = torch.rand(n, 1, size, size, generator=generator) * 2 - 1
+    noise = 0.1 * (1 + image[:, None, None, None]) * torch.randn(target.shape, generator=generator)
+    return Batch(
+        noisy=(target + noise).clamp(-1, 1),
+        clean=target if clean else None,
+        lattice=torch.zeros(n, dtype=torch.int64) if lattice is None else torch.tensor(lattice),
+        orientation=torch.zeros(n, 3),
+        image=image,
+        position=torch.zeros(n, 2),
+        truth={},
+    )
+
+
+def concatenated(a, b):
+    fields = [
+        torch.cat(pair) if torch.is_tensor(pair[0]) else {} for pair in zip(a, b, strict=True)
+    ]
+    return Batch(*fields)
+
+
+def test_mean_is_over_all_patches_and_batches_do_not_matter():
+    a, b = batch([0, 0, 1, 2]), batch([2, 1, 1], seed=1)
+    both = concatenated(a, b)
+    split, _ = score({"half": Scale(0.5)}, [a, b])
+    whole, _ = score({"half": Scale(0.5)}, [both])
+    output = 0.5 * both.noisy
+    expected = {
+        "mse_noisy": mse(output, both.noisy).mean(),
+        "mse_clean": mse(output, both.clean).mean(),
+        "psnr_clean": 10 * torch.log10(4 / mse(output, both.clean).mean()),
+        "ssim_noisy": ssim(output, both.noisy).mean(),
+        "ssim_clean": ssim(output, both.clean).mean(),
+        "ssim_paper": ssim(output, both.noisy, 11, 1.0).mean(),
+    }
+    assert list(split) == ["half", NOISY_INPUT]
+    assert list(split["half"]) == list(expected)
+    for name, value in expected.items():
+        assert split["half"][name].mean == pytest.approx(value.item(), rel=1e-5)
+        assert whole["half"][name] == pytest.approx(split["half"][name], rel=1e-6)
+    assert split[NOISY_INPUT]["mse_noisy"].mean == 0
+    assert split[NOISY_INPUT]["ssim_noisy"].mean == pytest.approx(1)
+
+
+def test_interval_is_the_t_interval_of_image_means():
+    data = batch([0, 0, 1, 1, 2, 2])
+    scores, _ = score({"half": Scale(0.5)}, [data])
+    means = mse(0.5 * data.noisy, data.clean).view(3, 2).mean(1)
+    low, high = stats.t.interval(0.95, 2, means.mean().item(), stats.sem(means.numpy()))
+    got = scores["half"]["mse_clean"]
+    assert got == pytest.approx((means.mean().item(), low, high), rel=1e-5)
+    assert got.half == pytest.approx((high - low) / 2, rel=1e-5)
+    # The derivative of 10 log10(4 / m) is -10 / (ln 10 m).
+    assert scores["half"]["psnr_clean"].half == pytest.approx(
+        10 / math.log(10) * got.half / got.mean
+    )
+
+
+def test_interval_covers_the_truth_nineteen_times_in_twenty():
+    # Images of unequal counts whose constant error is drawn around 1.
+    generator = torch.Generator().manual_seed(3)
+    hits = 0
+    for _ in range(200):
+        means = 1 + 0.2 * torch.randn(12, generator=generator)
+        image = torch.repeat_interleave(torch.arange(12), torch.tensor([3, 4, 5] * 4))
+        noisy = means[image].sqrt()[:, None, None, None].expand(-1, 1, 2, 2)
+        data = Batch(noisy, None, image * 0, image, image, image, {})
+        got = score({"zero": Scale(0.0)}, [data])[0]["zero"]["mse_noisy"]
+        hits += got.low <= 1 <= got.high
+    assert 180 <= hits <= 198
+
+
+def test_one_image_has_no_interval():
+    scores, _ = score({}, [batch([5, 5])])
+    got = scores[NOISY_INPUT]["mse_clean"]
+    assert got.low is None
+    assert got.high is None
+    assert got.half is None
+
+
+def test_lattices_are_scored_apart_too():
+    mixed = batch([0, 1, 2, 3], lattice=[0, 2, 0, 2])
+    _, by_lattice = score({"half": Scale(0.5)}, [mixed])
+    assert list(by_lattice) == [0, 2]
+    expected = mse(mixed.noisy, mixed.clean)[[1, 3]].mean().item()
+    assert by_lattice[2][NOISY_INPUT]["mse_clean"].mean == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_clean_there_are_no_clean_measures():
+    scores, _ = score({}, [batch([0, 1], clean=False)])
+    assert list(scores[NOISY_INPUT]) == ["mse_noisy", "ssim_noisy", "ssim_paper"]
+    scores, _ = score({}, [batch([0, 1], clean=False), batch([2, 3], seed=1)])
+    other, _ = score({}, [batch([2, 3], seed=1)])
+    assert scores[NOISY_INPUT]["mse_clean"] == other[NOISY_INPUT]["mse_clean"]
+
+
+def test_eval_mode_without_gradients_and_flags_restored():
+    net = nn.Sequential(nn.Dropout(0.5), nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))
+    net.train()
+    net[1].eval()  # a frozen part
+    first, _ = score({"net": net}, [batch([0, 1])])
+    second, _ = score({"net": net}, [batch([0, 1])])
+    assert first == second
+    assert [m.training for m in net.modules()] == [True, True, False, True]
+    assert net[2].num_batches_tracked == 0
+    assert next(net.parameters()).grad is None
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_broken_reconstruction_is_an_error(value):
+    net = Scale(value).train()
+    with pytest.raises(ValueError, match=r"'broken' returned NaN or infinite .* image 7 among|7\)"):
+        score({"broken": net}, [batch([7, 8])])
+    assert net.training
+
+
+def test_other_errors():
+    with pytest.raises(ValueError, match="no patches"):
+        score({}, [])
+    with pytest.raises(ValueError, match="untouched"):
+        score({NOISY_INPUT: Scale(1.0)}, [batch([0])])
+    with pytest.raises(ValueError, match="input's shape"):
+        score({"crop": nn.MaxPool2d(2)}, [batch([0])])
+
+
+SCORES = {
+    "CAE-A": {"mse_noisy": Score(0.0208, 0.0197, 0.0219), "mse_clean": Score(0.03, None, None)},
+    "PCA-10": {"mse_noisy": Score(0.0285, 0.0275, 0.0295), "mse_clean": Score(0.0304, None, None)},
+    NOISY_INPUT: {"mse_noisy": Score(0.0, 0.0, 0.0), "mse_clean": Score(0.0042, None, None)},
+}
+
+
+def test_table_shows_means_intervals_and_the_best():
+    table = score_table(SCORES, "test, fcc")
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(table)
+    text = console.export_text()
+    assert "test, fcc" in text
+    assert "0.02080 ±0.00110" in text
+    assert "0.03040" in text
+    styles = {str(cell): cell.style for column in table.columns[1:] for cell in column._cells}
+    assert [text for text, style in styles.items() if style == "bold"] == [
+        "0.02080 ±0.00110",
+        "0.00420",
+    ]
+
+
+def test_table_of_all_measures_fits_eighty_columns():
+    scores, _ = score({"PCA-10": Scale(0.9)}, [batch([0, 1, 2])])
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(score_table(scores, "test"))
+    text = console.export_text()
+    for row in scores.values():
+        for name, value in row.items():
+            digits = {"m": 5, "p": 2, "s": 4}[name[0]]
+            assert f"{value.mean:.{digits}f}" in text
+
+
+def test_plain_numbers():
+    numbers = plain(SCORES)
+    assert numbers["test/mse_noisy"] == 0.0208
+    assert numbers["test/mse_noisy_ci95"] == pytest.approx(0.0011)
+    assert numbers["rivals/PCA-10/mse_noisy"] == 0.0285
+    assert numbers["rivals/noisy input/mse_clean"] == 0.0042
+    assert "test/mse_clean_ci95" not in numbers
+    assert plain(SCORES, "validation", "fcc")["validation/fcc/mse_clean"] == 0.03
+    assert plain(SCORES, lattice="fcc")["rivals/PCA-10/fcc/mse_clean"] == 0.0304
+
+
+def test_plain_numbers_are_valid_json_even_for_a_perfect_copy():
+    data = batch([0, 1])
+    scores, _ = score({"copy": Scale(1.0)}, [data._replace(clean=data.noisy)])
+    assert scores["copy"]["psnr_clean"].mean == math.inf
+    numbers = plain(scores)
+    json.dumps(numbers, allow_nan=False)
+    assert "test/psnr_clean" not in numbers

@@ -1,0 +1,77 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import numpy as np
+
+from stm_experiments import evaluate, simulate
+from stm_experiments.models import CAEA
+from stm_experiments.models.checkpoint import Card, save
+
+TINY = ("data.size=64", "data.validation_images=2", "data.test_images=2", "rivals=[4]")
+
+
+def test_no_command_writes_over_results(command, tmp_path):
+    save(CAEA(), Card("CAEA", {"latent": 10}, 17, lattice=["fcc"]), tmp_path / "a.ckpt")
+    here = f"hydra.run.dir={tmp_path}/run"
+    small = ("data.size=48", "data.test_images=2", "data.images_per_epoch=2", "rivals=[]")
+    for main, arguments in (
+        (simulate.main, ("lattice=sc", "size=48", here)),
+        (evaluate.main, (f"checkpoint={tmp_path}/a.ckpt", here, *small)),
+    ):
+        (tmp_path / "run").mkdir(exist_ok=True)
+        (tmp_path / "run" / "metrics.json").write_text("of another run")
+        code, _, errors = command(main, *arguments)
+        assert code == 1
+        assert "holds results already" in errors
+        assert (tmp_path / "run" / "metrics.json").read_text() == "of another run"
+        assert not list(tmp_path.rglob("topographs.png"))
+
+
+def test_a_run_that_failed_before_it_had_anything_does_not_block_its_folder(
+    train_in, tmp_path, command
+):
+    from stm_experiments.train import main
+
+    code, _, errors = command(main, *TINY, "rivals=[0]", f"hydra.run.dir={tmp_path}")
+    assert code == 1
+    assert "rivals" in errors
+    assert (tmp_path / "config.yaml").is_file()
+    train_in(tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text())["status"] == "finished"
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path):
+    command = [
+        *(sys.executable, "-m", "stm_experiments.train", *TINY),
+        *("trainer.max_epochs=500", "data.images_per_epoch=8", f"hydra.run.dir={tmp_path}"),
+    ]
+    # Jobs in the background of a shell start with Ctrl-C ignored, and so would their children.
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    run = subprocess.Popen(command, **pipes, preexec_fn=listen)
+    waited = time.monotonic()
+    while not (tmp_path / "checkpoints" / "last.ckpt").exists():
+        assert run.poll() is None
+        assert time.monotonic() - waited < 60
+        time.sleep(0.1)
+    os.kill(run.pid, signal.SIGINT)
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert f"interrupted; go on with: python train.py resume={tmp_path}" in errors
+    assert "Traceback" not in errors
+    assert json.loads((tmp_path / "run.json").read_text())["status"] == "interrupted"
+
+
+def test_hidden_files_are_not_images(tmp_path):
+    from stm_experiments.data.sources.images import list_files
+
+    for folder in ("train", "validation"):
+        (tmp_path / folder).mkdir()
+        for name in ("a.npy", "._a.npy"):
+            np.save(tmp_path / folder / name, np.eye(20))
+    assert [file.noisy.name for file in list_files(tmp_path, ["sc"], "train", False)] == ["a.npy"]
