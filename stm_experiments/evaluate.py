@@ -11,7 +11,7 @@ from torch import nn
 
 from stm_experiments.app import build, config
 from stm_experiments.data import LABELS
-from stm_experiments.evaluation.assess import fit_rivals
+from stm_experiments.evaluation.assess import fit_baselines
 from stm_experiments.evaluation.matrix import all_numbers, error_matrix, matrix_table, write_matrix
 from stm_experiments.figures import save
 from stm_experiments.figures.matrix import matrix_figure
@@ -37,8 +37,8 @@ def evaluate(cfg: DictConfig) -> None:
     window = windows.pop() if windows else None
     data = build.build_data({**settings, "model": {"target": "noisy"}}, window)
     split = settings["split"] or data.test_split
-    rivals = fit_rivals(data, settings["rivals"]) if "train" in data.sources else {}
-    scores, by_lattice = score({**models, **rivals}, data.loader(split))
+    baselines = fit_baselines(data, settings["baselines"]) if "train" in data.sources else {}
+    scores, by_lattice = score({**models, **baselines}, data.loader(split))
     console = Console()
     names = list(LABELS)
     images = f"{split} images of {', '.join(names[label] for label in by_lattice)}"

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from stm_experiments.app import build, config
 from stm_experiments.data import PatchData
-from stm_experiments.evaluation.assess import assess, check_rivals
+from stm_experiments.evaluation.assess import assess, check_baselines
 from stm_experiments.models import checkpoint
 from stm_experiments.reporting.runs import print_comparison, read_runs
 from stm_experiments.training import callbacks, logs
@@ -21,15 +21,14 @@ from stm_experiments.training.run_folder import RunFolder
 
 
 def train(cfg: DictConfig) -> float:
-    """One run: seed, build, fit, score on held-out images, draw.
+    """Seed, build, fit, score on held-out images and draw, once.
 
     Args:
-        cfg: ``conf/train.yaml`` as composed; with ``resume``, only that key counts.
+        cfg: ``conf/train.yaml``; with ``resume``, only that key counts.
 
     Returns:
         Error against the noisy test images, for sweepers that optimise; NaN on other ranks.
     """
-    # A run that is resumed was scaled when it began.
     settings = build.plain(config.restored(cfg)) if cfg.resume else build.scaled(build.plain(cfg))
     run = RunFolder(Path(HydraConfig.get().runtime.output_dir), settings, config.about_job())
     try:
@@ -55,7 +54,7 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     if settings["init"] is not None and run.last_checkpoint() is None:
         checkpoint.start_from(settings["init"], net)
     data = build.build_data(settings, net.window)
-    check_rivals(settings["rivals"], data.cutting["window"])
+    check_baselines(settings["baselines"], data.cutting["window"])
     card = build.build_card(settings, net.window)
     loggers = build.build_loggers(settings, run.path, run.about)
     history = callbacks.History(run.path / "metrics.csv")
@@ -73,7 +72,7 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
                 return {}
             choose_weights(model, data, run)
         seconds = time.monotonic() - start
-        metrics = assess(net.cpu().eval(), data, run, history, first, settings["rivals"])
+        metrics = assess(net.cpu().eval(), data, run, history, first, settings["baselines"])
         logs.log_results(loggers, metrics, run.path, net, data.samples(8))
     finally:
         logs.close_loggers(loggers)

@@ -18,7 +18,7 @@ TINY = (
     "data.num_workers=0",
     "trainer=cpu",
     "trainer.max_epochs=2",
-    "rivals=[4]",
+    "baselines=[4]",
 )
 
 

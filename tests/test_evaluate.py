@@ -12,7 +12,7 @@ SMALL = (
     "data.images_per_epoch=2",
     "data.test_images=4",
     "data.patches_per_image=20",
-    "rivals=[4]",
+    "baselines=[4]",
 )
 
 
@@ -40,8 +40,8 @@ def test_models_and_lattices_make_a_matrix(models, command):
     metrics = json.loads((models / "run" / "metrics.json").read_text())
     for key in (
         "test/sc/mse_noisy",
-        "rivals/CAEA sc sc/fcc/mse_noisy",
-        "rivals/PCA-4/sc/mse_noisy",
+        "baselines/CAEA sc sc/fcc/mse_noisy",
+        "baselines/PCA-4/sc/mse_noisy",
     ):
         assert f"{metrics[key]:.5f}" in printed
     assert "trained on (row) and tested on (column)" in " ".join(printed.split())

@@ -1,4 +1,4 @@
-"""The import rules of the package, read from its source."""
+"""The house rules of the package, read from its source: which room may import from which."""
 
 import ast
 from pathlib import Path
@@ -9,35 +9,24 @@ import stm_experiments
 
 ROOT = Path(stm_experiments.__file__).parent
 PACKAGE = "stm_experiments"
-ENTRY_POINTS = {
-    "train",
-    "simulate",
-    "reconstruct",
-    "evaluate",
-    "report",
-    "find_defects",
-    "find_lattice",
-}
 
-# What each part may import of the package, beside itself. Parts that are not named are free.
-MAY_IMPORT = {
-    "simulator": set(),
-    "formats": set(),
-    "models": set(),
-    "tiling": set(),
-    "allow": set(),
-    "data": {"simulator", "formats", "scan_files", "analysis.lattice_fit"},
-    "analysis": {"tiling", "models.bragg"},
-    "figures": {"analysis"},
-    "objectives": {"analysis", "figures", "data.batch"},
-    "checkpoint": {"models", "allow"},
-    "preparation": {"formats"},
-    "floating": {"tiling"},
-    "scan_files": {"formats"},
-    "denoise": {"checkpoint", "tiling", "preparation", "formats", "lost_wave"},
-    "lost_wave": {"models", "preparation"},
-}
-FILES = sorted(path for path in ROOT.rglob("*.py"))
+# A room imports only from the floors above its own; rooms of one floor do not import each other.
+FLOORS = (
+    ("core",),
+    ("io", "simulator", "models"),
+    ("metrics", "lattice"),
+    ("restoration",),
+    ("data", "latent"),
+    ("figures",),
+    ("training",),
+    ("evaluation",),
+    ("reporting",),
+    ("app",),
+)
+DOORS = ("train", "simulate", "evaluate", "reconstruct", "report", "find_lattice", "find_sites")
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+DOOR_LINES = 100
+ROOM_MODULES = 15  # about a dozen
 
 
 def dotted(path):
@@ -45,27 +34,29 @@ def dotted(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+FILES = sorted(ROOT.rglob("*.py"))
 MODULES = {dotted(path): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+PACKAGES = {dotted(path) for path in FILES if path.name == "__init__.py"}
 
 
 def imports(module):
-    """Full dotted names that a module imports, anywhere in it; submodules rather than packages."""
-    found = set()
+    """Return the full dotted names that a module imports anywhere; submodules before packages."""
+    names = set()
     for node in ast.walk(MODULES[module]):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} imports relatively"
             inside = node.module.removeprefix(PACKAGE).lstrip(".")
             for alias in node.names:
                 name = f"{inside}.{alias.name}".lstrip(".")
                 ours = node.module.split(".")[0] == PACKAGE and name in MODULES
-                found.add(f"{PACKAGE}.{name}" if ours else node.module)
-    return found
+                names.add(f"{PACKAGE}.{name}" if ours else node.module)
+    return names
 
 
 def own_imports(module):
-    """Dotted names inside the package that a module imports."""
+    """Return the dotted names inside the package that a module imports."""
     return {
         name.removeprefix(PACKAGE).lstrip(".")
         for name in imports(module)
@@ -73,36 +64,41 @@ def own_imports(module):
     }
 
 
-def is_within(name, parent):
-    return name == parent or name.startswith(f"{parent}.")
+def room_of(module):
+    return module.split(".")[0]
 
 
 def test_the_source_is_found():
-    assert {"train", "models.pca", "data.patches", "simulator.render", ""} <= set(MODULES)
-    assert {"models.cae_a", "models.denoiser", "models.pca"} <= own_imports("models")
-    assert "checkpoint" in own_imports("train")
+    rooms = {room_of(module) for module in MODULES} - {""}
+    assert rooms == {*FLOOR, *DOORS, "benchmarks"}
+    assert {"models.baselines.pca", "data.sources.simulated", "simulator.rendering.render"} <= set(
+        MODULES
+    )
+    assert "app.build" in own_imports("train")
 
 
-@pytest.mark.parametrize("part", MAY_IMPORT)
-def test_parts_import_only_what_they_may(part):
-    modules = [module for module in MODULES if is_within(module, part)]
-    assert modules
-    for module in modules:
-        for name in own_imports(module):
-            allowed = {part, *MAY_IMPORT[part]}
-            assert any(is_within(name, parent) for parent in allowed), f"{module} imports {name}"
-
-
-def test_nothing_imports_an_entry_point():
+@pytest.mark.parametrize("room", FLOOR)
+def test_rooms_import_only_from_floors_above(room):
     for module in MODULES:
-        assert not own_imports(module) & ENTRY_POINTS, module
+        if room_of(module) != room:
+            continue
+        for name in own_imports(module):
+            other = room_of(name)
+            assert other == room or FLOOR.get(other, 99) < FLOOR[room], f"{module} imports {name}"
 
 
-def test_only_the_edge_knows_hydra():
-    may = {"build", "config"} | ENTRY_POINTS
+def test_nothing_imports_a_door_or_a_benchmark():
+    for module in MODULES:
+        inside = {"benchmarks"} if room_of(module) == "benchmarks" else set()
+        rooms = {room_of(name) for name in own_imports(module)}
+        assert not rooms & ({*DOORS, "benchmarks"} - inside), module
+
+
+def test_only_app_and_the_doors_know_hydra():
     for module in MODULES:
         roots = {name.split(".")[0] for name in imports(module)}
-        assert module in may or not roots & {"hydra", "omegaconf"}, module
+        if room_of(module) not in {"app", *DOORS}:
+            assert not roots & {"hydra", "omegaconf"}, module
 
 
 def test_imports_are_not_circular():
@@ -121,8 +117,17 @@ def test_imports_are_not_circular():
     assert done == set(MODULES)
 
 
+@pytest.mark.parametrize("door", DOORS)
+def test_doors_are_short(door):
+    assert len((ROOT / f"{door}.py").read_text(encoding="utf-8").splitlines()) < DOOR_LINES
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES - {""}))
+def test_rooms_are_not_crowded(package):
+    inside = [m for m in MODULES if m.rpartition(".")[0] == package and m not in PACKAGES]
+    assert len(inside) <= ROOM_MODULES
+
+
 @pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(ROOT)) for path in FILES])
-def test_files_stay_short(path):
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    entry = path.parent == ROOT and path.stem in ENTRY_POINTS
-    assert lines < 100 if entry else lines <= 300
+def test_modules_say_what_they_are(path):
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))

@@ -17,7 +17,7 @@ from stm_experiments.reporting import paper
 from stm_experiments.reporting.latent_summary import MEASURES, latent_knowledge
 from stm_experiments.reporting.report_page import write_report
 from stm_experiments.reporting.runs import find_runs
-from stm_experiments.reporting.summary import all_runs, rivals, seeds, table_2, times
+from stm_experiments.reporting.summary import all_runs, baselines, seeds, table_2, times
 from stm_experiments.reporting.tables import to_csv, to_latex, to_markdown
 
 ODD = "7_<b>odd & 'quoted' Ω #1"
@@ -71,10 +71,10 @@ def write_run(folder, job, lattice, name, seed=0, scale=1.0, figures=FIGURES):
         "test/ssim_clean": 0.85,
         "test/ssim_paper": 0.8 + 0.1 * random.random(),
         "test/ssim_paper_ci95": 0.01,
-        "rivals/PCA-10/mse_noisy": 0.03,
-        "rivals/PCA-10/mse_clean": 0.031,
-        "rivals/noisy input/mse_noisy": 0.0,
-        "rivals/noisy input/mse_clean": 0.005,
+        "baselines/PCA-10/mse_noisy": 0.03,
+        "baselines/PCA-10/mse_clean": 0.031,
+        "baselines/noisy input/mse_noisy": 0.0,
+        "baselines/noisy input/mse_clean": 0.005,
         "floor/mse_clean": 1.4e-4,
         "train/loss": float(losses[-1]),
         "val/loss": float(1.05 * losses[-1]),
@@ -259,7 +259,7 @@ def test_what_codes_know_is_told_beside_those_who_learnt_nothing(sweep):
 
 
 def test_the_untouched_input_is_best_only_against_clean(sweep):
-    rows = [row for row in rivals(find_runs(sweep)).rows if row[0].text == "sc"]
+    rows = [row for row in baselines(find_runs(sweep)).rows if row[0].text == "sc"]
     noisy = next(row for row in rows if row[1].text == "noisy input")
     assert not noisy[2].bold
     assert noisy[3].bold

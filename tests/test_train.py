@@ -108,8 +108,8 @@ def test_a_run_leaves_what_it_promises(train_in, tmp_path):
     metrics = metrics_of(tmp_path)
     assert all(type(value) is float for value in metrics.values())
     assert {f"test/{name}" for name in METRICS} <= set(metrics)
-    assert {f"rivals/PCA-4/{name}" for name in METRICS} <= set(metrics)
-    assert metrics["rivals/noisy input/mse_noisy"] == 0
+    assert {f"baselines/PCA-4/{name}" for name in METRICS} <= set(metrics)
+    assert metrics["baselines/noisy input/mse_noisy"] == 0
     assert error == metrics["test/mse_noisy"]
     rows = rows_of(tmp_path)
     assert [(row["epoch"], row["step"]) for row in rows] == [(1, 3), (2, 6)]
@@ -279,7 +279,9 @@ def test_sigkill_and_resume_on_the_command_line(train_in, tiny, tmp_path):
 def test_pca_is_fitted_scored_and_kept(train_in, tmp_path):
     train_in(tmp_path, "model=pca", "model.net.components=4")
     metrics = metrics_of(tmp_path)
-    assert metrics["test/mse_noisy"] == pytest.approx(metrics["rivals/PCA-4/mse_noisy"], rel=1e-6)
+    assert metrics["test/mse_noisy"] == pytest.approx(
+        metrics["baselines/PCA-4/mse_noisy"], rel=1e-6
+    )
     net = stm_experiments.load(tmp_path / "checkpoints" / "best.ckpt")
     assert net.card.scores == metrics
     assert net.components.shape == (4, 17**2)
@@ -317,7 +319,8 @@ def test_images_without_test_split_report_validation_of_the_last_weights(
     train(
         compose_config(
             "data=images", config.quote_path(f"data.root={root}"), "lattice=sc", "trainer=cpu",
-            "data.patches_per_image=16", "data.batch_size=24", "trainer.max_epochs=3", "rivals=[]",
+            "data.patches_per_image=16", "data.batch_size=24", "trainer.max_epochs=3",
+            "baselines=[]",
             "model.scheduler=null", "model.optimizer.lr=0.05",
             output_dir=folder,
         )

@@ -39,7 +39,7 @@ from stm_experiments.training.callbacks import Checkpoints
 
 # Steps of a part of a second, three an epoch, with a checkpoint after each.
 TINY = (
-    *("data.patches_per_image=16", "data.batch_size=24", "data.num_workers=0", "rivals=[]"),
+    *("data.patches_per_image=16", "data.batch_size=24", "data.num_workers=0", "baselines=[]"),
     *("trainer=cpu", "trainer.max_epochs=3", "checkpoint_minutes=0"),
 )
 SIMULATED = ("data.size=64", "data.images_per_epoch=4", "data.validation_images=2")

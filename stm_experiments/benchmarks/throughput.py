@@ -3,7 +3,7 @@
     python -m stm_experiments.benchmarks.throughput
 
 Everything is measured in one run on one machine, so that the ratios hold where absolute numbers do
-not. The rivals are (a) the per-sample Dataset and DataLoader loop that the paper's authors wrote,
+not. The peers are (a) the per-sample Dataset and DataLoader loop that the paper's authors wrote,
 (b) a bare eager loop over tensors that lie in memory, without loader, simulation or trainer.
 """
 

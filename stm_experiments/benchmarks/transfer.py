@@ -64,7 +64,7 @@ def train(folder: Path, lattice: str, images: int, epochs: int, seed: int, *more
         "train",
         *(f"lattice={lattice}", "data.fresh=false", f"data.images_per_epoch={images}"),
         *(f"data.patches_per_image={IMAGES * PATCHES // images}", f"data.batch_size={BATCH}"),
-        *(f"trainer.max_epochs={epochs}", f"seed={seed}", "rivals=[]", *more),
+        *(f"trainer.max_epochs={epochs}", f"seed={seed}", "baselines=[]", *more),
         f"hydra.run.dir={folder}",
     )
 
@@ -80,7 +80,7 @@ def make_runs(folder: Path, seed: int, epochs: int) -> None:
     scored = folder / f"sc_{seed}_on_fcc"
     if not (scored / "metrics.json").is_file():
         run(
-            *("evaluate", f"checkpoint={model}", "lattice=fcc", "rivals=[]", f"seed={seed}"),
+            *("evaluate", f"checkpoint={model}", "lattice=fcc", "baselines=[]", f"seed={seed}"),
             *("data.images_per_epoch=1", f"hydra.run.dir={scored}"),
         )
 

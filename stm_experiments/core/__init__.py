@@ -1,0 +1,1 @@
+"""Mathematics and file handling that every room shares."""

@@ -1,3 +1,5 @@
+"""Batches of patches and sets of images, the same from every source."""
+
 import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple

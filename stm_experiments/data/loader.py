@@ -1,3 +1,5 @@
+"""The loader: images in, shuffled batches of patches out."""
+
 from collections.abc import Callable, Iterator
 from typing import Protocol
 

@@ -1,3 +1,5 @@
+"""The data module that hands patches to the trainer."""
+
 from collections.abc import Mapping
 from typing import TypedDict
 

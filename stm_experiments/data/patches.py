@@ -1,3 +1,5 @@
+"""Cutting patches out of images, in any of the eight turns and flips."""
+
 import torch
 from torch import Tensor
 

@@ -1,0 +1,1 @@
+"""A trained network on held-out images: scores, figures, sites."""

@@ -1,4 +1,4 @@
-"""Scores a trained network beside its rivals, and draws what it does."""
+"""Scores a trained network beside its baselines, and draws what it does."""
 
 import copy
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from stm_experiments.latent.codes import encode_all
 from stm_experiments.latent.codes_csv import write_latent_csv
 from stm_experiments.metrics.measures import noise_floor, patch_measures
 from stm_experiments.metrics.scores import NOISY_INPUT, score, score_table
+from stm_experiments.metrics.three_patches import three_patch_statistic
 from stm_experiments.models import PCA, checkpoint
-from stm_experiments.reporting.paper import three_patch_statistic
 from stm_experiments.simulator import CUT_LATTICES
 from stm_experiments.training.callbacks import FirstReconstruction, History
 from stm_experiments.training.run_folder import RunFolder
@@ -33,7 +33,7 @@ def assess(
     run: RunFolder,
     history: History,
     first: FirstReconstruction,
-    rivals: list[int],
+    baselines: list[int],
 ) -> dict[str, float]:
     """Prints and writes the scores on held-out images, the figures and the final model file.
 
@@ -43,14 +43,14 @@ def assess(
         run: Where everything goes.
         history: Its losses.
         first: Its first reconstructions.
-        rivals: Components of the PCAs that are fitted to the same training patches.
+        baselines: Components of the PCAs that are fitted to the same training patches.
 
     Returns:
         The content of metrics.json.
     """
     split, window = data.test_split, data.cutting["window"]
     own = str(getattr(net, "label", type(net).__name__))
-    networks = {own: net, **fit_rivals(data, rivals)}
+    networks = {own: net, **fit_baselines(data, baselines)}
     scores, by_lattice = score(networks, data.loader(split))
     names = list(LABELS)
     title = f"{split} images of {', '.join(names[label] for label in by_lattice)}"
@@ -173,7 +173,7 @@ def montage(data: PatchData) -> Figure:
     return patch_montage(noisy, clean, batch.position[here], cut.shape[-1], cut)
 
 
-def check_rivals(components: object, window: int) -> None:
+def check_baselines(components: object, window: int) -> None:
     """Refuses PCAs that cannot be fitted, before anything is trained.
 
     Raises:
@@ -184,14 +184,14 @@ def check_rivals(components: object, window: int) -> None:
     )
     if not fits:
         raise ValueError(
-            f"rivals is a list of numbers of components from 1 to {window**2}, such as [10,20], "
+            f"baselines is a list of numbers of components from 1 to {window**2}, such as [10,20], "
             f"not {components!r}"
         )
 
 
-def fit_rivals(data: PatchData, components: list[int]) -> dict[str, PCA]:
+def fit_baselines(data: PatchData, components: list[int]) -> dict[str, PCA]:
     """PCAs of several sizes from one fit to an epoch of training patches."""
-    check_rivals(components, data.cutting["window"])
+    check_baselines(components, data.cutting["window"])
     if not components or data.cutting["window"] > LARGEST_PCA:
         return {}
     largest = PCA(max(components), data.cutting["window"])

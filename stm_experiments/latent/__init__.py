@@ -1,0 +1,1 @@
+"""Codes of networks: what they know about lattice and orientation."""

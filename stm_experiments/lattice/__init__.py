@@ -1,0 +1,1 @@
+"""Atoms, lattice vectors, sites, strain and point defects of an image."""

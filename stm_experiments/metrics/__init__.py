@@ -1,0 +1,1 @@
+"""Measures of patches and whole images, and tables of scores with intervals."""

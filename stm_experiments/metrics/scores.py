@@ -268,10 +268,10 @@ def plain(scores: Results, split: str = "test", lattice: str = "") -> dict[str, 
     """Flat plain numbers for metrics.json.
 
     The first network is the run's own: ``test/mse_noisy``. The others, the noisy input among them,
-    are its rivals: ``rivals/PCA-10/mse_noisy``. With a lattice name these are
-    ``test/fcc/mse_noisy`` and ``rivals/PCA-10/fcc/mse_noisy``. Half the 95 % interval by image is
-    beside each under ``..._ci95``. What does not exist has no key: an interval from a single image,
-    the infinite PSNR of a perfect copy.
+    are its baselines: ``baselines/PCA-10/mse_noisy``. With a lattice name these are
+    ``test/fcc/mse_noisy`` and ``baselines/PCA-10/fcc/mse_noisy``. Half the 95 % interval by image
+    is beside each under ``..._ci95``. What does not exist has no key: an interval from a single
+    image, the infinite PSNR of a perfect copy.
 
     Args:
         scores: Network -> measure -> score, the run's own network first.
@@ -280,7 +280,7 @@ def plain(scores: Results, split: str = "test", lattice: str = "") -> dict[str, 
     """
     numbers = {}
     for position, (network, row) in enumerate(scores.items()):
-        head = split if position == 0 else f"rivals/{network}"
+        head = split if position == 0 else f"baselines/{network}"
         for name, value in row.items():
             key = "/".join(part for part in (head, lattice, name) if part)
             for suffix, number in (("", value.mean), ("_ci95", value.half)):

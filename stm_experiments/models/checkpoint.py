@@ -3,7 +3,7 @@
 import contextlib
 import io
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +11,9 @@ import torch
 from torch import nn
 
 from stm_experiments import models
+from stm_experiments.models.interfaces import Card
 
 WEIGHTS = Path(models.__file__).parent / "weights"  # of the models that are shipped
-
-
-@dataclass
-class Card:
-    """What a model file says of itself.
-
-    Attributes:
-        network: Class name in ``stm_experiments.models``.
-        arguments: Its keyword arguments.
-        window: Patch size, px; None: any.
-        normalisation: ``minmax``: each image's minimum and maximum become -1 and 1; ``plane``: its
-            plane is taken off, and its 1st and 99th percentile become -1 and 1.
-        lattice: Names of the lattices that it was trained on.
-        scores: Its test metrics, as in metrics.json.
-        config: The whole resolved config of its run.
-        calibration: Factor on the uncertainty (``denoise``) that makes it the error's size.
-    """
-
-    network: str
-    arguments: dict[str, Any]
-    window: int | None
-    normalisation: str = "minmax"
-    lattice: list[str] = field(default_factory=list)
-    scores: dict[str, Any] = field(default_factory=dict)
-    config: dict[str, Any] = field(default_factory=dict)
-    calibration: float = 1.0
 
 
 class CheckpointError(ValueError):

@@ -12,9 +12,6 @@ that of the first baseline, so that "baseline" is their second identical run.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 LATTICES = {"sc": "simple cubic", "bcc": "body-centred cubic", "fcc": "face-centred cubic"}
 NETWORKS = {"CAEA": "CAE-A", "CAEB": "CAE-B"}  # their names for our classes
 TRAINING_IMAGES = {"sc": 52, "bcc": 52, "fcc": 67}
@@ -115,40 +112,3 @@ def configuration_of(config: dict[str, Any], overrides: Sequence[str]) -> str | 
         if given == (*settings[1:4], epochs, settings.decays):
             return name
     return None
-
-
-def three_patch_statistic(
-    mse: npt.ArrayLike, ssim_paper: npt.ArrayLike, draws: int = 1000, seed: int = 0
-) -> dict[str, dict[str, float]]:
-    """The statistic of the paper's Table 2, and how far it depends on the draw.
-
-    A row of that table is the mean over three patches of the training set. Here three different
-    patches are drawn many times; both measures are taken of the same three.
-
-    Args:
-        mse: [n] error of each training patch against its noisy input, n >= 3.
-        ssim_paper: [n] similarity as the paper computed it (11 px window, data range 1).
-        draws: How often three patches are drawn.
-        seed: Of the draws.
-
-    Returns:
-        ``{"mse": {"mean", "p05", "p95"}, "ssim": {...}}`` of the means of three.
-
-    Raises:
-        ValueError: If there are fewer than three patches, or not as many of one as of the other.
-    """
-    values = {"mse": np.asarray(mse, np.float64), "ssim": np.asarray(ssim_paper, np.float64)}
-    count = values["mse"].size
-    if values["mse"].shape != (count,) or values["ssim"].shape != (count,) or count < 3:
-        raise ValueError(
-            "three patches are drawn from two lists of equal length of at least 3, not from "
-            f"{list(values['mse'].shape)} and {list(values['ssim'].shape)} values"
-        )
-    random = np.random.default_rng(seed)
-    drawn = np.stack([random.choice(count, 3, replace=False) for _ in range(draws)])
-    result = {}
-    for name, of_patch in values.items():
-        means = of_patch[drawn].mean(axis=1)
-        low, high = np.percentile(means, [5, 95])
-        result[name] = {"mean": float(means.mean()), "p05": float(low), "p95": float(high)}
-    return result

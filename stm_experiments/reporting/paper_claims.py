@@ -131,11 +131,13 @@ def winners(e: Experiments) -> Claim:
     def test(lattice: str) -> Finding:
         losses = {name: e.loss(lattice, name) for x, name in e.cells if x == lattice}
         named = losses.pop(WINNERS[lattice])
-        rival = min(losses, key=lambda name: losses[name].mean, default=None)
-        if rival is None:
+        second = min(losses, key=lambda name: losses[name].mean, default=None)
+        if second is None:
             return Finding(None, "nothing to compare with")
-        words = f"{WINNERS[lattice]} {named.mean:.4f}, best other {rival} {losses[rival].mean:.4f}"
-        return Finding(ordered(named, losses[rival]), words)
+        words = (
+            f"{WINNERS[lattice]} {named.mean:.4f}, best other {second} {losses[second].mean:.4f}"
+        )
+        return Finding(ordered(named, losses[second]), words)
 
     found = {x: test(x) for x, name in WINNERS.items() if (x, name) in e.cells}
     verdicts = [finding.holds for finding in found.values()]

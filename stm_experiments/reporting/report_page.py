@@ -58,7 +58,7 @@ def write_report(runs: Sequence[Run], source: Path, folder: Path) -> Path:
     _pictures(page, runs)
     _cloud(page, runs)
     _sites(page, runs)
-    _rivals(page, runs)
+    _baselines(page, runs)
     _times(page, runs)
     _runs(page, runs)
     if of_paper:
@@ -236,7 +236,7 @@ def _plain(value: str | float) -> str | float | None:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _rivals(page: Page, runs: Sequence[Run]) -> None:
+def _baselines(page: Page, runs: Sequence[Run]) -> None:
     text = (
         "<p>What any network has to beat, on the same held-out patches. <i>Noisy input</i> is the "
         "image left as it is: a network that is further from the clean image than that has made "
@@ -247,7 +247,9 @@ def _rivals(page: Page, runs: Sequence[Run]) -> None:
     note = (
         "± 95 % interval by image, where there are two or more. The best of each lattice are bold."
     )
-    page.section("rivals", "Rivals and floors", text, page.table(summary.rivals(runs), note))
+    page.section(
+        "baselines", "Baselines and floors", text, page.table(summary.baselines(runs), note)
+    )
 
 
 def _times(page: Page, runs: Sequence[Run]) -> None:

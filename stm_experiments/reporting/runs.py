@@ -119,8 +119,8 @@ class Run(NamedTuple):
         return "test" if is_test else "validation"
 
     def score(self, name: str, network: str = "") -> Value | None:
-        """A measure of its own network or of a rival ("PCA-10"), if there is one."""
-        key = f"rivals/{network}/{name}" if network else f"{self.split}/{name}"
+        """A measure of its own network or of a baseline ("PCA-10"), if there is one."""
+        key = f"baselines/{network}/{name}" if network else f"{self.split}/{name}"
         mean = self.metrics.get(key)
         return None if mean is None else Value(mean, self.metrics.get(f"{key}_ci95"))
 
@@ -261,8 +261,8 @@ def comparison_table(runs: list[Run]) -> Table:
             cells.append(str(len(group)))
         for name in SHOWN:
             cells.append(_mean_and_spread([_reported(run.metrics, name) for run in group]))
-        rival = [run.metrics.get("rivals/PCA-10/mse_noisy") for run in group]
-        cells.append(_mean_and_spread(rival))
+        baseline = [run.metrics.get("baselines/PCA-10/mse_noisy") for run in group]
+        cells.append(_mean_and_spread(baseline))
         seconds = [s for run in group if (s := run.about.get("seconds")) is not None]
         cells.append(f"{sum(seconds) / len(seconds):.0f}" if seconds else "-")
         cells.append(f"{sum(r.about['status'] == 'finished' for r in group)} of {len(group)}")

@@ -110,14 +110,14 @@ def three_patches(group: Sequence[Run], name: str) -> Cell:
     return Cell(f"{mean:.4f} ({low:.4f}\N{EN DASH}{high:.4f})", mean, low=low, high=high)
 
 
-def rivals(runs: Sequence[Run]) -> Table:
-    """Our best network per lattice, the linear rivals, the untouched input and the floor."""
+def baselines(runs: Sequence[Run]) -> Table:
+    """Our best network per lattice, the linear baselines, the untouched input and the floor."""
     measures = ("mse_noisy", "mse_clean", "psnr_clean", "ssim_noisy", "ssim_clean")
     headings = (
         "lattice", "what", "MSE against noisy", "MSE against clean", "PSNR against clean, dB",
         "SSIM against noisy", "SSIM against clean",
     )  # fmt: skip
-    table = Table("rivals", headings, [])
+    table = Table("baselines", headings, [])
     finished = [run for run in runs if run.finished]
     for lattice in in_order({run.lattice for run in finished}):
         here = [run for run in finished if run.lattice == lattice]
@@ -130,14 +130,14 @@ def rivals(runs: Sequence[Run]) -> Table:
             what = f"{network}, best of {sum(r.network == network for r in here)}: {best.label}"
             rows.append([Cell(lattice), Cell(what), *_scores(best, "", measures)])
         reference = next((run for run in here if run.configuration == "baseline"), here[0])
-        names = [key.split("/")[1] for key in reference.metrics if key.startswith("rivals/")]
-        for rival in dict.fromkeys(names):
-            rows.append([Cell(lattice), Cell(rival), *_scores(reference, rival, measures)])
+        names = [key.split("/")[1] for key in reference.metrics if key.startswith("baselines/")]
+        for baseline in dict.fromkeys(names):
+            rows.append([Cell(lattice), Cell(baseline), *_scores(reference, baseline, measures)])
         # Against the noisy image the noisy input itself is perfect and does not compete.
         compete = [row for row in rows if row[1].text != "noisy input"]
         for column, name in enumerate(measures, 2):
-            rivals_here = rows if name.endswith("clean") else compete
-            embolden(rivals_here, column, smallest=name.startswith("mse"))
+            competitors = rows if name.endswith("clean") else compete
+            embolden(competitors, column, smallest=name.startswith("mse"))
         floor = number(reference.metrics.get("floor/mse_clean"), 5)
         blank = number(None)
         rows.append([Cell(lattice), Cell("floor (8 parameters)"), blank, floor, *[blank] * 3])

@@ -1,0 +1,1 @@
+"""Scans in, better scans out: preparation, denoising, removal of stripes."""

@@ -1,3 +1,5 @@
+"""Batch normalisation that is shared by all processes of a run."""
+
 from typing import Any
 
 import torch

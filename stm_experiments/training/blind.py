@@ -1,3 +1,5 @@
+"""Training a denoiser on scans without clean partners."""
+
 from collections.abc import Callable
 
 import torch

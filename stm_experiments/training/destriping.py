@@ -1,3 +1,5 @@
+"""Training on known stripes."""
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Training an autoencoder by its reconstruction error."""
+
 import math
 from collections.abc import Callable
 from typing import Any

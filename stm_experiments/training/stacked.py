@@ -1,3 +1,5 @@
+"""Training layer by layer."""
+
 from collections.abc import Callable
 from typing import Any
 

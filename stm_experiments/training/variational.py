@@ -1,3 +1,5 @@
+"""Training a variational autoencoder."""
+
 import math
 from collections.abc import Callable
 from typing import Any

@@ -231,7 +231,7 @@ MISTAKES = [
     (["model.target=dirty"], ["model.target is 'noisy' or 'clean', not 'dirty'"]),
     (["model.net.latent=0"], ["latent"]),
     (["model=pca", "model.net.components=500"], ["takes 1 to 289 components, got 500"]),
-    (["rivals=[0]"], ["components"]),
+    (["baselines=[0]"], ["components"]),
     (["data=images"], ["say where the images are: data.root=<folder>"]),
     (["data=images", "data.root=no/such (folder), x=y"], ["no folder no/such (folder), x=y"]),
     (["model.net._target_=os.system"], ["model.net._target_='os.system' is not allowed"]),

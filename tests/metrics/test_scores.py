@@ -197,11 +197,11 @@ def test_plain_numbers():
     numbers = plain(SCORES)
     assert numbers["test/mse_noisy"] == 0.0208
     assert numbers["test/mse_noisy_ci95"] == pytest.approx(0.0011)
-    assert numbers["rivals/PCA-10/mse_noisy"] == 0.0285
-    assert numbers["rivals/noisy input/mse_clean"] == 0.0042
+    assert numbers["baselines/PCA-10/mse_noisy"] == 0.0285
+    assert numbers["baselines/noisy input/mse_clean"] == 0.0042
     assert "test/mse_clean_ci95" not in numbers
     assert plain(SCORES, "validation", "fcc")["validation/fcc/mse_clean"] == 0.03
-    assert plain(SCORES, lattice="fcc")["rivals/PCA-10/fcc/mse_clean"] == 0.0304
+    assert plain(SCORES, lattice="fcc")["baselines/PCA-10/fcc/mse_clean"] == 0.0304
 
 
 def test_plain_numbers_are_valid_json_even_for_a_perfect_copy():

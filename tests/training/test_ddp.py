@@ -21,7 +21,7 @@ import torch
 # Batches of 21, 21, 21 and 1 patches: the last one leaves the second process with none.
 RUN = (
     "data.size=64", "data.images_per_epoch=4", "data.validation_images=2", "data.test_images=2",
-    "data.patches_per_image=16", "data.batch_size=21", "data.num_workers=0", "rivals=[]",
+    "data.patches_per_image=16", "data.batch_size=21", "data.num_workers=0", "baselines=[]",
     "trainer.max_epochs=5", "trainer.accelerator=cpu",
 )  # fmt: skip
 TWO = ("trainer=ddp", "trainer.devices=2")

@@ -12,13 +12,13 @@ from stm_experiments import evaluate, simulate
 from stm_experiments.models import CAEA
 from stm_experiments.models.checkpoint import Card, save
 
-TINY = ("data.size=64", "data.validation_images=2", "data.test_images=2", "rivals=[4]")
+TINY = ("data.size=64", "data.validation_images=2", "data.test_images=2", "baselines=[4]")
 
 
 def test_no_command_writes_over_results(command, tmp_path):
     save(CAEA(), Card("CAEA", {"latent": 10}, 17, lattice=["fcc"]), tmp_path / "a.ckpt")
     here = f"hydra.run.dir={tmp_path}/run"
-    small = ("data.size=48", "data.test_images=2", "data.images_per_epoch=2", "rivals=[]")
+    small = ("data.size=48", "data.test_images=2", "data.images_per_epoch=2", "baselines=[]")
     for main, arguments in (
         (simulate.main, ("lattice=sc", "size=48", here)),
         (evaluate.main, (f"checkpoint={tmp_path}/a.ckpt", here, *small)),
@@ -37,9 +37,9 @@ def test_a_run_that_failed_before_it_had_anything_does_not_block_its_folder(
 ):
     from stm_experiments.train import main
 
-    code, _, errors = command(main, *TINY, "rivals=[0]", f"hydra.run.dir={tmp_path}")
+    code, _, errors = command(main, *TINY, "baselines=[0]", f"hydra.run.dir={tmp_path}")
     assert code == 1
-    assert "rivals" in errors
+    assert "baselines" in errors
     assert (tmp_path / "config.yaml").is_file()
     train_in(tmp_path)
     assert json.loads((tmp_path / "run.json").read_text())["status"] == "finished"

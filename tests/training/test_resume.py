@@ -168,8 +168,8 @@ def test_a_doctored_run_folder_is_not_resumed(command, train_in, tmp_path, monke
 
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "run"
-    with pytest.raises(ValueError, match="rivals"):
-        train_in(run, "rivals=[0]")
+    with pytest.raises(ValueError, match="baselines"):
+        train_in(run, "baselines=[0]")
     text = (run / "config.yaml").read_text()
     for key in ("model.net", "model.optimizer", "data", "trainer", "logger"):
         config = yaml.safe_load(text)

@@ -17,7 +17,7 @@ from stm_experiments.training import Variational
 
 # Six steps of the pose and six of the rest, on two small images.
 SMALL = (
-    *("experiment=mos2_rvae", "trainer=cpu", "trainer.max_epochs=6", "rivals=[2]"),
+    *("experiment=mos2_rvae", "trainer=cpu", "trainer.max_epochs=6", "baselines=[2]"),
     *("data.size=97", "data.images_per_epoch=2", "data.validation_images=1", "data.test_images=1"),
     *("data.batch_size=60", "model.net.width=16"),
 )

@@ -1,0 +1,1 @@
+"""How well lost and shifted lines are repaired."""

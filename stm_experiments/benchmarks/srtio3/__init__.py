@@ -1,0 +1,1 @@
+"""The stacked autoencoder on SrTiO3: noise, vacancies and faults."""

@@ -1,0 +1,1 @@
+"""Patches around the sites of a lattice."""

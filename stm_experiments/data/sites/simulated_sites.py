@@ -1,3 +1,5 @@
+"""Site patches of simulated lattices."""
+
 import logging
 import math
 from collections.abc import Mapping

@@ -1,3 +1,5 @@
+"""Site patches of the user's own images."""
+
 import logging
 from collections.abc import Mapping
 from typing import Any

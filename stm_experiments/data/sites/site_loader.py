@@ -1,3 +1,5 @@
+"""The loader of site patches."""
+
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np

@@ -1,0 +1,1 @@
+"""Where images come from: the simulator, image files, microscope scans, striped pairs."""

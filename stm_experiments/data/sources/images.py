@@ -1,3 +1,5 @@
+"""Image folders as a source of patches."""
+
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+"""Microscope files as a source of patches."""
+
 import logging
 from pathlib import Path
 from typing import Any, NamedTuple

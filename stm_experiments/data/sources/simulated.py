@@ -1,3 +1,5 @@
+"""Simulated topographs as a source of patches."""
+
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,3 +1,5 @@
+"""Clean images with simulated stripes as a source of pairs."""
+
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,0 +1,1 @@
+"""Classical filters and PCA, with the signature of a network."""

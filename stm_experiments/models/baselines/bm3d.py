@@ -1,3 +1,5 @@
+"""BM3D, where its package is installed."""
+
 import importlib
 from typing import Any
 

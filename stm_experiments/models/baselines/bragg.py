@@ -1,3 +1,5 @@
+"""The Bragg filter."""
+
 import math
 
 import scipy

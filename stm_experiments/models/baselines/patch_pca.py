@@ -1,3 +1,5 @@
+"""Principal components of an image's own patches."""
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

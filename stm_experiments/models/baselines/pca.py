@@ -1,3 +1,5 @@
+"""Principal components of the training patches."""
+
 from collections.abc import Iterable
 
 import torch

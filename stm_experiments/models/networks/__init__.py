@@ -1,0 +1,1 @@
+"""One autoencoder or image-to-image network per file."""

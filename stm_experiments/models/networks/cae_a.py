@@ -1,3 +1,5 @@
+"""CAE-A, the shallow autoencoder of Binev et al."""
+
 from torch import Tensor, nn
 
 

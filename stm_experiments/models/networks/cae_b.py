@@ -1,3 +1,5 @@
+"""CAE-B, the deeper autoencoder of Binev et al."""
+
 from torch import Tensor, nn
 
 

@@ -1,3 +1,5 @@
+"""The denoiser of whole images."""
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F

@@ -1,3 +1,5 @@
+"""The network that repairs stripes."""
+
 import math
 from typing import NamedTuple
 

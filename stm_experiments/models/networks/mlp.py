@@ -1,3 +1,5 @@
+"""A fully connected autoencoder of patches."""
+
 from torch import Tensor, nn
 
 

@@ -1,3 +1,5 @@
+"""A rotationally invariant VAE with a spatial transformer."""
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F

@@ -1,3 +1,5 @@
+"""A rotationally invariant VAE with a decoder on turned coordinates."""
+
 import torch
 from torch import Tensor
 

@@ -1,3 +1,5 @@
+"""The rotationally invariant VAE of the poster on MoS2."""
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F

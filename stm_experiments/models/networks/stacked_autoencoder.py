@@ -1,3 +1,5 @@
+"""The stacked autoencoder of Buban and Choi."""
+
 from collections.abc import Sequence
 
 import torch

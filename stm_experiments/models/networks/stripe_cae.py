@@ -1,3 +1,5 @@
+"""The stripe denoiser of the thesis on ZrTe3."""
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -1,3 +1,5 @@
+"""A residual U-Net of three levels."""
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

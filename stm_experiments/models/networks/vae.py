@@ -1,3 +1,5 @@
+"""A variational autoencoder of patches."""
+
 import itertools
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,0 +1,1 @@
+"""Crystals: cuts through bulk lattices, flat lattices, and the registry of their names."""

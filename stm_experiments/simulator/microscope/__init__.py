@@ -1,0 +1,1 @@
+"""Tip, motion, scan and detector."""

@@ -1,0 +1,1 @@
+"""The sample: where its atoms are, defects, strain, charge-density waves."""

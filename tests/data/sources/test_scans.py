@@ -268,7 +268,7 @@ def train_on(compose_config):
 def test_row_blind_training_and_going_on(train_on, tmp_path):
     for number in range(3):
         put(tmp_path / "scans", f"{number}.npy", pixels(80, 64 + number))
-    small = ("model=denoiser_rowblind", "model.net.width=4", "rivals=[]")
+    small = ("model=denoiser_rowblind", "model.net.width=4", "baselines=[]")
     metrics = train_on(tmp_path / "first", tmp_path / "scans", *small)
     assert metrics["val/loss"] > 0
     assert "validation/mse_noisy" in metrics
@@ -286,7 +286,7 @@ def test_row_blind_training_and_going_on(train_on, tmp_path):
 
 def test_the_papers_autoencoder_on_real_scans(train_on, tmp_path, shared):
     root = shared / "data" / "scans" / "stm"
-    metrics = train_on(tmp_path / "run", root, "model=cae_a", "rivals=[4]")
+    metrics = train_on(tmp_path / "run", root, "model=cae_a", "baselines=[4]")
     assert 0 < metrics["validation/mse_noisy"] < 4
-    assert "rivals/PCA-4/mse_noisy" in metrics
+    assert "baselines/PCA-4/mse_noisy" in metrics
     assert load(tmp_path / "run" / "checkpoints" / "last.ckpt").card.lattice == []

@@ -1,0 +1,200 @@
+"""What a network can do: the protocols that the rest of the package checks with ``isinstance``."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass
+class Card:
+    """The description that a model file carries.
+
+    Attributes:
+        network: Class name in ``stm_experiments.models``.
+        arguments: Its keyword arguments.
+        window: Patch size, px; None: any.
+        normalisation: ``minmax``: each image's minimum and maximum become -1 and 1; ``plane``: its
+            plane is subtracted, and its 1st and 99th percentile become -1 and 1.
+        lattice: Names of the lattices in the training images.
+        scores: Test metrics, as in metrics.json.
+        config: The whole resolved config of the training run.
+        calibration: Factor that scales the uncertainty to the true error (``denoise``).
+    """
+
+    network: str
+    arguments: dict[str, Any]
+    window: int | None
+    normalisation: str = "minmax"
+    lattice: list[str] = field(default_factory=list)
+    scores: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    calibration: float = 1.0
+
+
+class Inference(NamedTuple):
+    """Codes and poses that a variational autoencoder infers from patches.
+
+    Attributes:
+        mean: Mean of the content code, [B, D].
+        log_variance: Logarithm of the variance of the content code, [B, D].
+        turn: Cosine and sine of the angle by which the content is turned, from image axis 1
+            towards axis 0, [B, 2].
+        shift: Shift of the content along axes 1 and 0, half sides of the patch, [B, 2].
+    """
+
+    mean: Tensor
+    log_variance: Tensor
+    turn: Tensor
+    shift: Tensor
+
+
+class Repair(NamedTuple):
+    """Damage in images and its repair.
+
+    Attributes:
+        output: The repaired images, [B, 1, H, W].
+        repaired: Pixels that were changed, [B, 1, H, W] bool; all others equal the input.
+        left: Damaged pixels in gaps that are too wide to be repaired, [B, 1, H, W] bool.
+        deviation: Expected error, standard deviation, in the unit of the images, [B, 1, H, W]; 0
+            at pixels without damage.
+    """
+
+    output: Tensor
+    repaired: Tensor
+    left: Tensor
+    deviation: Tensor
+
+
+class NetworkModule(nn.Module):
+    """A plain module with the attributes of ``Network``; the networks of this package derive it.
+
+    Attributes:
+        label: Name in tables and pictures.
+        window: Patch size, px; None: any image size.
+        card: Description from its model file; None: not loaded from one.
+    """
+
+    label: str = "network"
+    window: int | None = None
+    card: Card | None = None
+
+
+@runtime_checkable
+class Network(Protocol):
+    """A module from images [B, 1, H, W] to images [B, 1, H, W] on [-1, 1]."""
+
+    label: str
+    window: int | None
+    card: Card | None
+    training: bool
+
+    def __call__(self, images: Tensor, /) -> Tensor:
+        """Map images [B, 1, H, W] to images of the same shape."""
+        ...
+
+    def eval(self) -> Self:
+        """Switch to evaluation; see ``torch.nn.Module``, as for the methods below."""
+        ...
+
+    def cpu(self) -> Self:
+        """Move to the CPU."""
+        ...
+
+    def to(self, device: torch.device | str, /) -> Self:
+        """Move to a device."""
+        ...
+
+    def modules(self) -> Iterator[nn.Module]:
+        """Iterate over all modules."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Iterate over the trained tensors."""
+        ...
+
+    def buffers(self) -> Iterator[Tensor]:
+        """Iterate over the tensors that are not trained."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all tensors by name."""
+        ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> Any:
+        """Copy tensors by name into the network."""
+        ...
+
+
+@runtime_checkable
+class Autoencoder(Network, Protocol):
+    """A network with a bottleneck."""
+
+    def encode(self, patches: Tensor, /) -> Tensor:
+        """Map patches [B, 1, h, w] to codes [B, D]."""
+        ...
+
+    def decode(self, codes: Tensor, /) -> Tensor:
+        """Map codes [B, D] to patches [B, 1, h, w]."""
+        ...
+
+
+@runtime_checkable
+class Variational(Autoencoder, Protocol):
+    """An autoencoder whose code is a Gaussian, and which separates content from pose."""
+
+    def infer(self, patches: Tensor, /) -> Inference:
+        """Map patches [B, 1, w, w] to codes and poses."""
+        ...
+
+    def generate(self, codes: Tensor, turn: Tensor, shift: Tensor, /) -> Tensor:
+        """Map codes [B, D] in a pose, as in ``Inference``, to patches [B, 1, w, w]."""
+        ...
+
+
+@runtime_checkable
+class Posed(Variational, Protocol):
+    """A variational autoencoder with a pose network that is trained first.
+
+    Attributes:
+        symmetry: n of the n-fold axis: turns by 2 pi / n are one pose.
+    """
+
+    symmetry: int
+
+    def pose(self, patches: Tensor, /) -> tuple[Tensor, Tensor]:
+        """Map patches [B, 1, w, w] to (cos n theta, sin n theta) [B, 2] and shifts [B, 2]."""
+        ...
+
+    def pose_loss(self, patches: Tensor, turn: Tensor, shift: Tensor, /) -> Tensor:
+        """Return the loss of the poses of patches that are moved by ``turn`` and ``shift``."""
+        ...
+
+
+@runtime_checkable
+class Fitted(Network, Protocol):
+    """A network that is fitted in closed form instead of trained."""
+
+    def fit(self, batches: Iterable[Tensor], /) -> None:
+        """Fit to patches [B, 1, h, w] in one pass over the batches."""
+        ...
+
+
+@runtime_checkable
+class Uncertain(Network, Protocol):
+    """A network that states its expected error."""
+
+    def uncertainty(self, images: Tensor, /) -> Tensor:
+        """Map images [B, 1, H, W] to standard deviations of the output's error, same shape."""
+        ...
+
+
+@runtime_checkable
+class Repairing(Network, Protocol):
+    """A network that detects damaged pixels, repairs them and leaves all others alone."""
+
+    def repair(self, images: Tensor, /) -> Repair:
+        """Detect and repair damage in images [B, 1, H, W]."""
+        ...
