@@ -24,6 +24,7 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
 
 # The paper's 21 jobs in miniature (about 10 minutes on 2 cores), or whole; started again, a sweep
 # goes on where it was. On the published images: ARGS="data=published data.root=<folder>"
