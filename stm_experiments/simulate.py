@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from stm_experiments.app import build, config
-from stm_experiments.data.batch import seed_of
+from stm_experiments.core.seeds import seed_of
 from stm_experiments.data.sources.simulated import chosen_lattices
 from stm_experiments.figures import artefact_sheet, save, topograph_sheet
 from stm_experiments.simulator import PRESETS, AnyLattice, Topographs, simulate

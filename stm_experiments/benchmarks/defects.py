@@ -22,7 +22,7 @@ from torch import nn
 
 from stm_experiments import models
 from stm_experiments.benchmarks.quality.scores import BASELINES, printed
-from stm_experiments.data.batch import seed_of
+from stm_experiments.core.seeds import seed_of
 from stm_experiments.figures import save
 from stm_experiments.figures.defects import Panel, defect_sheet
 from stm_experiments.io.scan import Scan

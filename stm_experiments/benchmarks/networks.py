@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from stm_experiments.app.build import keep_freed_memory
 from stm_experiments.benchmarks.throughput import train_step
+from stm_experiments.core.memory import keep_freed_memory
 from stm_experiments.models import CAEA, CAEB, MLP
 
 BATCH = 1024

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from stm_experiments.app.build import keep_freed_memory
+from stm_experiments.core.memory import keep_freed_memory
 from stm_experiments.data import SimulatedData
 from stm_experiments.models import CAEA
 from stm_experiments.simulator import (

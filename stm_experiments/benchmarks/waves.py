@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from stm_experiments.data.batch import seed_of
+from stm_experiments.core.seeds import seed_of
 from stm_experiments.models import checkpoint
 from stm_experiments.restoration.denoise import denoise
 from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate

@@ -1,6 +1,5 @@
 """Batches of patches and sets of images, the same from every source."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -94,13 +93,3 @@ class Images(NamedTuple):
             self.number[first:last],
             {name: known[first:last] for name, known in self.truth.items()},
         )
-
-
-def seed_of(*key: int | float | str) -> int:
-    """A seed that is a pure function of its key: (seed, split, epoch, index, purpose)."""
-    return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest(), "big") >> 1
-
-
-def generator(*key: int | str) -> torch.Generator:
-    """A random stream of its own for each key, so that no draw depends on another's."""
-    return torch.Generator().manual_seed(seed_of(*key))

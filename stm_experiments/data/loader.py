@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from stm_experiments.data.batch import Batch, Images, generator
+from stm_experiments.core.seeds import generator
+from stm_experiments.data.batch import Batch, Images
 from stm_experiments.data.patches import check_fit, cut_patches, dihedral_offsets, grid_positions
 
 # Images whose patches are mixed with one another before they are cut into batches.

@@ -5,19 +5,15 @@ whether one is switched on changes no other.
 """
 
 import math
-import zlib
 from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from stm_experiments.core.seeds import image_stream
+
 Strength = float | tuple[float, float]
-
-
-def stream(seed: int, name: str) -> torch.Generator:
-    """The random stream of one purpose in the image of that seed (its low 32 bits count)."""
-    return torch.Generator().manual_seed(zlib.crc32(f"{seed & 0xFFFFFFFF} {name}".encode()))
 
 
 def bounds(strength: Strength) -> tuple[float, float]:
@@ -52,14 +48,20 @@ def draw_strength(strength: Strength, seeds: list[int], name: str, chance: float
 def uniforms(seeds: list[int], name: str, count: int) -> Tensor:
     """Draws in [0, 1), [N, count] float64."""
     return torch.stack(
-        [torch.rand(count, generator=stream(seed, name), dtype=torch.float64) for seed in seeds]
+        [
+            torch.rand(count, generator=image_stream(seed, name), dtype=torch.float64)
+            for seed in seeds
+        ]
     )
 
 
 def normals(seeds: list[int], name: str, *shape: int) -> Tensor:
     """Standard normal draws, [N, *shape] float64."""
     return torch.stack(
-        [torch.randn(shape, generator=stream(seed, name), dtype=torch.float64) for seed in seeds]
+        [
+            torch.randn(shape, generator=image_stream(seed, name), dtype=torch.float64)
+            for seed in seeds
+        ]
     )
 
 

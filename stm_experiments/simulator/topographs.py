@@ -6,6 +6,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from stm_experiments.core.seeds import image_stream
 from stm_experiments.simulator.batch import Topographs, in_order
 from stm_experiments.simulator.checks import (
     check_drawable,
@@ -36,7 +37,7 @@ from stm_experiments.simulator.microscope.tip import (
 )
 from stm_experiments.simulator.noises import Noise
 from stm_experiments.simulator.rendering.render import draw, drawn_centres
-from stm_experiments.simulator.strengths import is_off, stream
+from stm_experiments.simulator.strengths import is_off
 from stm_experiments.simulator.surface.exclusion import not_excluded
 from stm_experiments.simulator.surface.flat_surface import draw_flat_surface, render_flat
 from stm_experiments.simulator.surface.surface import Crystal, draw_surface
@@ -166,7 +167,7 @@ def _simulate_lattice(
     on_device = generators
     if device.type != "cpu":
         on_device = [torch.Generator(device).manual_seed(seed) for seed in seeds]
-    back = [stream(seed, "backward") for seed in seeds] if device.type == "cpu" else on_device
+    back = [image_stream(seed, "backward") for seed in seeds] if device.type == "cpu" else on_device
     traces = []
     for trace, draws in ((False, on_device), (True, back))[: 1 + backward]:
         image = seen

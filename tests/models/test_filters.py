@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from stm_experiments import models
+from stm_experiments.core.noise import noise_sigma
 from stm_experiments.models import tiling
-from stm_experiments.models.baselines.filters import least_risk, noise_sigma
+from stm_experiments.models.baselines.filters import least_risk
 from stm_experiments.simulator import CUT_LATTICES, NOISES, PRESETS, render_topographs, simulate
 
 DENOISERS = {

@@ -76,7 +76,7 @@ def fit(data, folder, schedule=None, *more):
     module = Reconstruction(CAEA(), partial(torch.optim.Adam, lr=1e-2), schedule)
     (folder / "checkpoints").mkdir()
     history, watch = History(folder / "metrics.csv"), Watch()
-    first = FirstReconstruction(data.samples(2).noisy)
+    first = FirstReconstruction(module.net, data.samples(2).noisy)
     card = asdict(Card("CAEA", {"latent": 10}, 17))
     keep = Checkpoints(folder / "checkpoints", 10, card)
     trainer = Trainer(

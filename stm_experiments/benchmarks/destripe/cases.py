@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from stm_experiments.data.batch import seed_of
+from stm_experiments.core.seeds import seed_of
 from stm_experiments.metrics import whole_image
 from stm_experiments.models import DetectAndInterpolate, MedianOfDifferences, RowMedian, checkpoint
 from stm_experiments.simulator import LATTICES, PRESETS, DetectorNoise, Noise, StripeNoise, simulate

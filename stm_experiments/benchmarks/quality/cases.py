@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stm_experiments.data.batch import seed_of
+from stm_experiments.core.noise import noise_sigma
+from stm_experiments.core.seeds import seed_of
 from stm_experiments.data.sources.images import list_files, load_pair
 from stm_experiments.io.image import NORMALISATIONS, normalise
 from stm_experiments.lattice import atoms
-from stm_experiments.models.baselines.filters import noise_sigma
 from stm_experiments.simulator import (
     CUT_LATTICES,
     LATTICES,

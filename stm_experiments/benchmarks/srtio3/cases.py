@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from stm_experiments.data.batch import seed_of
+from stm_experiments.core.seeds import seed_of
 from stm_experiments.simulator import (
     LATTICES,
     NOISES,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stm_experiments.benchmarks.srtio3.cases import of_constant
-from stm_experiments.data.batch import seed_of
+from stm_experiments.core.seeds import seed_of
 from stm_experiments.lattice.atoms import find_atoms, match
 from stm_experiments.metrics.whole_image import mean_and_interval
 from stm_experiments.reporting.tables import Cell, Table, embolden, number

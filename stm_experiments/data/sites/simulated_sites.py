@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from stm_experiments.data.batch import SPLITS, seed_of
+from stm_experiments.core.seeds import seed_of
+from stm_experiments.data.batch import SPLITS
 from stm_experiments.data.module import check_counts
 from stm_experiments.data.sites.site_data import SiteData
 from stm_experiments.data.sites.site_loader import SiteSource

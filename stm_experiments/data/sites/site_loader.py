@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stm_experiments.data.batch import Batch, Images, generator
+from stm_experiments.core.seeds import generator
+from stm_experiments.data.batch import Batch, Images
 from stm_experiments.data.sites.sites import SPARE, SiteImage, cut, disc, turn_and_shift
 
 JITTER = 0.5  # shift of the training patches, standard deviation, px

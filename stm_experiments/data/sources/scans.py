@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from stm_experiments.data.batch import SPLITS, Images, generator
+from stm_experiments.core.seeds import generator
+from stm_experiments.data.batch import SPLITS, Images
 from stm_experiments.data.module import PatchData, check_counts
 from stm_experiments.data.sources.simulated import part_of
 from stm_experiments.io import Scan, ScanError, read_scan

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stm_experiments.data.batch import SPLITS, Images, generator, seed_of
+from stm_experiments.core.seeds import generator, seed_of
+from stm_experiments.data.batch import SPLITS, Images
 from stm_experiments.data.module import PatchData, check_counts
 from stm_experiments.data.sources.simulated import chosen_lattices, part_of
 from stm_experiments.io.image import READERS, normalise, read_image

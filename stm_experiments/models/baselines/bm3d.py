@@ -3,7 +3,8 @@
 import importlib
 from typing import Any
 
-from stm_experiments.models.baselines.filters import Filter, Image, check_strength, noise_sigma
+from stm_experiments.core.noise import noise_sigma
+from stm_experiments.models.baselines.filters import Filter, Image, check_strength
 
 
 class BM3D(Filter):

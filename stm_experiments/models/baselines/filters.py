@@ -16,25 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stm_experiments.core.noise import noise_sigma
+
 Image = NDArray[np.float32]
-
-# Second difference along both axes, of unit gain for white noise: blind to planes and, for the most
-# part, to atoms of several px, so that what is left is noise (Immerkaer, CVIU 64, 300 (1996)).
-_NOISE_ONLY = np.outer((1, -2, 1), (1, -2, 1)).astype(np.float32) / 6
-
-
-def noise_sigma(image: Image) -> float:
-    """Standard deviation of the white noise in an image, in the image's unit.
-
-    The median absolute second difference along both axes over its value for unit normal noise.
-    Atoms narrower than about 4 px (full width) are taken for noise; noise that is correlated from
-    pixel to pixel, such as 1/f along a row, is not seen.
-
-    Args:
-        image: [H, W], at least 3 px each way.
-    """
-    differences = scipy.ndimage.convolve(image, _NOISE_ONLY)[1:-1, 1:-1]
-    return float(np.median(np.abs(differences))) / 0.6745 if differences.size else 0.0
 
 
 def least_risk(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stm_experiments.models.baselines.filters import noise_sigma
+from stm_experiments.core.noise import noise_sigma
 from stm_experiments.models.networks.gaps import fill_gaps, level_runs
 from stm_experiments.models.networks.lines import moved, roughness, too_long, whole_lines
 from stm_experiments.models.networks.unet import UNet

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from stm_experiments.core.seeds import image_stream
 from stm_experiments.simulator.lattices.registry import AnyLattice
 from stm_experiments.simulator.microscope.tip import trace_time
 from stm_experiments.simulator.strengths import (
@@ -19,7 +20,6 @@ from stm_experiments.simulator.strengths import (
     draw_strength,
     is_off,
     normals,
-    stream,
     uniforms,
 )
 
@@ -104,7 +104,7 @@ def add_scan(
         exponent = draw_strength(noise.pink_exponent, seeds, "pink exponent")
         truth["pink_exponent"] = exponent
         for i in strengths["pink"].nonzero()[:, 0].tolist():
-            series = pink_series(float(exponent[i]), size, stream(seeds[i], "pink noise"))
+            series = pink_series(float(exponent[i]), size, image_stream(seeds[i], "pink noise"))
             added[i] += float(units["pink"][i]) * (series[:, 1] if backward else series[:, 0])
     if "hum" in strengths:
         periods = draw_strength(noise.hum_periods, seeds, "hum periods")

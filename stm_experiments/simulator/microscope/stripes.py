@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stm_experiments.core.seeds import image_stream
 from stm_experiments.simulator.strengths import (
     Strength,
     bounds,
     check_strengths,
     draw_strength,
     is_off,
-    stream,
     uniforms,
 )
 
@@ -91,7 +91,7 @@ def add_stripes(
     image = image.clone()
     mask = torch.zeros(image[:, 0].shape, dtype=torch.bool)
     for i, seed in enumerate(seeds):
-        own, draws = image[i, 0], stream(seed, f"stripes {trace}")
+        own, draws = image[i, 0], image_stream(seed, f"stripes {trace}")
         low, high, mean = own.min(), own.max(), own.mean()
         for part in places["lifted"][i]:
             offset, gain = _between(noise.offset, draws), _between(noise.gain, draws)

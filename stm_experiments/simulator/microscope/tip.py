@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
+from stm_experiments.core.seeds import image_stream
 from stm_experiments.simulator.lattices.registry import AnyLattice
 from stm_experiments.simulator.microscope.motion import scan_lines
 from stm_experiments.simulator.strengths import (
@@ -15,7 +16,6 @@ from stm_experiments.simulator.strengths import (
     check_strengths,
     draw_strength,
     is_off,
-    stream,
     uniforms,
 )
 
@@ -143,7 +143,9 @@ def change_tip(
             )
         )
         for i in (time[:, k] < math.inf).nonzero()[:, 0].tolist():
-            sign = 1 if torch.rand(1, generator=stream(seeds[i], f"tip sign {k}")) < 0.5 else -1
+            sign = (
+                1 if torch.rand(1, generator=image_stream(seeds[i], f"tip sign {k}")) < 0.5 else -1
+            )
             before = image[i]
             other = blurred(before[None], float(blur[i]))[0] if blur[i] > 0 else before
             mean = before.mean()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stm_experiments.core.seeds import image_stream
 from stm_experiments.simulator.lattices.bulk import Atoms, Lattice, angles, rotate
 from stm_experiments.simulator.strengths import (
     Strength,
@@ -13,7 +14,6 @@ from stm_experiments.simulator.strengths import (
     check_strengths,
     draw_strength,
     is_off,
-    stream,
     uniforms,
 )
 
@@ -78,7 +78,7 @@ def draw_defects(
     for i, (seed, there) in enumerate(zip(seeds, present, strict=True)):
         count = int(there.sum())
         draws[:, i, there] = torch.rand(
-            4, count, generator=stream(seed, "defects"), dtype=torch.float64
+            4, count, generator=image_stream(seed, "defects"), dtype=torch.float64
         )
     chosen, sign, size, above = draws
     vacancies, substitutions, adatoms = (

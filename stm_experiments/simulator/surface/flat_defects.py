@@ -5,9 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from stm_experiments.core.seeds import image_stream
 from stm_experiments.simulator.lattices.bulk import Atoms, pack
 from stm_experiments.simulator.lattices.flat import FlatLattice, turned
-from stm_experiments.simulator.strengths import stream
 from stm_experiments.simulator.surface.defects import (
     ADATOM,
     BRIGHTER,
@@ -105,7 +105,7 @@ def _substituted(
     draw = torch.zeros(kind.shape, dtype=torch.float64)
     for i, (seed, there) in enumerate(zip(seeds, columns.present, strict=True)):
         draw[i, there] = torch.rand(
-            int(there.sum()), generator=stream(seed, "substitutes"), dtype=torch.float64
+            int(there.sum()), generator=image_stream(seed, "substitutes"), dtype=torch.float64
         )
     foreign = (kind == BRIGHTER) | (kind == DARKER)
     number = torch.zeros_like(kind)

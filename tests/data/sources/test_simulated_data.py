@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from stm_experiments.core.seeds import seed_of
 from stm_experiments.data import SimulatedData
-from stm_experiments.data.batch import seed_of
 from stm_experiments.simulator import (
     LATTICES,
     NOISES,

@@ -1,0 +1,40 @@
+"""The check whether an array is an image that can be used."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class ImageError(ValueError):
+    """An image that cannot be used; the message is one sentence that names it."""
+
+
+def check_image(array: NDArray[Any], name: str) -> NDArray[np.float64]:
+    """Return an image as float64.
+
+    Args:
+        array: [H, W] real numbers.
+        name: The image's name in error messages.
+
+    Raises:
+        ImageError: If it is constant, empty, not finite, not real or not two-dimensional.
+    """
+    array = np.asarray(array)
+    if array.dtype.kind not in "biuf":
+        raise ImageError(f"{name}: holds {array.dtype} values, expected real numbers.")
+    if array.size == 0:
+        raise ImageError(f"{name}: empty, shape {array.shape}.")
+    if array.ndim != 2:
+        raise ImageError(f"{name}: has shape {array.shape}, expected one image (height, width).")
+    with np.errstate(over="ignore"):
+        image = array.astype(np.float64)
+        span = image.max() - image.min()
+    bad = image.size - np.count_nonzero(np.isfinite(image))
+    if bad:
+        raise ImageError(f"{name}: {bad} of {image.size} pixels are NaN or infinite.")
+    if not 0.0 < span / 2 < math.inf:
+        kind = "constant, every pixel is" if span < 1 else "beyond the range of float64 around"
+        raise ImageError(f"{name}: {kind} {image.flat[0]:g}.")
+    return image

@@ -1,0 +1,42 @@
+"""SI prefixes."""
+
+import math
+from typing import NamedTuple
+
+PREFIXED = ("m", "A", "V")  # the units of scans that get a prefix; others are left as they are
+_PREFIXES = {-5: "f", -4: "p", -3: "n", -2: "\N{MICRO SIGN}", -1: "m", 0: ""}  # powers of 1000
+
+
+class Scale(NamedTuple):
+    """A unit with the prefix that fits a number.
+
+    Attributes:
+        factor: Value of the prefixed unit in the unit itself.
+        unit: The prefixed unit.
+    """
+
+    factor: float
+    unit: str
+
+
+def fitting_unit(value: float, unit: str, smallest: int = -5) -> Scale:
+    """Return the unit in which a value is a number from 1 to 1000.
+
+    Args:
+        value: In ``unit``.
+        unit: SI; only m, A and V get a prefix.
+        smallest: Power of 1000 of the smallest prefix, -5 (femto) to 0.
+    """
+    if unit not in PREFIXED or value == 0:
+        return Scale(1.0, unit)
+    power = min(max(math.floor(math.log10(abs(value)) / 3), smallest), 0)
+    return Scale(1000.0**power, _PREFIXES[power] + unit)
+
+
+def amount(value: float, unit: str) -> str:
+    """Return a quantity with three digits and its SI prefix: "12.3 pm" for 1.23e-11 m."""
+    value = float(f"{value:.3g}")
+    if unit not in PREFIXED or value == 0:
+        return f"{value:.3g} {unit}".rstrip()
+    factor, prefixed = fitting_unit(value, unit)
+    return f"{value / factor:.4g} {prefixed}"
