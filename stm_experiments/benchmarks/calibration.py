@@ -27,6 +27,7 @@ from torch import Tensor
 from stm_experiments.benchmarks.quality.cases import simulated_case
 from stm_experiments.io.image import normalise_scan
 from stm_experiments.models import checkpoint, tiling
+from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import CUT_LATTICES
 
 STRIDE = 4  # px, of networks with a window
@@ -37,6 +38,7 @@ def errors_and_spreads(
 ) -> tuple[Tensor, Tensor]:
     """True errors and mirror deviations of all pixels of some images of each lattice, both [P]."""
     card: Any = net.card
+    whole = whole_image_network(net)
     errors, spreads = [], []
     work = [(lattice, number) for number in numbers for lattice in CUT_LATTICES]
     for lattice, number in track(work, f"{noise}, images {numbers.start} to {numbers.stop - 1}"):
@@ -45,7 +47,7 @@ def errors_and_spreads(
         if card.normalisation == "plane":
             flat, affine = normalise_scan(noisy.numpy())
             noisy, clean = torch.from_numpy(flat), clean / affine.scale
-        output, spread = tiling.spread(net, noisy, card.window, STRIDE)
+        output, spread = tiling.spread(whole, noisy, card.window, STRIDE)
         error = output - clean
         errors.append((error - error.median()).flatten())
         spreads.append(spread.flatten())

@@ -22,6 +22,7 @@ from stm_experiments.models.checkpoint import load
 from stm_experiments.restoration import preparation
 from stm_experiments.restoration.lost_wave import lost_wave
 from stm_experiments.restoration.preparation import amount
+from stm_experiments.restoration.whole_network import whole_image_network
 
 Array = NDArray[np.float64]
 
@@ -107,16 +108,17 @@ def denoise(
     Raises:
         ValueError: If the scan, the model or a setting cannot be used.
     """
-    net = checkpoint if isinstance(checkpoint, nn.Module) else load(checkpoint or DEFAULT)
+    net: Any = checkpoint if isinstance(checkpoint, nn.Module) else load(checkpoint or DEFAULT)
+    net = whole_image_network(net)
     check(net, stride, prepare, normalisation)
-    card: Any = getattr(net, "card", None)
+    card = getattr(net, "card", None)
     # A filter was not trained with anything: it gets the map that suits scans.
     kind = normalisation or (card.normalisation if card else "plane")
     before = preparation.prepare(as_scan(scan), prepare)
     part = _measured(before)
     recorded = _without_gaps(before, part)
     x, affine = NORMALISATIONS[kind](recorded, before.name or "image")
-    window: Any = net.window
+    window = net.window
     image = torch.from_numpy(x).to(_device(net))
     if uncertainty:
         output, deviation = tiling.spread(net, image, window, stride, progress)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from torch import Tensor
 
-from stm_experiments.models.networks.plane_waves import strongest_wave
+from stm_experiments.restoration.plane_waves import strongest_wave
 from stm_experiments.restoration.preparation import amount
 
 SMALLEST, LARGEST = 128, 512  # px, least side that shows a wave, and side of what is looked at

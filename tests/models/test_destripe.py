@@ -1,14 +1,13 @@
-"""The classical estimates of gaps, and the network that finds and repairs stripes."""
+"""The classical estimates of gaps, and the networks that find and repair stripes."""
 
 import numpy as np
 import pytest
 import torch
 from scipy.interpolate import CubicSpline
-from torch import nn
 
 from stm_experiments.models import Destripe, StripeCAE
+from stm_experiments.models.networks.destripe import roughness
 from stm_experiments.models.networks.gaps import fill_gaps, level_runs
-from stm_experiments.models.networks.lines import moved, roughness, too_long, whole_lines
 
 
 def lattice(height=96, width=80, period=14.0):
@@ -79,105 +78,27 @@ def test_levelled_runs_get_the_height_of_the_filling():
     np.testing.assert_allclose(levelled, image, atol=1e-5)
 
 
-def confident(net, rows):
-    """A finder that takes given rows for striped, whatever it sees."""
-
-    class Knows(nn.Module):
-        def forward(self, seen):
-            odds = torch.full_like(seen[:, :1], -9.0)
-            odds[:, :, rows] = 9.0
-            return odds
-
-    net.finder = Knows()
-    return net.eval()
-
-
-def test_what_is_not_found_stays_bit_by_bit():
-    torch.manual_seed(0)
-    image = torch.from_numpy(lattice())[None, None]
-    image[:, :, [30, 31]] = 20 * (torch.rand(1, 1, 2, 80) > 0.5) - 10.0
-    image = image * 1e-9 + 3e-7
-    net = confident(Destripe(4, 4), [30, 31])
-    with torch.no_grad():
-        nn.init.normal_(net.repairer.leave.weight, std=0.1)
-        repair = net.repair(image)
-    rest = torch.ones(96, dtype=torch.bool)
-    rest[[30, 31]] = False
-    assert torch.equal(repair.output[:, :, rest], image[:, :, rest])
-    assert not repair.repaired[:, :, rest].any()
-    assert not repair.deviation[:, :, rest].any()
-    assert (repair.output != image)[:, :, ~rest].float().mean() > 0.9
-    assert (repair.deviation[:, :, ~rest] > 0).all()
-    assert torch.equal(net(image), repair.output)
-    assert torch.equal(net.uncertainty(image), repair.deviation)
-
-
-def test_found_lines_that_agree_with_the_surface_are_let_go():
-    image = torch.from_numpy(lattice())[None, None]
-    image[:, :, 31] = 2 * torch.rand(80) - 1
-    net = confident(Destripe(4, 4), slice(29, 34))
-    with torch.no_grad():
-        net.repairer.leave.bias.view(5, 4)[4] = -2.0  # sure of what stands there
-        repair = net.repair(image)
-    assert repair.repaired[0, 0, 31].all()
-    assert repair.repaired.sum() == 80
-
-
-def test_damage_that_is_too_wide_is_left_and_said_so():
-    torch.manual_seed(0)
-    image = torch.from_numpy(lattice(128))[None, None]
-    wide = slice(40, 90)
-    image[:, :, wide] = torch.rand(1, 1, 50, 80)
-    repair = confident(Destripe(4, 4, longest=24), wide).repair(image)
-    assert repair.left[:, :, wide].all()
-    assert not repair.repaired.any()
-    assert torch.equal(repair.output, image)
-    unit = Destripe.scale(image)[1]
-    assert (repair.deviation[repair.left] >= unit.item()).all()
-
-
-def test_runs_down_a_column_are_counted():
-    found = torch.zeros(1, 1, 60, 4, dtype=torch.bool)
-    found[0, 0, 10:34, 0] = found[0, 0, 10:35, 1] = found[0, 0, :30, 2] = True
-    found[0, 0, ::2, 3] = True
-    assert too_long(found, 24).sum(2).flatten().tolist() == [0, 25, 30, 0]
-    assert not too_long(found[:, :, :20], 24).any()
-
-
-def test_trial_gaps_lie_on_good_lines():
-    found = torch.zeros(1, 1, 60, 4, dtype=torch.bool)
-    found[:, :, 20:22] = True
-    trial = moved(found)
-    rows = trial[0, 0, :, 0].nonzero()[:, 0]
-    assert len(rows) == 2
-    assert (rows - 20).abs().min() > 3
-    assert rows.min() > 2
-    assert rows.max() < 57
-
-
-def test_rough_lines_stand_out():
+def test_rough_lines_have_the_largest_values():
     image = torch.from_numpy(lattice())[None, None]
     image[:, :, 50] = torch.rand(80)
     rows = roughness(image)[0, 0].mean(1)
     assert rows.argmax() == 50
-    assert whole_lines(image)[0, 0].all(1).nonzero().flatten().tolist() == [50]
     assert rows.min() >= 0
 
 
-def test_brightness_and_contrast_do_not_matter():
+def test_pixels_that_the_finder_does_not_mark_keep_their_value():
     torch.manual_seed(0)
     image = torch.from_numpy(lattice())[None, None]
-    image[:, :, 50] = torch.rand(80)
-    net = Destripe(4, 4).eval()
+    net = Destripe(4, 4)
+    torch.nn.init.normal_(net.finder.leave.weight, std=0.5)
     with torch.no_grad():
-        nn.init.normal_(net.finder.leave.weight, std=0.5)
-        nn.init.normal_(net.repairer.leave.weight, std=0.1)
-        ours, other = net.repair(image), net.repair(7 * image - 3)
-    same = ours.repaired == other.repaired
-    assert same.float().mean() > 0.999
-    both = ours.repaired & other.repaired
-    assert both.any()
-    torch.testing.assert_close((7 * ours.output - 3)[same], other.output[same], atol=0.02, rtol=0)
+        middle, unit = net.scale(image)
+        marked = net.logits((image - middle) / unit) > 0
+        repaired = net.eval()(image)
+        assert torch.equal(net.train()(image), repaired)
+    assert 0.01 < marked.float().mean() < 0.99
+    assert torch.equal(repaired[~marked], image[~marked])
+    assert (repaired != image)[marked].float().mean() > 0.9
 
 
 @pytest.mark.parametrize("size", [(96, 80), (63, 97), (5, 9)])
@@ -201,7 +122,7 @@ def test_the_autoencoder_is_the_published_one():
     assert code.shape == (1, 32, 158, 158)
 
 
-@pytest.mark.parametrize("wrong", [{"width": 0}, {"longest": 0}, {"threshold": 1.0}])
+@pytest.mark.parametrize("wrong", [{"width": 0}, {"finder_width": 0}])
 def test_arguments_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Destripe(**wrong)

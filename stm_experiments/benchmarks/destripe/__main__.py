@@ -41,7 +41,9 @@ from stm_experiments.benchmarks.quality.scores import printed
 from stm_experiments.figures.canvas import save
 from stm_experiments.metrics.whole_image import change_outside, mean_and_interval
 from stm_experiments.models import checkpoint
+from stm_experiments.models.interfaces import Repairing
 from stm_experiments.reporting.tables import Cell, Table, embolden, number, to_csv
+from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import LATTICES
 
 QUICK = ("fcc", "zrte3", "tas2", "bcc", "hex2", "srtio3")  # half of them never trained on
@@ -118,7 +120,7 @@ def wave_table(tried: Mapping[str, Method], images: int, size: int) -> Table:
     return table
 
 
-def severity_table(net: Any, groups: Groups, images: int, size: int) -> Table:
+def severity_table(net: Repairing, groups: Groups, images: int, size: int) -> Table:
     """What a network that knows its damage does of minor, moderate and severe one."""
     headings = (
         "damage", "lattices", "found", "repaired", "left", "rms error, repaired",
@@ -136,7 +138,7 @@ def severity_table(net: Any, groups: Groups, images: int, size: int) -> Table:
     return table
 
 
-def _severity(net: Any, case: Case) -> list[float]:
+def _severity(net: Repairing, case: Case) -> list[float]:
     """Shares of the damaged pixels, and root mean square errors and uncertainties."""
     repair = net.repair(case.noisy[None, None])
     repaired, left = repair.repaired[0, 0], repair.left[0, 0]
@@ -199,8 +201,9 @@ def run(given: argparse.Namespace, console: Console) -> None:
         )
         keep(wave_table(alone, given.images, given.size), "Charge-density waves", caption)
         for path, net in nets.items():
-            if hasattr(net, "repair"):
-                table = severity_table(net, groups, given.images, given.size)
+            whole = whole_image_network(net)
+            if isinstance(whole, Repairing):
+                table = severity_table(whole, groups, given.images, given.size)
                 keep(table, f"Minor, moderate and severe damage: {path}")
         cases = [striped("zrte3", 0, noise, given.size) for noise in SEVERITIES.values()]
         save(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.metrics import whole_image
 from stm_experiments.models import DetectAndInterpolate, MedianOfDifferences, RowMedian, checkpoint
+from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import LATTICES, PRESETS, DetectorNoise, Noise, StripeNoise, simulate
 
 WIDTHS = (1, 2, 4, 8, 16)  # px
@@ -123,12 +124,13 @@ def methods(nets: Mapping[str, Any], denoised: bool = False) -> dict[str, Method
     for path, net in nets.items():
         if net.window is not None:
             raise ValueError(f"{path} takes windows of {net.window} px, not whole images")
-        found[net.label if net.label not in found else f"{net.label} ({path})"] = net
+        name = net.label if net.label not in found else f"{net.label} ({path})"
+        found[name] = whole_image_network(net)
     for classical in (RowMedian(), MedianOfDifferences(), DetectAndInterpolate()):
         found[classical.label] = classical
     if not denoised:
         return {name: whole(net) for name, net in found.items()}
-    after = checkpoint.load("denoiser")
+    after: Any = whole_image_network(checkpoint.load("denoiser"))
     return {name + AFTER: whole(nn.Sequential(net, after)) for name, net in found.items()}
 
 

@@ -19,6 +19,7 @@ from stm_experiments.lattice import atoms
 from stm_experiments.metrics import whole_image
 from stm_experiments.models import checkpoint, tiling
 from stm_experiments.reporting.tables import NOTHING, Cell, Table, embolden, number
+from stm_experiments.restoration.whole_network import whole_image_network
 
 BASELINES = (
     "Gaussian",
@@ -98,7 +99,7 @@ def load_networks(
         name = name if name not in networks else path
         card: Any = net.card
         step = min(stride, card.window or stride)
-        networks[name] = Network(net, card.window, step, card.normalisation)
+        networks[name] = Network(whole_image_network(net), card.window, step, card.normalisation)
     return networks
 
 

@@ -45,6 +45,7 @@ from stm_experiments.metrics.whole_image import mean_and_interval
 from stm_experiments.models import Gaussian, PatchPCA, checkpoint, tiling
 from stm_experiments.reporting.tables import Cell, Table, embolden, number, to_csv
 from stm_experiments.restoration.floating import reconstruct_by_fit
+from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import CUT_LATTICES
 
 CONSTANTS = (7, 8, 9, 10, 11, 12, 13, 14)  # px
@@ -65,7 +66,7 @@ def named(paths: list[str]) -> dict[str, Any]:
     for path in paths:
         own = Path(path).resolve()
         name = own.parent.parent.name if own.parent.name == "checkpoints" else own.stem
-        nets[name if name not in nets else path] = checkpoint.load(path)
+        nets[name if name not in nets else path] = whole_image_network(checkpoint.load(path))
     return nets
 
 

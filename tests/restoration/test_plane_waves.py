@@ -1,4 +1,4 @@
-"""The plane wave in the noise: found where it is, and taken off by the whole-image denoiser."""
+"""The plane wave in the noise: where it is, and its removal by the search around the denoiser."""
 
 import math
 
@@ -7,7 +7,8 @@ import torch
 
 import stm_experiments
 from stm_experiments.io.image import denormalise, normalise_scan
-from stm_experiments.models.networks.plane_waves import strongest_wave
+from stm_experiments.restoration.plane_waves import WaveRules, WaveSearch, strongest_wave
+from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate
 
 SIDES = (150, 131)
@@ -38,24 +39,52 @@ def test_white_noise_has_no_prominent_wave_and_the_lattice_no_share():
     assert strongest_wave(0.05 * lattice, lattice).share == pytest.approx(0.05, rel=1e-3)
 
 
-def test_the_shipped_denoiser_takes_striation_off_as_a_whole():
-    net = stm_experiments.load("denoiser")
+def test_the_search_around_the_shipped_denoiser_removes_a_striation_as_a_whole():
+    once = stm_experiments.load("denoiser")
+    search = whole_image_network(once)
     seen = simulate([LATTICES["fcc"]] * 3, [100, 105, 108], NOISES["paper"], PRESETS["published"])
     errors = []
     for noisy, clean in zip(seen.noisy[:, 0], seen.clean[:, 0], strict=True):
         flat, affine = normalise_scan(noisy.numpy())
         image = torch.from_numpy(flat)[None, None]
         with torch.no_grad():
-            outputs = torch.cat((net.once(image), net(image)))[:, 0]
+            outputs = torch.cat((once(image), search(image)))[:, 0]
         error = torch.stack([torch.from_numpy(denormalise(x.numpy(), affine)) for x in outputs])
         error -= clean
         errors.append((error - error.mean((1, 2), keepdim=True)).square().mean((1, 2)))
-    once, whole = torch.stack(errors).mean(0)
-    assert whole < 0.8 * once
+    error_once, error_search = torch.stack(errors).mean(0)
+    assert error_search < 0.8 * error_once
 
 
-def test_patches_get_one_pass():
+def test_small_images_get_one_pass():
     net = stm_experiments.load("denoiser")
-    patches = torch.randn(2, 1, 96, 96, generator=torch.Generator().manual_seed(3))
+    images = torch.randn(2, 1, 96, 96, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        assert torch.equal(net(patches), net.once(patches))
+        assert torch.equal(WaveSearch(net)(images), net(images))
+
+
+def test_images_of_a_batch_are_searched_separately():
+    """Also those of which more waves are subtracted than of their neighbours."""
+    net = stm_experiments.load("denoiser")
+    white = 0.3 * torch.randn(*SIDES, generator=torch.Generator().manual_seed(4))
+    images = torch.stack([white, white + wave((0.6, 0.4))])[:, None]
+    search = WaveSearch(net)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            search(images), torch.cat([search(image[None]) for image in images])
+        )
+        assert not torch.equal(search(images)[1], net(images)[1])
+
+
+def test_a_search_without_waves_is_the_network():
+    net = stm_experiments.load("denoiser")
+    image = wave((0.5, 0.3))[None, None]
+    with torch.no_grad():
+        assert torch.equal(WaveSearch(net, WaveRules(most=0))(image), net(image))
+
+
+def test_a_network_is_one_function_in_training_and_in_evaluation():
+    net = stm_experiments.load("denoiser")
+    image = wave((0.5, 0.3))[None, None]
+    with torch.no_grad():
+        assert torch.equal(net.train()(image), net.eval()(image))

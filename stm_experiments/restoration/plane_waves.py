@@ -1,0 +1,149 @@
+"""Plane waves that fill an image: the fit of the strongest one, and a search around a denoiser."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from stm_experiments.models.interfaces import Network, NetworkModule
+
+
+class PlaneWave(NamedTuple):
+    """A plane wave in an image.
+
+    Attributes:
+        wave: The wave itself, [H, W].
+        kappa: Wave vector along axes 0 and 1, rad per px, [2] float64.
+        share: Its amplitude in the noise over its amplitude in the image.
+        prominence: Its amplitude over the median of the noise's spectrum.
+    """
+
+    wave: Tensor
+    kappa: Tensor
+    share: float
+    prominence: float
+
+
+def strongest_wave(noise: Tensor, image: Tensor) -> PlaneWave:
+    """Fit the strongest plane wave of a noise image under a Hann window.
+
+    Waves of less than 1.5 periods per image are left out: they cannot be told from a tilt or a bow.
+
+    Args:
+        noise: In which the wave is sought and fitted, [H, W].
+        image: Of which the noise is a part, [H, W].
+    """
+    height, width = noise.shape
+    rows, columns = (
+        torch.arange(side, dtype=torch.float64, device=noise.device) - side // 2
+        for side in (height, width)
+    )
+    window = torch.outer(*(torch.cos(math.pi * x / (len(x) + 1)) ** 2 for x in (rows, columns)))
+    window /= window.sum()
+
+    def weighted(pixels: Tensor) -> Tensor:
+        pixels = pixels.double()
+        return (pixels - (pixels * window).sum()) * window
+
+    noise_weighted = weighted(noise)
+    shape = (2 * height, 2 * width)  # half a Fourier bin is close enough to climb from
+    spectrum = torch.fft.rfft2(noise_weighted.float(), shape).abs()
+    down = torch.fft.fftfreq(shape[0], device=noise.device)[:, None]
+    across = torch.fft.rfftfreq(shape[1], device=noise.device)
+    spectrum[(down * height) ** 2 + (across * width) ** 2 < 1.5**2] = 0
+    row, column = divmod(int(spectrum.argmax()), spectrum.shape[1])
+    kappa = 2 * math.pi * torch.stack((down[row, 0], across[column])).double()
+
+    def amplitude(kappa: Tensor, pixels: Tensor) -> Tensor:
+        angle = kappa[0] * rows
+        down = torch.stack((angle.cos(), -angle.sin())) @ pixels
+        return 2 * torch.complex(*down) @ torch.exp(-1j * kappa[1] * columns)
+
+    # Climb to the peak between the bins by the parabola through three points, axis by axis.
+    steps = torch.tensor([2 * math.pi / shape[0], 2 * math.pi / shape[1]], dtype=torch.float64)
+    for _ in range(6):
+        for step in steps.to(kappa.device).diag():
+            low, here, high = (
+                amplitude(kappa + sign * step, noise_weighted).abs().item() for sign in (-1, 0, 1)
+            )
+            bend = low - 2 * here + high
+            if bend < 0:
+                kappa = kappa + step * min(max((low - high) / (2 * bend), -1.0), 1.0)
+        steps /= 2.5
+    peak = amplitude(kappa, noise_weighted)
+    phases = torch.outer(torch.exp(1j * kappa[0] * rows), torch.exp(1j * kappa[1] * columns))
+    in_image = amplitude(kappa, weighted(image)).abs().clamp(min=1e-12)
+    return PlaneWave(
+        wave=(peak * phases).real.to(noise.dtype),
+        kappa=kappa,
+        share=(peak.abs() / in_image).item(),
+        prominence=(spectrum.max() / spectrum.median().clamp(min=1e-12)).item(),
+    )
+
+
+@dataclass(frozen=True)
+class WaveRules:
+    """The constants of ``WaveSearch``.
+
+    Attributes:
+        most: Plane waves that are subtracted from an image, at most.
+        smallest: Least side of an image that shows a wave as such, px.
+        share: Least part of a wave that the network takes for noise by itself.
+        prominence: Least height of its peak over the median of the noise's spectrum; white noise
+            alone reaches 4.
+        finished: Change of the subtracted waves that ends the search, share of their standard
+            deviation.
+    """
+
+    most: int = 8
+    smallest: int = 128
+    share: float = 0.15
+    prominence: float = 8.0
+    finished: float = 0.05
+
+
+class WaveSearch(NetworkModule):
+    """A denoiser that is called again until the noise holds no plane wave.
+
+    A striation or the mains hum fills the whole image: it is a sharp peak in the image's Fourier
+    transform, but weak within a network's field of view, and one pass removes only a part of it.
+    So the strongest plane wave of the noise is subtracted from the image, and the rest passes the
+    network again.
+
+    Args:
+        net: The denoiser, for images of any size.
+        rules: When a wave is subtracted, and when the search ends.
+    """
+
+    def __init__(self, net: Network, rules: WaveRules | None = None) -> None:
+        super().__init__()
+        self.net = net
+        self.rules = rules or WaveRules()
+        self.label, self.window, self.card = net.label, net.window, net.card
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map noisy images [B, 1, H, W] to denoised images of the same scale; any H and W."""
+        clean = self.net(images)
+        if min(images.shape[-2:]) < self.rules.smallest:
+            return clean
+        waves = torch.zeros_like(images)
+        active = list(range(len(images)))
+        for _ in range(self.rules.most):
+            totals = {i: self._with_next(waves[i, 0], images[i, 0], clean[i, 0]) for i in active}
+            active = [i for i, total in totals.items() if total is not None]
+            if not active:
+                break
+            waves[active, 0] = torch.stack([totals[i] for i in active])
+            clean[active] = self.net(images[active] - waves[active])
+        return clean
+
+    def _with_next(self, waves: Tensor, image: Tensor, clean: Tensor) -> Tensor | None:
+        """Return the waves to subtract with the next one added, [H, W]; None: there is no other."""
+        rest = image - waves
+        wave = strongest_wave(rest - clean, rest)
+        total = waves + wave.wave
+        if wave.share <= self.rules.share or wave.prominence <= self.rules.prominence:
+            return None
+        return total if wave.wave.std() > self.rules.finished * total.std() else None

@@ -1,0 +1,24 @@
+"""The network for whole images that belongs to a trained network."""
+
+from typing import Any
+
+from stm_experiments.models.networks.denoiser import Denoiser
+from stm_experiments.models.networks.destripe import Destripe
+from stm_experiments.restoration.plane_waves import WaveSearch
+from stm_experiments.restoration.stripe_repair import StripeRepair
+
+
+def whole_image_network(net: Any) -> Any:
+    """Put the search or the rules around a network that needs them on whole images.
+
+    Args:
+        net: Any network; one of a kind without a wrapper is returned as it is.
+
+    Returns:
+        The network to call with whole images, in evaluation mode if ``net`` is.
+    """
+    if isinstance(net, Denoiser):
+        return WaveSearch(net).train(net.training)
+    if isinstance(net, Destripe):
+        return StripeRepair(net).train(net.training)
+    return net
