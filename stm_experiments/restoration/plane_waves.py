@@ -131,11 +131,15 @@ class WaveSearch(NetworkModule):
         waves = torch.zeros_like(images)
         active = list(range(len(images)))
         for _ in range(self.rules.most):
-            totals = {i: self._with_next(waves[i, 0], images[i, 0], clean[i, 0]) for i in active}
-            active = [i for i, total in totals.items() if total is not None]
-            if not active:
+            totals = {}
+            for i in active:
+                total = self._with_next(waves[i, 0], images[i, 0], clean[i, 0])
+                if total is not None:
+                    totals[i] = total
+            if not totals:
                 break
-            waves[active, 0] = torch.stack([totals[i] for i in active])
+            active = list(totals)
+            waves[active, 0] = torch.stack([*totals.values()])
             clean[active] = self.net(images[active] - waves[active])
         return clean
 

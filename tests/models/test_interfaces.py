@@ -26,8 +26,8 @@ ABILITIES = {
     Variational: {"RVAE", "RVAECoordinates", "RVAEPoster", "VAE"},
     Posed: {"RVAE", "RVAEPoster"},
     Fitted: {"PCA"},
-    Uncertain: {"Destripe"},
-    Repairing: {"Destripe"},
+    Uncertain: set(),  # restoration.StripeRepair is one
+    Repairing: set(),
 }  # fmt: skip
 
 

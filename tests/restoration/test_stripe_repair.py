@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from stm_experiments.models import Destripe
+from stm_experiments.models.interfaces import Repairing, Uncertain
 from stm_experiments.restoration.stripe_repair import (
     StripeRepair,
     StripeRules,
@@ -117,6 +118,12 @@ def test_brightness_and_contrast_do_not_matter():
     both = ours.repaired & other.repaired
     assert both.any()
     torch.testing.assert_close((7 * ours.output - 3)[same], other.output[same], atol=0.02, rtol=0)
+
+
+def test_it_is_a_network_that_repairs_and_states_its_error():
+    net = StripeRepair(Destripe(4, 4))
+    assert isinstance(net, Repairing)
+    assert isinstance(net, Uncertain)
 
 
 @pytest.mark.parametrize("size", [(96, 80), (63, 97), (5, 9)])
