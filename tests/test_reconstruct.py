@@ -8,8 +8,8 @@ import tifffile
 from PIL import Image
 
 from stm_experiments import load
+from stm_experiments.core.normalisation import denormalise, normalise_minmax
 from stm_experiments.io import read_scan
-from stm_experiments.io.image import denormalise, normalise
 from stm_experiments.models import PCA, checkpoint
 from stm_experiments.models.checkpoint import Card
 from stm_experiments.reconstruct import main
@@ -261,7 +261,7 @@ def test_a_loaded_model_carries_its_card(folder):
     net = load(folder / "model.ckpt")
     assert net.card.window == 5
     assert not net.training
-    x, affine = normalise(np.load(folder / NAME))
+    x, affine = normalise_minmax(np.load(folder / NAME))
     assert denormalise(x, affine).dtype == np.float64
 
 

@@ -25,7 +25,7 @@ from rich.table import Table
 from torch import Tensor
 
 from stm_experiments.benchmarks.quality.cases import simulated_case
-from stm_experiments.io.image import normalise_scan
+from stm_experiments.core.normalisation import normalise_plane
 from stm_experiments.models import checkpoint, tiling
 from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import CUT_LATTICES
@@ -45,7 +45,7 @@ def errors_and_spreads(
         case = simulated_case(lattice, noise, number, size)
         noisy, clean = case.noisy, case.clean
         if card.normalisation == "plane":
-            flat, affine = normalise_scan(noisy.numpy())
+            flat, affine = normalise_plane(noisy.numpy())
             noisy, clean = torch.from_numpy(flat), clean / affine.scale
         output, spread = tiling.spread(whole, noisy, card.window, STRIDE)
         error = output - clean

@@ -105,7 +105,7 @@ def denormalise(x: Array, affine: AffineMap) -> NDArray[np.float64]:
 
 
 # The maps to [-1, 1] by their names in configs and model cards.
-NORMALISATIONS: dict[str, Callable[[Array, str], Normalised]] = {
+NORMALISATIONS: dict[str, Callable[..., Normalised]] = {
     "minmax": normalise_minmax,
     "plane": normalise_plane,
 }

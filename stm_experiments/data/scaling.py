@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stm_experiments.io.image import denormalise, normalise_scan
+from stm_experiments.core.normalisation import denormalise, normalise_plane
 from stm_experiments.simulator import Topographs
 
 
@@ -25,8 +25,8 @@ def _without_plane(topographs: Topographs) -> tuple[Tensor, Tensor]:
     """
     noisy, clean = [], []
     for recorded, true in zip(topographs.noisy[:, 0], topographs.clean[:, 0], strict=True):
-        flat, affine = normalise_scan(recorded.numpy(), "a simulated image")
-        _, own = normalise_scan(true.numpy(), "a simulated image without noise")
+        flat, affine = normalise_plane(recorded.numpy(), "a simulated image")
+        _, own = normalise_plane(true.numpy(), "a simulated image without noise")
         plane = denormalise(
             np.zeros(true.shape), own._replace(scale=affine.scale, shift=affine.shift)
         )
@@ -35,4 +35,4 @@ def _without_plane(topographs: Topographs) -> tuple[Tensor, Tensor]:
     return torch.stack(noisy)[:, None], torch.stack(clean)[:, None]
 
 
-NORMALISATIONS = {"minmax": _minmax, "plane": _without_plane}
+PAIR_NORMALISATIONS = {"minmax": _minmax, "plane": _without_plane}

@@ -1,43 +1,25 @@
-"""Plain image files (PNG, TIFF, .npy) and the affine map to [-1, 1]."""
+"""Plain image files: PNG, TIFF and .npy."""
 
 import math
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from stm_experiments.io.scan import ScanError
+from stm_experiments.core.images import ImageError, check_image
 from stm_experiments.io.trace import Unreadable, check_size
 
 Array = NDArray[Any]
 
 
-ImageError = ScanError
-
 DEFLATE = (8, 32946)  # TIFF's numbers for it
 UNBOUNDED = (34925, 34926, 50000)  # LZMA and Zstandard, which tifffile decodes to any length
 MOST_DEFLATED = 1032  # bytes that one byte of a deflated stream can stand for
-
-
-class AffineMap(NamedTuple):
-    """The map image = scale * x + shift + plane, in the image's units.
-
-    Attributes:
-        scale: Units per unit of x.
-        shift: Units at x = 0.
-        row_slope: Tilt of the plane along axis 0, units per px.
-        column_slope: Tilt of the plane along axis 1, units per px.
-    """
-
-    scale: float
-    shift: float
-    row_slope: float = 0.0
-    column_slope: float = 0.0
 
 
 def read_image(path: str | Path) -> NDArray[np.float64]:
@@ -63,11 +45,11 @@ def read_image(path: str | Path) -> NDArray[np.float64]:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in READERS:
-        raise ImageError(f"{path}: unknown image format '{suffix}', use {', '.join(READERS)}.")
+    if suffix not in DECODERS:
+        raise ImageError(f"{path}: unknown image format '{suffix}', use {', '.join(DECODERS)}.")
     try:
         with path.open("rb") as file:
-            array = READERS[suffix](file)
+            array = DECODERS[suffix](file)
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file.") from None
     except Unreadable as error:
@@ -78,84 +60,7 @@ def read_image(path: str | Path) -> NDArray[np.float64]:
         raise ImageError(f"{path}: too large to be an image ({_clause(error)}).") from error
     except Exception as error:  # decoders of damaged files raise whatever they like
         raise ImageError(f"{path}: cannot be read ({_clause(error)}).") from error
-    return _checked(array, str(path))
-
-
-def normalise(image: Array, name: str = "image") -> tuple[NDArray[np.float32], AffineMap]:
-    """Map an image to [-1, 1]: x = 2 (I - min) / (max - min) - 1.
-
-    Equation 1 of Binev et al., "STM image analysis using autoencoders", computed in float64.
-
-    Args:
-        image: ``[H,W]`` real numbers, any unit.
-        name: What error messages call the image.
-
-    Returns:
-        ``[H,W]`` float32 with minimum -1 and maximum 1, and the map (scale, shift) back.
-
-    Raises:
-        ImageError: If the image is constant, empty, not finite, not real or not two-dimensional.
-    """
-    image = _checked(image, name)
-    low, high = image.min(), image.max()
-    x = 2 * ((image - low) / (high - low)) - 1
-    scale = float(high - low) / 2
-    return x.astype(np.float32), AffineMap(scale, float(low) + scale)
-
-
-def normalise_scan(image: Array, name: str = "image") -> tuple[NDArray[np.float32], AffineMap]:
-    """Map a scan's corrugation to about [-1, 1], whatever its tilt and scars.
-
-    The least-squares plane of all but outlying pixels is taken off, then the 1st and 99th
-    percentile become -1 and 1; pixels beyond them lie outside of [-1, 1]. Outlying is what lies
-    more than that range away from its middle.
-
-    Args:
-        image: ``[H,W]`` real numbers, any unit.
-        name: What error messages call the image.
-
-    Returns:
-        ``[H,W]`` float32, and the map back.
-
-    Raises:
-        ImageError: As ``normalise``, or if nothing but a plane is left.
-    """
-    image = _checked(image, name).astype(np.float64)
-    rows, columns = (np.broadcast_to(axis, image.shape) for axis in _centred_axes(image))
-    kept = np.ones(image.shape, dtype=bool)
-    for _ in range(2):  # the second time without scars and spikes, which tilt a least-squares plane
-        terms = np.stack([rows[kept], columns[kept], np.ones(kept.sum())], axis=1)
-        (row_slope, column_slope, _), *_ = np.linalg.lstsq(terms, image[kept], rcond=None)
-        flat = image - row_slope * rows - column_slope * columns
-        low, high = np.percentile(flat, (1, 99))
-        kept = np.abs(flat - (low + high) / 2) <= high - low
-    if high - low <= 1e-12 * max(np.ptp(image), abs(high)):
-        raise ImageError(f"{name}: nothing but a plane.")
-    scale = float(high - low) / 2
-    x = (flat - low) / scale - 1
-    affine = AffineMap(scale, float(low) + scale, float(row_slope), float(column_slope))
-    return x.astype(np.float32), affine
-
-
-def denormalise(x: Array, affine: AffineMap) -> NDArray[np.float64]:
-    """Invert ``normalise`` and ``normalise_scan``, in float64 and the image's units."""
-    image = np.asarray(x, np.float64) * affine.scale + affine.shift
-    if affine.row_slope == affine.column_slope == 0.0:
-        return image
-    rows, columns = _centred_axes(image)
-    return image + affine.row_slope * rows + affine.column_slope * columns
-
-
-# The maps to [-1, 1] by the names that configs and model cards call them.
-NORMALISATIONS = {"minmax": normalise, "plane": normalise_scan}
-
-
-def _centred_axes(image: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rows ``[H,1]`` and columns ``[1,W]`` counted from the image's centre, px."""
-    height, width = image.shape
-    rows = np.arange(height, dtype=np.float64)[:, None] - (height - 1) / 2
-    columns = np.arange(width, dtype=np.float64)[None, :] - (width - 1) / 2
-    return rows, columns
+    return check_image(array, str(path))
 
 
 def _read_png(file: BinaryIO) -> Array:
@@ -240,7 +145,7 @@ def _read_npy(file: BinaryIO) -> Array:
     return array
 
 
-READERS = {".png": _read_png, ".tif": _read_tiff, ".tiff": _read_tiff, ".npy": _read_npy}
+DECODERS = {".png": _read_png, ".tif": _read_tiff, ".tiff": _read_tiff, ".npy": _read_npy}
 
 
 def _grey(array: Array) -> Array:
@@ -257,27 +162,6 @@ def _grey(array: Array) -> Array:
     if (array != array[..., :1]).any():
         raise Unreadable("a colour image whose channels differ, expected grey")
     return array[..., 0]
-
-
-def _checked(array: Array, name: str) -> NDArray[np.float64]:
-    """``[H,W]`` float64 with at least two finite values, or an ImageError that names the image."""
-    array = np.asarray(array)
-    if array.dtype.kind not in "biuf":
-        raise ImageError(f"{name}: holds {array.dtype} values, expected real numbers.")
-    if array.size == 0:
-        raise ImageError(f"{name}: empty, shape {array.shape}.")
-    if array.ndim != 2:
-        raise ImageError(f"{name}: has shape {array.shape}, expected one image (height, width).")
-    with np.errstate(over="ignore"):
-        image = array.astype(np.float64)
-        span = image.max() - image.min()
-    bad = image.size - np.count_nonzero(np.isfinite(image))
-    if bad:
-        raise ImageError(f"{name}: {bad} of {image.size} pixels are NaN or infinite.")
-    if not 0.0 < span / 2 < math.inf:
-        kind = "constant, every pixel is" if span < 1 else "beyond the range of float64 around"
-        raise ImageError(f"{name}: {kind} {image.flat[0]:g}.")
-    return image
 
 
 def _clause(error: Exception) -> str:

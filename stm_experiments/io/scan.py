@@ -12,11 +12,12 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
+from stm_experiments.core.images import ImageError
 from stm_experiments.io.trace import Unreadable
 from stm_experiments.io.vendors import gwyddion
 
 
-class ScanError(ValueError):
+class ScanError(ImageError):
     """A file that cannot be used; the message is one sentence that names it."""
 
 

@@ -14,8 +14,8 @@ from scipy import ndimage
 from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
+from stm_experiments.core.normalisation import NORMALISATIONS, AffineMap, denormalise
 from stm_experiments.io import read_scan
-from stm_experiments.io.image import NORMALISATIONS, AffineMap, denormalise
 from stm_experiments.io.scan import Scan, ScanError
 from stm_experiments.models import tiling
 from stm_experiments.models.checkpoint import load

@@ -9,7 +9,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from stm_experiments.io.image import ImageError, denormalise, normalise, normalise_scan, read_image
+from stm_experiments.core.images import ImageError
+from stm_experiments.core.normalisation import denormalise, normalise_minmax
+from stm_experiments.io.image import read_image
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 GREY = np.arange(12 * 15).reshape(12, 15)
@@ -99,7 +101,7 @@ def test_real_images(name, shape):
         pytest.skip(f"the development data set is not here: {path}")
     image = read_image(path)
     assert shape is None or image.shape == shape
-    x, affine = normalise(image)
+    x, affine = normalise_minmax(image)
     np.testing.assert_allclose(denormalise(x, affine), image, rtol=0, atol=affine.scale * 1e-7)
 
 
@@ -251,57 +253,3 @@ def test_decompression_bomb(tmp_path, suffix, monkeypatch):
     assert "too large" in error_of(path)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     read_image(path)
-
-
-def test_normalise_by_hand():
-    x, affine = normalise(np.array([[1, 2], [3, 5]]))
-    assert x.dtype == np.float32
-    np.testing.assert_array_equal(x, np.array([[-1, -0.5], [0, 1]], np.float32))
-    assert affine == (2, 3, 0, 0)
-
-
-@pytest.mark.parametrize(("scale", "shift"), [(1, 0), (1e-10, 0), (1e-10, 5e-7), (3e5, -1e9)])
-def test_normalise_inverts(scale, shift):
-    image = np.random.default_rng(0).standard_normal((30, 40)) * scale + shift
-    x, affine = normalise(image)
-    assert x.min() == -1
-    assert x.max() == 1
-    back = denormalise(x, affine)
-    assert back.dtype == np.float64
-    np.testing.assert_allclose(back, image, rtol=0, atol=affine.scale * 1e-7 + abs(shift) * 1e-15)
-
-
-def test_normalise_scan_takes_off_exactly_the_plane():
-    rows, columns = np.mgrid[:40, :60]
-    corrugation = 1e-11 * np.sin(2 * np.pi * columns / 6) * np.sin(2 * np.pi * rows / 8)
-    tilt = 3e-11 * rows - 5e-11 * columns + 4e-8
-    flat, _ = normalise_scan(corrugation)
-    x, affine = normalise_scan(corrugation + tilt)
-    # What a plane fit removes does not depend on how much plane there was.
-    np.testing.assert_allclose(x, flat, atol=1e-4)
-    assert np.percentile(x, 1) == pytest.approx(-1, abs=1e-5)
-    assert np.percentile(x, 99) == pytest.approx(1, abs=1e-5)
-    np.testing.assert_allclose(denormalise(x, affine), corrugation + tilt, rtol=0, atol=1e-17)
-
-
-def test_a_scar_does_not_swallow_the_corrugation():
-    image = np.sin(np.arange(100 * 100) * 0.7).reshape(100, 100)
-    x, _ = normalise_scan(image)
-    image[50, 10:60] = 100.0
-    scarred, _ = normalise_scan(image)
-    assert scarred[:40].std() > 0.8 * x[:40].std()
-
-
-def test_only_a_plane_is_an_error():
-    rows, columns = np.mgrid[:20, :20]
-    with pytest.raises(ImageError, match="nothing but a plane"):
-        normalise_scan(2.0 * rows + 3.0 * columns)
-
-
-def test_normalise_errors():
-    with pytest.raises(ImageError, match=r"^image: constant"):
-        normalise(np.ones((3, 3)))
-    with pytest.raises(ImageError, match=r"^frame 7: 1 of 2 pixels are NaN"):
-        normalise(np.array([[math.nan, 1]]), "frame 7")
-    with pytest.raises(ValueError, match="expected one image"):
-        normalise(np.arange(8.0).reshape(2, 2, 2))

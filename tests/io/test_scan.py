@@ -8,8 +8,8 @@ import tifffile
 from PIL import Image
 
 import stm_experiments
+from stm_experiments.core.images import ImageError
 from stm_experiments.io import Scan, ScanError, list_channels, read_scan
-from stm_experiments.io.image import ImageError
 from stm_experiments.io.units import length_nm, to_si
 
 P = np.arange(35.0).reshape(5, 7)
@@ -29,7 +29,7 @@ def scan(**changes):
 
 def test_the_public_function_is_this_one():
     assert stm_experiments.read_scan is read_scan
-    assert issubclass(ImageError, ScanError)
+    assert issubclass(ScanError, ImageError)
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".tiff", ".gwy", ".npy"])

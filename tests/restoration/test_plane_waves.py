@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import stm_experiments
-from stm_experiments.io.image import denormalise, normalise_scan
+from stm_experiments.core.normalisation import denormalise, normalise_plane
 from stm_experiments.restoration.plane_waves import WaveRules, WaveSearch, strongest_wave
 from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate
@@ -45,7 +45,7 @@ def test_the_search_around_the_shipped_denoiser_removes_a_striation_as_a_whole()
     seen = simulate([LATTICES["fcc"]] * 3, [100, 105, 108], NOISES["paper"], PRESETS["published"])
     errors = []
     for noisy, clean in zip(seen.noisy[:, 0], seen.clean[:, 0], strict=True):
-        flat, affine = normalise_scan(noisy.numpy())
+        flat, affine = normalise_plane(noisy.numpy())
         image = torch.from_numpy(flat)[None, None]
         with torch.no_grad():
             outputs = torch.cat((once(image), search(image)))[:, 0]

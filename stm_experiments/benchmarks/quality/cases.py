@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from stm_experiments.core.noise import noise_sigma
+from stm_experiments.core.normalisation import NORMALISATIONS, normalise_minmax
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.data.sources.images import list_files, load_pair
-from stm_experiments.io.image import NORMALISATIONS, normalise
 from stm_experiments.lattice import atoms
 from stm_experiments.simulator import (
     CUT_LATTICES,
@@ -189,7 +189,7 @@ def vacancy_test(lattice: str, noise: Noise, index: int, size: int) -> Vacancies
     left = present.clone()
     left[0, chosen] = False
     vacant = draw(centres, depth, left, kind, PRESET, size)[0, 0]
-    noisy, affine = normalise((topographs.noisy[0, 0] - full + vacant).numpy())
+    noisy, affine = normalise_minmax((topographs.noisy[0, 0] - full + vacant).numpy())
     return Vacancies(
         torch.from_numpy(noisy),
         (full - affine.shift) / affine.scale,

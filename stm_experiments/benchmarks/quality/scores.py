@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from stm_experiments import models
 from stm_experiments.benchmarks.quality.cases import Case
-from stm_experiments.io.image import NORMALISATIONS, denormalise, normalise
+from stm_experiments.core.normalisation import NORMALISATIONS, denormalise, normalise_minmax
 from stm_experiments.lattice import atoms
 from stm_experiments.metrics import whole_image
 from stm_experiments.models import checkpoint, tiling
@@ -225,7 +225,7 @@ def invention_table(networks: Mapping[str, Network], size: int, draws: int) -> T
         values = []
         for draw in range(draws):
             noise = torch.randn(size, size, generator=torch.Generator().manual_seed(draw))
-            x = torch.from_numpy(normalise(noise.numpy())[0])
+            x = torch.from_numpy(normalise_minmax(noise.numpy())[0])
             try:
                 values.append(whole_image.invention(network(x, "minmax"), x))
             except ValueError:

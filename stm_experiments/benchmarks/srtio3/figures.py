@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from stm_experiments.benchmarks.srtio3.cases import Patches, cut, error
 from stm_experiments.benchmarks.srtio3.fault import FaultImage, Method, measure
+from stm_experiments.core.normalisation import normalise_minmax
 from stm_experiments.figures.canvas import (
     CATEGORY_COLOURS,
     Array,
@@ -19,7 +20,6 @@ from stm_experiments.figures.canvas import (
     new_figure,
 )
 from stm_experiments.io import read_scan
-from stm_experiments.io.image import normalise
 from stm_experiments.lattice.fit import LatticeError, find_lattice
 from stm_experiments.restoration.denoise import denoise
 from stm_experiments.restoration.floating import reconstruct_by_fit
@@ -134,7 +134,7 @@ def scan_figure(path: str, nets: Mapping[str, Any]) -> Figure:
         factor, scaled = 1.0, "not scaled: no lattice was found"
     data = ndimage.zoom(data, factor, order=1 if factor > 1 else 3)[:_LARGEST, :_LARGEST]
     shown = {"as recorded": data}
-    scaled_to_one = torch.from_numpy(normalise(data)[0])
+    scaled_to_one = torch.from_numpy(normalise_minmax(data)[0])
     for name, net in nets.items():
         shown[name] = denoise(data, net, 2).data
         if net.window is not None:

@@ -12,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from stm_experiments.core.images import ImageError
+from stm_experiments.core.normalisation import normalise_minmax
 from stm_experiments.data.batch import SPLITS, Images
 from stm_experiments.data.module import PatchData
 from stm_experiments.data.sources.simulated import chosen_lattices, part_of
-from stm_experiments.io.image import READERS, ImageError, normalise, read_image
+from stm_experiments.io.image import DECODERS, read_image
 from stm_experiments.simulator import LATTICES
 
 log = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ def load_pair(file: ImageFile, resize: int | None) -> tuple[NDArray, NDArray | N
     Raises:
         ImageError: If a file cannot be used, or the pair's sizes differ.
     """
-    noisy, _ = normalise(read_image(file.noisy), str(file.noisy))
+    noisy, _ = normalise_minmax(read_image(file.noisy), str(file.noisy))
     clean = None
     if file.clean is not None:
         partner = read_image(file.clean)
@@ -199,11 +201,11 @@ def list_files(root: Path, lattices: list[str], split: str, need_clean: bool) ->
         here = [
             ImageFile(path, partner if partner.is_file() else None, labels.index(name))
             for path in sorted(folder.iterdir())
-            if path.suffix.lower() in READERS and not path.name.startswith(".")
+            if path.suffix.lower() in DECODERS and not path.name.startswith(".")
             for partner in [partners / path.name]
         ]
         if not here:
-            raise ValueError(f"{folder} holds no images ({', '.join(READERS)})")
+            raise ValueError(f"{folder} holds no images ({', '.join(DECODERS)})")
         files += here
     paired = [file for file in files if file.clean is not None]
     if need_clean and split == "train":

@@ -9,12 +9,13 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from stm_experiments.core.images import ImageError
+from stm_experiments.core.normalisation import NORMALISATIONS
 from stm_experiments.core.seeds import generator
 from stm_experiments.data.batch import SPLITS, Images
 from stm_experiments.data.module import PatchData, check_counts
 from stm_experiments.data.sources.simulated import part_of
 from stm_experiments.io import Scan, ScanError, read_scan
-from stm_experiments.io.image import NORMALISATIONS
 from stm_experiments.io.scan_files import find
 
 log = logging.getLogger(__name__)
@@ -162,7 +163,7 @@ def read_files(
                     )
                 traces.append(NORMALISATIONS[normalisation](data, str(path))[0])
             files.append(ScanFile(path.name, traces))
-        except ScanError as error:
+        except ImageError as error:
             log.warning("left out: %s", error)
             reasons.append(error)
     if not files:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from stm_experiments.core.seeds import generator, seed_of
 from stm_experiments.data.batch import SPLITS, Images
 from stm_experiments.data.module import PatchData, check_counts
-from stm_experiments.data.scaling import NORMALISATIONS
+from stm_experiments.data.scaling import PAIR_NORMALISATIONS
 from stm_experiments.simulator import (
     LATTICES,
     PRESETS,
@@ -88,7 +88,7 @@ class SimulatedImages:
             self.size,
             self.domains,
         )
-        noisy, clean = NORMALISATIONS[self.normalisation](topographs)
+        noisy, clean = PAIR_NORMALISATIONS[self.normalisation](topographs)
         return Images(
             noisy=self._resized(noisy),
             clean=self._resized(clean),
@@ -181,9 +181,9 @@ class SimulatedData(PatchData):
         for name in presets:
             if name not in PRESETS:
                 raise ValueError(f"data.preset is one of {', '.join(PRESETS)}, not {name!r}")
-        if normalisation not in NORMALISATIONS:
+        if normalisation not in PAIR_NORMALISATIONS:
             raise ValueError(
-                f"data.normalisation is {' or '.join(NORMALISATIONS)}, not {normalisation!r}"
+                f"data.normalisation is {' or '.join(PAIR_NORMALISATIONS)}, not {normalisation!r}"
             )
         if zoom is not None and not (len(zoom) == 2 and 0 < zoom[0] <= zoom[1]):
             raise ValueError(f"data.zoom is a range such as [0.7,1.5], or null, not {zoom}")

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from stm_experiments.core.normalisation import normalise_minmax
 from stm_experiments.core.seeds import generator, seed_of
 from stm_experiments.data.batch import SPLITS, Images
 from stm_experiments.data.module import PatchData, check_counts
 from stm_experiments.data.sources.simulated import chosen_lattices, part_of
-from stm_experiments.io.image import READERS, normalise, read_image
+from stm_experiments.io.image import DECODERS, read_image
 from stm_experiments.simulator import LATTICES, PRESETS, Noise, simulate
 
 TURN = 10.0  # degrees, largest rotation
@@ -54,12 +55,12 @@ class CleanImages:
         """
         if number not in self._read:
             if self.files:
-                image = torch.from_numpy(normalise(read_image(self.files[number]))[0])
+                image = torch.from_numpy(normalise_minmax(read_image(self.files[number]))[0])
             else:
                 seed = seed_of(self.seed, self.split, number, "clean image")
                 lattice, preset = self.lattices[number % len(self.lattices)], PRESETS["physical"]
                 clean = simulate([lattice], [seed], self.noise, preset, self.size).clean[0, 0]
-                image = torch.from_numpy(normalise(clean.numpy())[0])
+                image = torch.from_numpy(normalise_minmax(clean.numpy())[0])
             self._read[number] = ((image + 1) * 127.5).round()[None, None] / 255
         return self._read[number]
 
@@ -246,10 +247,10 @@ def split_files(root: Path) -> dict[str, tuple[Path, ...]]:
     """
     if not root.is_dir():
         raise ValueError(f"data.root: there is no folder {root}")
-    files = sorted(path for path in root.iterdir() if path.suffix.lower() in READERS)
+    files = sorted(path for path in root.iterdir() if path.suffix.lower() in DECODERS)
     if len(files) < 5:
         raise ValueError(
-            f"{root} holds {len(files)} images ({', '.join(READERS)}): at least 5 are needed, of "
+            f"{root} holds {len(files)} images ({', '.join(DECODERS)}): at least 5 are needed, of "
             "which one is held out for validation and one for the test"
         )
     parts = {"train": (0, 1, 2), "validation": (3,), "test": (4,)}

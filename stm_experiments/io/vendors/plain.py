@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from stm_experiments.io.image import READERS
+from stm_experiments.io.image import DECODERS
 from stm_experiments.io.trace import Trace, Unreadable
 from stm_experiments.io.units import to_si
 
@@ -20,7 +20,7 @@ def traces(path: Path) -> list[Trace]:
     """List the one image of a plain file: grey levels, or what ``Scan.save`` wrote in a TIFF."""
     suffix = path.suffix.lower()
     with path.open("rb") as file:
-        array = READERS[suffix](file)
+        array = DECODERS[suffix](file)
     if array.dtype.kind not in "biuf" or array.ndim != 2 or array.size == 0:
         raise Unreadable(f"holds {array.dtype} values of shape {array.shape}, expected one image")
     about, size = _about_tiff(path) if suffix in (".tif", ".tiff") else ({}, None)
