@@ -146,7 +146,7 @@ class LocalLauncher(SweepLauncher):
 
     def command(self, job: Job) -> list[str]:
         """The command line that runs a job alone, in its own folder, knowing its sweep."""
-        from stm_experiments.app.config import quote_value
+        from stm_experiments.app.launching import quote_value
 
         hydra = self.config.hydra
         own = ("hydra.mode=", "hydra.run.", "hydra.sweep", "hydra/sweeper", "hydra.launcher")

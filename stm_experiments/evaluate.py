@@ -9,7 +9,9 @@ from omegaconf import DictConfig
 from rich.console import Console
 from torch import nn
 
-from stm_experiments.app import build, config
+from stm_experiments.app import build
+from stm_experiments.app.job import new_folder
+from stm_experiments.app.launching import launch
 from stm_experiments.data import LABELS
 from stm_experiments.evaluation.assess import fit_baselines
 from stm_experiments.evaluation.matrix import all_numbers, error_matrix, matrix_table, write_matrix
@@ -25,8 +27,8 @@ def evaluate(cfg: DictConfig) -> None:
     Raises:
         ValueError: If a model or the data cannot be used.
     """
-    settings = build.plain(cfg)
-    folder = config.output_folder()
+    settings = build.resolve(cfg)
+    folder = new_folder()
     models = load_models(settings["checkpoint"], settings["net"])
     # A network that takes any size takes that of the others.
     windows: set[Any] = {net.window for net in models.values()} - {None}
@@ -87,7 +89,7 @@ def load_models(pattern: str, net: str | None) -> dict[str, nn.Module]:
 
 def main() -> None:
     """The command ``stm-evaluate``."""
-    config.launch(evaluate, "evaluate")
+    launch(evaluate, "evaluate")
 
 
 if __name__ == "__main__":

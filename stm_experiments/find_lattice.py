@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from stm_experiments.app import build, config
+from stm_experiments.app import build
+from stm_experiments.app.job import new_folder
+from stm_experiments.app.launching import launch
 from stm_experiments.figures import save
 from stm_experiments.figures.lattice_map import lattice_map
 from stm_experiments.io import scan_files
@@ -27,9 +29,9 @@ def find(cfg: DictConfig) -> None:
     Raises:
         ValueError: If a setting or the checkpoint cannot be used, or some of the files.
     """
-    settings = build.plain(cfg)
+    settings = build.resolve(cfg)
     paths = scan_files.find(settings["image"])
-    folder = config.output_folder()
+    folder = new_folder()
     scan_files.check_units(settings["unit"], settings["pixel_nm"])
     if not isinstance(settings["grains"], int) or settings["grains"] < 1:
         raise ValueError(f"grains is a whole number of at least 1, not {settings['grains']!r}")
@@ -63,7 +65,7 @@ def one(path: Path, folder: Path, stem: str, net: Any, settings: dict[str, Any])
 
 def main() -> None:
     """The command ``stm-find-lattice``."""
-    config.launch(find, "find_lattice")
+    launch(find, "find_lattice")
 
 
 if __name__ == "__main__":

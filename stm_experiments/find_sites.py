@@ -4,7 +4,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from stm_experiments.app import build, config
+from stm_experiments.app import build
+from stm_experiments.app.job import new_folder
+from stm_experiments.app.launching import launch
 from stm_experiments.data.sites.site_data import read_sites
 from stm_experiments.evaluation.site_report import examine_sites
 from stm_experiments.figures import save
@@ -18,8 +20,8 @@ def find_sites(cfg: DictConfig) -> None:
     Raises:
         ValueError: If the model was not trained on sites, or none of the images can be used.
     """
-    settings = build.plain(cfg)
-    folder = config.output_folder()
+    settings = build.resolve(cfg)
+    folder = new_folder()
     scan_files.check_units(None, settings["pixel_nm"])
     net: Any = checkpoint.load(settings["checkpoint"])
     width = net.card.config.get("data", {}).get("width")
@@ -40,7 +42,7 @@ def find_sites(cfg: DictConfig) -> None:
 
 def main() -> None:
     """The command ``stm-find-defects``."""
-    config.launch(find_sites, "find_sites")
+    launch(find_sites, "find_sites")
 
 
 if __name__ == "__main__":

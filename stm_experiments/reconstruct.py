@@ -12,7 +12,9 @@ from omegaconf import DictConfig
 from rich.progress import Progress
 from torch import nn
 
-from stm_experiments.app import build, config
+from stm_experiments.app import build
+from stm_experiments.app.job import new_folder
+from stm_experiments.app.launching import launch
 from stm_experiments.figures import save, whole_image
 from stm_experiments.io import scan_files
 from stm_experiments.models import checkpoint
@@ -30,12 +32,12 @@ def reconstruct(cfg: DictConfig) -> None:
     Raises:
         ValueError: If a setting or the checkpoint cannot be used, or some of the files.
     """
-    settings = build.plain(cfg)
+    settings = build.resolve(cfg)
     paths = scan_files.find(settings["image"])
     if settings["list"]:
         scan_files.each(paths, scan_files.show_channels)
         return
-    folder = config.output_folder()
+    folder = new_folder()
     if not isinstance(settings["prepare"], list):
         settings["prepare"] = [settings["prepare"]]
     scan_files.check_units(settings["unit"], settings["pixel_nm"])
@@ -90,7 +92,7 @@ def one(path: Path, stem: Path, net: nn.Module, settings: dict[str, Any]) -> Non
 
 def main() -> None:
     """The command ``stm-reconstruct``."""
-    config.launch(reconstruct, "reconstruct")
+    launch(reconstruct, "reconstruct")
 
 
 if __name__ == "__main__":

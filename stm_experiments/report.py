@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from stm_experiments.app import build, config
+from stm_experiments.app import build
+from stm_experiments.app.job import job_folder
+from stm_experiments.app.launching import launch
 from stm_experiments.reporting.report_page import write_report
 from stm_experiments.reporting.runs import find_runs
 
@@ -19,10 +20,10 @@ def report(cfg: DictConfig) -> None:
     Raises:
         ValueError: If there is no run.
     """
-    settings = build.plain(cfg)
+    settings = build.resolve(cfg)
     source = Path(settings["runs"])
     runs = find_runs(source)
-    page = write_report(runs, source, Path(HydraConfig.get().runtime.output_dir))
+    page = write_report(runs, source, job_folder())
     finished = sum(run.finished for run in runs)
     print(f"{page}: {finished} of {len(runs)} runs finished")
 
@@ -41,7 +42,7 @@ def beside(runs: str) -> str:
 def main() -> None:
     """The command ``stm-report``."""
     OmegaConf.register_new_resolver("beside", beside, replace=True)
-    config.launch(report, "report")
+    launch(report, "report")
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from hydra.core.hydra_config import HydraConfig
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
-from stm_experiments.app import build, config
+from stm_experiments.app import build
+from stm_experiments.app.job import choice, new_folder
+from stm_experiments.app.launching import launch
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.data.sources.simulated import chosen_lattices
 from stm_experiments.figures import artefact_sheet, save, topograph_sheet
@@ -20,8 +21,8 @@ from stm_experiments.simulator.examples import each_alone
 
 def simulate_sheet(cfg: DictConfig) -> None:
     """Simulates what ``conf/simulate.yaml`` asks for, draws it and, if asked, writes the arrays."""
-    settings = build.plain(cfg)
-    folder = config.output_folder()
+    settings = build.resolve(cfg)
+    folder = new_folder()
     for key, known in (("preset", tuple(PRESETS)), ("save", (None, "npz", "tiff"))):
         if settings[key] not in known:
             raise ValueError(f"{key} is one of {known}, not {settings[key]!r}")
@@ -46,7 +47,7 @@ def simulate_sheet(cfg: DictConfig) -> None:
         settings["domains"],
         orientation,
     )
-    noise = HydraConfig.get().runtime.choices["noise"]
+    noise = choice("noise")
     title = f"Simulated topographs: preset {settings['preset']}, noise {noise}"
     save(sheet(topographs, lattices, title), folder / "topographs.png")
     if settings["save"] is not None:
@@ -91,7 +92,7 @@ def write_arrays(topographs: Topographs, names: list[str], folder: Path, form: s
 
 def main() -> None:
     """The command ``stm-simulate``."""
-    config.launch(simulate_sheet, "simulate")
+    launch(simulate_sheet, "simulate")
 
 
 if __name__ == "__main__":

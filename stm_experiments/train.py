@@ -3,15 +3,16 @@
 import math
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from lightning import LightningModule, seed_everything
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig
 
-from stm_experiments.app import build, config
+from stm_experiments.app import build
+from stm_experiments.app.job import describe_job, job_folder, restore_config
+from stm_experiments.app.launching import Interrupted, launch
+from stm_experiments.app.messages import one_sentence
 from stm_experiments.data import PatchData
 from stm_experiments.evaluation.assess import assess, check_baselines
 from stm_experiments.models import checkpoint
@@ -29,17 +30,18 @@ def train(cfg: DictConfig) -> float:
     Returns:
         Error against the noisy test images, for sweepers that optimise; NaN on other ranks.
     """
-    settings = build.plain(config.restored(cfg)) if cfg.resume else build.scaled(build.plain(cfg))
-    run = RunFolder(Path(HydraConfig.get().runtime.output_dir), settings, config.about_job())
+    settings = build.resolve(restore_config(cfg))
+    settings = settings if cfg.resume else build.scale_down(settings)
+    run = RunFolder(job_folder(), settings, describe_job())
     try:
         metrics = run.metrics or run_once(settings, run)
     except (KeyboardInterrupt, SystemExit, SIGTERMException):
         # Lightning ends with SystemExit after Ctrl-C.
         run.finish("interrupted")
-        message = f"interrupted; go on with: python train.py resume={run.path}"
-        raise config.Interrupted(message) from None
+        message = f"interrupted; resume with: python train.py resume={run.path}"
+        raise Interrupted(message) from None
     except BaseException as error:
-        run.finish(f"failed: {config.one_sentence(error)}")
+        run.finish(f"failed: {one_sentence(error)}")
         raise
     if run.leads:
         print(f"{run.path}: config, metrics, checkpoints and figures")
@@ -87,12 +89,8 @@ def choose_weights(model: LightningModule, data: PatchData, run: RunFolder) -> N
 
 
 def main() -> None:
-    """The command ``stm-train``, and ``python train.py``; a sweep ends with a table of its jobs."""
-    try:
-        config.launch(train, "train")
-    finally:
-        if config.sweep_folder is not None:
-            print_comparison(read_runs(config.sweep_folder))
+    """Run the command ``stm-train``; a sweep ends with a table of its jobs."""
+    launch(train, "train", after_sweep=lambda folder: print_comparison(read_runs(folder)))
 
 
 if __name__ == "__main__":

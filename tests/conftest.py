@@ -61,7 +61,8 @@ def compose_config():
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf, open_dict
 
-    from stm_experiments.app.config import config_dir
+    from stm_experiments.app import job  # noqa: F401 - registers the resolvers
+    from stm_experiments.core.config_files import config_dir
 
     def composed(*overrides, name="train", output_dir="outputs"):
         with initialize_config_dir(str(config_dir()), version_base="1.3", job_name=name):
@@ -102,11 +103,9 @@ def no_figures(monkeypatch):
 @pytest.fixture
 def command(monkeypatch, capfd):
     """Return a function: what a command line does in this process: exit code, output, errors."""
-    from stm_experiments.app import config
 
     def run(main, *arguments):
         monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
-        monkeypatch.setattr(config, "sweep_folder", None)
         capfd.readouterr()
         try:
             main()

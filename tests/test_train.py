@@ -18,7 +18,7 @@ import torch
 import yaml
 
 import stm_experiments
-from stm_experiments.app import config
+from stm_experiments.app.launching import quote_path
 from stm_experiments.training import Reconstruction
 
 # Makes the second of two epochs the worse one, so that the best weights are not the last.
@@ -137,7 +137,7 @@ def test_the_reported_error_is_that_of_the_best_weights(
     losses = [row["val/loss"] for row in rows_of(tmp_path)]
     assert losses[0] < losses[1]
     net = stm_experiments.load(tmp_path / "checkpoints" / "best.ckpt")
-    data = build.build_data(build.plain(compose_config(*tiny)), net.window)
+    data = build.build_data(build.resolve(compose_config(*tiny)), net.window)
     for split, key in (("test", "test/mse_noisy"), ("validation", "val/best_loss")):
         with torch.inference_mode():
             errors = [(net(b.noisy) - b.noisy).square().mean((1, 2, 3)) for b in data.loader(split)]
@@ -318,7 +318,7 @@ def test_images_without_test_split_report_validation_of_the_last_weights(
             np.save(root / split / f"{number}.npy", random.normal(size=(40, 40)))
     train(
         compose_config(
-            "data=images", config.quote_path(f"data.root={root}"), "lattice=sc", "trainer=cpu",
+            "data=images", quote_path(f"data.root={root}"), "lattice=sc", "trainer=cpu",
             "data.patches_per_image=16", "data.batch_size=24", "trainer.max_epochs=3",
             "baselines=[]",
             "model.scheduler=null", "model.optimizer.lr=0.05",

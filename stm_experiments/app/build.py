@@ -18,7 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from stm_experiments.app.allow import refuse_unknown_targets
-from stm_experiments.app.config import config_dir
+from stm_experiments.app.messages import choices
+from stm_experiments.core.config_files import config_dir
 from stm_experiments.core.memory import keep_freed_memory
 from stm_experiments.data import PatchData
 from stm_experiments.models.checkpoint import Card, write
@@ -26,7 +27,7 @@ from stm_experiments.simulator import Noise
 from stm_experiments.training.callbacks import Patience
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
+def resolve(config: DictConfig) -> dict[str, Any]:
     """The resolved config as plain data, with every ``_target_`` checked.
 
     Raises:
@@ -38,7 +39,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in resolved.items()}
 
 
-def scaled(config: dict[str, Any]) -> dict[str, Any]:
+def scale_down(config: dict[str, Any]) -> dict[str, Any]:
     """The config with its epochs, images and schedules counted in epochs shrunk by ``scale``.
 
     Raises:
@@ -80,8 +81,7 @@ def build_network(name: str) -> nn.Module:
     """
     path = config_dir() / "model" / f"{name}.yaml"
     if not path.is_file():
-        known = sorted(file.stem for file in path.parent.glob("*.yaml"))
-        raise ValueError(f"net is one of {', '.join(known)}, not {name!r}")
+        raise ValueError(f"net is one of {', '.join(choices('model'))}, not {name!r}")
     model = OmegaConf.load(path)
     assert isinstance(model, DictConfig)
     settings = OmegaConf.to_container(model.net)

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from stm_experiments.app import build
 from stm_experiments.app.allow import ALLOWED, is_allowed, refuse_unknown_targets
-from stm_experiments.app.config import config_dir
+from stm_experiments.core.config_files import config_dir
 
 REFUSED = [
     "os.system",
@@ -24,7 +24,7 @@ REFUSED = [
     # Alias paths: things that our modules merely import, and our own functions.
     "stm_experiments.app.build.os.system",
     "stm_experiments.app.build.os",
-    "stm_experiments.app.config.hydra.utils.call",
+    "stm_experiments.app.launching.hydra.utils.call",
     "stm_experiments.app.build.instantiate",
     "stm_experiments.app.build.Trainer",
     "stm_experiments.models.checkpoint.torch.load",
@@ -76,12 +76,12 @@ def test_the_message_names_the_key():
 def test_a_config_is_refused_before_anything_of_it_is_built(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = {"first": {"_target_": "stm_experiments.models.CAEA"}, "x": {"y": "${z}"}, "z": {}}
-    assert build.plain(OmegaConf.create(config))["x"]["y"] == {}
+    assert build.resolve(OmegaConf.create(config))["x"]["y"] == {}
     # Also where the name only appears once the config is resolved.
     config["z"] = {"_target_": "${name}", "args": ["touch run"]}
     config["name"] = "os.system"
     with pytest.raises(PermissionError, match=r"x\.y\._target_='os\.system' is not allowed"):
-        build.plain(OmegaConf.create(config))
+        build.resolve(OmegaConf.create(config))
     assert not list(tmp_path.iterdir())
 
 

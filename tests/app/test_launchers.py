@@ -244,7 +244,7 @@ def test_a_warned_job_saves_its_step_before_it_is_requeued(
     monkeypatch.setattr(Reconstruction, "training_step", warned_step)
     before = signal.signal(signal.SIGUSR2, requeue)
     try:
-        with pytest.raises(KeyboardInterrupt, match="interrupted; go on with"):
+        with pytest.raises(KeyboardInterrupt, match="interrupted; resume with"):
             train_in(warned)
     finally:
         signal.signal(signal.SIGUSR2, before)
@@ -270,7 +270,7 @@ def test_a_warning_while_a_job_is_scored_acts_at_once(train_in, tmp_path, no_fig
     monkeypatch.setattr(assess, "save", warn)
     before = signal.signal(signal.SIGUSR2, requeue)
     try:
-        with pytest.raises(KeyboardInterrupt, match="interrupted; go on with"):
+        with pytest.raises(KeyboardInterrupt, match="interrupted; resume with"):
             train_in(tmp_path)
     finally:
         signal.signal(signal.SIGUSR2, before)

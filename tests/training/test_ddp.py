@@ -125,7 +125,7 @@ def test_metrics_count_every_patch_once(runs, net, compose_config):
 
     folder = runs / f"{net}2" / "run"
     model = stm_experiments.load(folder / "checkpoints" / "last.ckpt")
-    settings = build.plain(compose_config(*RUN, *RUNS[f"{net}2"]))
+    settings = build.resolve(compose_config(*RUN, *RUNS[f"{net}2"]))
     batches = list(build.build_data(settings, model.window).loader("validation"))
     with torch.inference_mode():
         errors = [(model(b.noisy) - b.noisy).square().mean((1, 2, 3)).double() for b in batches]
@@ -174,7 +174,7 @@ def test_lightning_starts_the_processes_and_ends_and_resumes_them_together(runs,
     run.terminate()
     _, errors = run.communicate(timeout=300)
     assert run.returncode == 130, errors
-    assert f"interrupted; go on with: python train.py resume={folder}" in errors
+    assert f"interrupted; resume with: python train.py resume={folder}" in errors
     assert children
     deadline = time.monotonic() + 20
     while any(Path(f"/proc/{child}").exists() for child in children):
@@ -197,7 +197,7 @@ def test_without_cuda_the_cpu_is_used_even_beside_apples_gpu(compose_config, tmp
 
     monkeypatch.setattr(MPSAccelerator, "is_available", staticmethod(lambda: True))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    config = build.plain(compose_config())
+    config = build.resolve(compose_config())
     assert config["trainer"]["accelerator"] == "auto"
     trainer = build.build_trainer(config, tmp_path, [], [])
     assert trainer.strategy.root_device.type == "cpu"

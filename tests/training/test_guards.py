@@ -62,7 +62,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     os.kill(run.pid, signal.SIGINT)
     _, errors = run.communicate(timeout=60)
     assert run.returncode == 130
-    assert f"interrupted; go on with: python train.py resume={tmp_path}" in errors
+    assert f"interrupted; resume with: python train.py resume={tmp_path}" in errors
     assert "Traceback" not in errors
     assert json.loads((tmp_path / "run.json").read_text())["status"] == "interrupted"
 

@@ -40,7 +40,7 @@ def test_real_kills_change_nothing(tmp_path):
 
 
 def test_sigterm_saves_within_the_epoch(train_in, tmp_path, no_figures, monkeypatch):
-    from stm_experiments.app.config import Interrupted
+    from stm_experiments.app.launching import Interrupted
     from stm_experiments.training import Reconstruction
 
     whole, ended = tmp_path / "whole", tmp_path / "ended"
@@ -55,7 +55,7 @@ def test_sigterm_saves_within_the_epoch(train_in, tmp_path, no_figures, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(Reconstruction, "training_step", end_at_the_second)
-        with pytest.raises(Interrupted, match=f"go on with: python train.py resume={ended}"):
+        with pytest.raises(Interrupted, match=f"resume with: python train.py resume={ended}"):
             train_in(ended)
     assert about(ended)["status"] == "interrupted"
     last = torch.load(ended / "checkpoints" / "last.ckpt", weights_only=True)

@@ -100,7 +100,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
 
 
 def test_simulated_patches_carry_their_stripes(compose_config):
-    settings = build.plain(
+    settings = build.resolve(
         compose_config(
             "experiment=destripe", "data.size=97", "data.images_per_epoch=4",
             "data.patches_per_image=8", "data.batch_size=16", "noise.stripes.replaced=0.05",
@@ -116,5 +116,5 @@ def test_simulated_patches_carry_their_stripes(compose_config):
 
 
 def test_other_data_know_of_no_stripes(compose_config):
-    settings = build.plain(compose_config("data.size=64", "data.images_per_epoch=2"))
+    settings = build.resolve(compose_config("data.size=64", "data.images_per_epoch=2"))
     assert next(iter(build.build_data(settings, 17).loader("train"))).truth == {}

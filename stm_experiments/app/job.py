@@ -1,0 +1,95 @@
+"""What Hydra knows of the job that runs: its folder, its name, how it was started."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+# Hydra's grammar gives brackets, commas and equals signs a meaning: paths are quoted for the user.
+PATH_KEYS = (
+    "checkpoint",
+    "image",
+    "channel",
+    "clean",
+    "runs",
+    "resume",
+    "init",
+    "data.root",
+)
+MOST_CHARACTERS = 99  # of a folder's name, without the underscore before it
+
+
+def run_name(overrides: list[str]) -> str:
+    """Return a folder name made from overrides: [A-Za-z0-9_.-], at most 100 characters.
+
+    Args:
+        overrides: Such as ``lattice=fcc``; those whose key takes a path are left out.
+
+    Returns:
+        Such as ``_lattice-fcc_max_epochs-3``; empty without overrides.
+    """
+    pairs = [override.lstrip("+~").partition("=") for override in overrides]
+    pairs.sort(key=lambda pair: "." in pair[0])  # groups and seeds first: they tell jobs apart
+    words = [f"{key.split('.')[-1]}-{value}" for key, _, value in pairs if key not in PATH_KEYS]
+    name = "_".join(words)
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")
+    if len(safe) > MOST_CHARACTERS:
+        safe = f"{safe[:90]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"_{safe}" if safe else ""
+
+
+def log_name(job_name: str) -> str:
+    """Return the name of a run's log, which all processes of the run share."""
+    return job_name.partition("_ddp_")[0]
+
+
+OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+OmegaConf.register_new_resolver("log_name", log_name, replace=True)
+
+
+def job_folder() -> Path:
+    """Return the folder into which Hydra sends this job."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def new_folder() -> Path:
+    """Return the folder of this command's results; a training run guards its own.
+
+    Raises:
+        ValueError: If it holds more than this command's log.
+    """
+    job, folder = HydraConfig.get(), job_folder()
+    if any(path.name != f"{job.job.name}.log" for path in folder.iterdir()):
+        raise ValueError(f"{folder} holds results already: choose another folder")
+    return folder
+
+
+def choice(group: str) -> str | None:
+    """Return the file that was chosen of a config group."""
+    name = HydraConfig.get().runtime.choices[group]
+    return None if name is None else str(name)
+
+
+def describe_job() -> dict[str, Any]:
+    """Return what run.json says of the start of a run: number, overrides, experiment, sweep."""
+    job = HydraConfig.get()
+    # A launcher that starts a process for each job numbers it; a run by itself has no number.
+    is_swept = not OmegaConf.is_missing(job.job, "num")
+    return {
+        "job": job.job.num if is_swept else 0,
+        "overrides": list(job.overrides.task),
+        "experiment": choice("experiment"),
+        "sweep": Path(job.sweep.dir).name if is_swept else None,
+    }
+
+
+def restore_config(config: DictConfig) -> DictConfig:
+    """Return the saved config of the run that is resumed; without ``resume``, the config itself."""
+    if config.resume is None:
+        return config
+    saved = OmegaConf.load(job_folder() / "config.yaml")
+    assert isinstance(saved, DictConfig)
+    return saved

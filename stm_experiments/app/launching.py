@@ -1,0 +1,210 @@
+"""From the command line to a task: paths with any characters, sweeps, errors in one sentence."""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import hydra
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from stm_experiments.app.job import PATH_KEYS
+from stm_experiments.app.messages import one_sentence
+from stm_experiments.core.config_files import config_dir
+
+DRY_RUN = "hydra.callbacks.sweep.dry_run=true"  # what --dry-run stands for
+SWEEP_FLAGS = ("-m", "--multirun")
+Task = Callable[[DictConfig], Any]
+
+log = logging.getLogger(__name__)
+
+
+class Interrupted(KeyboardInterrupt):
+    """The end of a run by Ctrl-C or a signal; the message says how to resume the run."""
+
+
+class JobFailed(Exception):
+    """A job of a sweep ended with an error that was printed already."""
+
+
+class SweepStart(Callback):
+    """Notes for ``launch`` where a sweep writes; Hydra builds it, from conf/train.yaml.
+
+    Args:
+        dry_run: Print the jobs and start none, whatever launcher was chosen.
+    """
+
+    folders: ClassVar[list[Path]] = []
+
+    def __init__(self, dry_run: bool) -> None:
+        self.dry_run = dry_run
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Note the folder; called by Hydra once, before the first job."""
+        if self.dry_run:
+            with read_write(config.hydra), open_dict(config.hydra):
+                config.hydra.launcher = {"_target_": "hydra_plugins.stm_launchers.DryRunLauncher"}
+        else:
+            self.folders.append(Path(config.hydra.sweep.dir).absolute())
+
+
+def launch(task: Task, config_name: str, after_sweep: Callable[[Path], None] | None = None) -> None:
+    """Run an entry point under Hydra.
+
+    Errors end it with one sentence and exit code 1; the traceback goes to the log in its folder.
+
+    Args:
+        task: Takes the composed config; jobs of a sweep raise, so that the others run.
+        config_name: File in ``conf``.
+        after_sweep: Called with the folder of a sweep at its end, however that ends.
+    """
+    # Hydra would print its own summary and exit; with this it hands the exception on.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    # A log that cannot be written (a full disk) is not worth a screen of traceback.
+    logging.raiseExceptions = False
+    SweepStart.folders.clear()
+    try:
+        sys.argv[1:] = hydra_arguments(sys.argv[1:])
+        run = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)
+        run(_reporting(task, config_name))()
+    except KeyboardInterrupt as error:
+        print(str(error) or "interrupted", file=sys.stderr)
+        sys.exit(130)
+    except JobFailed:
+        sys.exit(1)
+    except Exception as error:
+        print(f"error: {one_sentence(error)}", file=sys.stderr)
+        sys.exit(1)
+    finally:
+        if after_sweep is not None and SweepStart.folders:
+            after_sweep(SweepStart.folders[-1])
+
+
+def _reporting(task: Task, config_name: str) -> Task:
+    """Return a task that checks the types of its config and prints what it raises."""
+
+    def checked(config: DictConfig) -> Any:
+        try:
+            check_types(config, config_name)
+            return task(config)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            _log_traceback()
+            job = HydraConfig.get()
+            is_swept = job.mode is RunMode.MULTIRUN
+            if is_swept:
+                print(f"error: job {job.job.num}: {one_sentence(error)}", file=sys.stderr)
+            if not isinstance(error, Exception):
+                raise
+            if is_swept:
+                raise JobFailed(str(error)) from error
+            # Raised further, Hydra would add a line of its own.
+            print(f"error: {one_sentence(error)}", file=sys.stderr)
+            sys.exit(1)
+
+    checked.__module__ = task.__module__  # by which Hydra names the job
+    return checked
+
+
+def _log_traceback() -> None:
+    """Write the traceback of the current exception to the log file, not to the terminal."""
+    record = log.makeRecord(log.name, logging.ERROR, __file__, 0, "failed", (), sys.exc_info())
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(record)
+
+
+def hydra_arguments(arguments: list[str]) -> list[str]:
+    """Return the arguments that Hydra parses: paths quoted, ``resume`` in its own run folder.
+
+    Args:
+        arguments: As they were typed.
+
+    Raises:
+        ValueError: If ``resume`` names no run, or comes with keys that would change it; or if
+            ``--dry-run`` comes without a sweep.
+    """
+    if "--dry-run" in arguments:
+        if not set(arguments) & set(SWEEP_FLAGS):
+            raise ValueError("--dry-run shows the jobs of a sweep: add -m")
+        arguments = [DRY_RUN if text == "--dry-run" else text for text in arguments]
+    quoted = [quote_path(text) for text in arguments]
+    resumed = [text.partition("=")[2] for text in arguments if text.startswith("resume=")]
+    is_further_process = "hydra.output_subdir=null" in arguments  # of a run, by Lightning
+    if not resumed or resumed[-1] == "null" or is_further_process:
+        return quoted
+    folder = _resumed_folder(resumed[-1])
+    others = [
+        text for text in arguments if not text.startswith(("resume=", "-")) or text in SWEEP_FLAGS
+    ]
+    if others:
+        raise ValueError(
+            f"resume={folder} takes the config of that run: leave out {' '.join(others)}"
+        )
+    return [*quoted, f"hydra.run.dir={quote_value(str(folder.absolute()))}"]
+
+
+def _resumed_folder(value: str) -> Path:
+    """Return the folder that ``resume`` names, with or without quotes.
+
+    Raises:
+        ValueError: If there is no run in it.
+    """
+    if not value:
+        raise ValueError("resume= needs the folder of a run")
+    folder = Path(value.strip("'\""))
+    if not (folder / "config.yaml").is_file():
+        raise ValueError(f"resume={folder}: there is no run in that folder (no config.yaml)")
+    return folder
+
+
+def quote_path(argument: str) -> str:
+    """Quote the value of an override whose key takes a path."""
+    key, equals, value = argument.partition("=")
+    if not equals or key.lstrip("+") not in PATH_KEYS or not value or value in ("null", "''", '""'):
+        return argument
+    if re.fullmatch(r"""'([^'\\]|\\.)*'|"([^"\\]|\\.)*\"""", value):
+        return argument
+    return f"{key}={quote_value(value)}"
+
+
+def quote_value(value: str) -> str:
+    """Quote any text for Hydra's grammar."""
+    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
+    return f"'{escaped.replace('${', chr(92) + '${')}'"
+
+
+def check_types(config: DictConfig, config_name: str) -> None:
+    """Refuse text where the config's own default is a number or a switch.
+
+    Args:
+        config: As composed from the command line.
+        config_name: File in ``conf``.
+
+    Raises:
+        ValueError: If a value is of the wrong kind.
+    """
+    job = HydraConfig.get()
+    overrides = list(job.overrides.task)
+    if any(text.startswith("lattice=") for text in overrides) and not config.get("lattice"):
+        raise ValueError("choose at least one lattice, such as lattice=fcc or lattice=[sc,fcc]")
+    groups = [o for o in overrides if o.lstrip("+~").partition("=")[0] in job.runtime.choices]
+    defaults = compose(config_name, overrides=groups)
+    for override in overrides:
+        key = override.lstrip("+").partition("=")[0]
+        default, value = (
+            OmegaConf.select(c, key, throw_on_missing=False) for c in (defaults, config)
+        )
+        if isinstance(default, bool) and not isinstance(value, bool):
+            raise ValueError(f"{key} is true or false, not {value!r}")
+        is_number = isinstance(default, int | float)
+        if is_number and isinstance(value, str) and key != "trainer.devices":
+            raise ValueError(f"{key} is a number, not {value!r}")

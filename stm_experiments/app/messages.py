@@ -1,0 +1,99 @@
+"""What a user reads of an exception: one sentence, without a traceback."""
+
+import re
+from collections.abc import Callable
+
+from hydra.errors import (
+    ConfigCompositionException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf.errors import OmegaConfBaseException
+
+from stm_experiments.core.config_files import config_dir
+
+# Errors of a user's input. All others are announced as unexpected.
+EXPECTED = (
+    ValueError,
+    RuntimeError,
+    PermissionError,
+    OSError,
+    OverrideParseException,
+    ConfigCompositionException,
+    MissingConfigException,
+    OmegaConfBaseException,
+)
+# By name, because the import of Lightning takes seconds that other commands can do without.
+EXPECTED_OF_LIGHTNING = ("MisconfigurationException",)
+
+
+def one_sentence(error: BaseException) -> str:
+    """Return what went wrong and where, without a traceback."""
+    if isinstance(error, InstantiationException):
+        if error.__cause__ is not None:
+            error = error.__cause__
+        if sentence := _wrong_setting(str(error)):
+            return sentence
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename} cannot be read or written: {error.strerror.lower()}"
+    text = " ".join(str(error).split())
+    for rewrite in REWRITES:
+        text = rewrite(error, text)
+    if not isinstance(error, EXPECTED) and type(error).__name__ not in EXPECTED_OF_LIGHTNING:
+        text = f"unexpected {type(error).__name__}: {text}"
+    return text.rstrip(".")
+
+
+def _wrong_setting(text: str) -> str:
+    """Return the sentence for a setting that a class does not have or lacks; empty for others."""
+    if match := re.search(r"(\w+)\.__init__\(\) got an unexpected keyword.*'(\w+)'", text):
+        return f"{match[1]} has no setting named {match[2]!r}"
+    if match := re.search(r"(\w+)\.__init__\(\) missing .* argument.*: (.*)", text):
+        return f"{match[1]} needs a value for {match[2]}"
+    return ""
+
+
+def _without_interpolation(_: BaseException, text: str) -> str:
+    """Remove what OmegaConf adds to the error of a resolver."""
+    text = re.sub(r"^\w+ raised while resolving interpolation: ", "", text)
+    return re.sub(r" ?full_key: \S+| ?object_type=\S+| ?reference_type=\S+", "", text)
+
+
+def _with_cause_of_composition(error: BaseException, text: str) -> str:
+    """Add why a config cannot be composed, which Hydra tells in the cause."""
+    if not isinstance(error, ConfigCompositionException) or error.__cause__ is None:
+        return text
+    cause = " ".join(str(error.__cause__).split("\n")[0].split())
+    return f"{text.rstrip('.')} ({cause.rstrip('.')})"
+
+
+def _without_advice(_: BaseException, text: str) -> str:
+    """Remove Hydra's advice, which is rarely right, and its links."""
+    advice = r" To append to your config use \+\S+| To append to your default list.*"
+    return re.sub(r" Did you mean to override.*| See https?://\S+.*", "", re.sub(advice, "", text))
+
+
+def _with_choices(error: BaseException, text: str) -> str:
+    """List the files of a config group in place of the search path."""
+    if not isinstance(error, MissingConfigException):
+        return text
+    text = re.sub(r" Config search path:.*", "", text)
+    group = re.search(r"Could not load '(.+)/[^/]+'", text)
+    if group is None or not (config_dir() / group[1]).is_dir():
+        return text
+    return f"{text.rstrip('.')}: choose from {', '.join(choices(group[1]))}"
+
+
+def choices(group: str) -> list[str]:
+    """Return the names of the files of a config group."""
+    return sorted(file.stem for file in (config_dir() / group).glob("*.yaml"))
+
+
+# Applied to the text of every other error, in this order.
+REWRITES: tuple[Callable[[BaseException, str], str], ...] = (
+    _without_interpolation,
+    _with_cause_of_composition,
+    _without_advice,
+    _with_choices,
+)

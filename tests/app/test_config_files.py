@@ -1,0 +1,142 @@
+"""The config files: every choice composes, every key is explained."""
+
+import math
+import re
+
+import pytest
+import yaml
+from torch.optim.lr_scheduler import OneCycleLR
+
+from stm_experiments.app import build
+from stm_experiments.core.config_files import config_dir
+from stm_experiments.data.sources.simulated import chosen_lattices
+from stm_experiments.simulator import CUT_LATTICES, LATTICES, NOISES
+
+CONF = config_dir()
+FILES = sorted(CONF.rglob("*.yaml"))
+GROUPS = [
+    (group, path.stem)
+    for group in ("lattice", "noise", "data", "model", "trainer", "logger", "experiment")
+    for path in sorted((CONF / group).glob("*.yaml"))
+]
+
+
+def documented(path):
+    """(key path, line) of every leaf of a config file, without Hydra's own section."""
+    levels, leaves = [], []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        match = re.match(r"( *)([A-Za-z_][\w/]*):( .*|)$", line)
+        if not match:
+            continue
+        depth = len(match[1])
+        levels = [level for level in levels if level[0] < depth] + [(depth, match[2])]
+        following = lines[number + 1] if number + 1 < len(lines) else ""
+        has_children = len(following) - len(following.lstrip(" ")) > depth and following.strip()
+        if levels[0][1] not in ("hydra", "defaults") and not has_children:
+            leaves.append((".".join(key for _, key in levels), line))
+    return leaves
+
+
+OURS = [path for path in FILES if path.relative_to(CONF).parts[0] != "hydra"]
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: str(path.relative_to(CONF)))
+def test_every_key_is_explained(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# "), "a config says in its first line what it is"
+    base = [
+        key
+        for item in (yaml.safe_load(text) or {}).get("defaults", [])
+        if isinstance(item, str) and (path.parent / f"{item}.yaml").exists()
+        for key, _ in documented(path.parent / f"{item}.yaml")
+    ]
+    for key, line in documented(path):
+        own = key.rpartition(".")[2]
+        refers = line.partition(": ")[2].startswith("${")
+        if not own.startswith("_") and not refers and key not in base:
+            assert " # " in line, f"{key} has no comment"
+
+
+def test_the_reader_of_comments_reads():
+    keys = [key for key, _ in documented(CONF / "model" / "cae_a.yaml")]
+    assert {"target", "net.latent", "optimizer.lr", "net._target_"} <= set(keys)
+    assert "net" not in keys
+    assert "seed" in [key for key, _ in documented(CONF / "train.yaml")]
+
+
+@pytest.mark.parametrize(("group", "name"), GROUPS, ids=map("=".join, GROUPS))
+def test_every_choice_composes(group, name, compose_config):
+    settings = build.resolve(compose_config(f"{group}={name}"))
+    assert {"seed", "lattice", "noise", "data", "model", "trainer", "logger"} <= set(settings)
+    if group == "lattice":
+        assert list(settings["lattice"]) == (list(CUT_LATTICES) if name == "all" else [name])
+        assert settings["data"]["lattices"] == settings["lattice"]
+
+
+TRAINED = [(group, name) for group, name in GROUPS if group in ("model", "experiment")]
+
+
+@pytest.mark.parametrize(("group", "name"), TRAINED, ids=map("=".join, TRAINED))
+def test_every_optimiser_and_schedule_takes_its_settings(group, name, compose_config):
+    module = build.build_model(build.resolve(compose_config(f"{group}={name}")))
+    if module.optimizer is None:
+        assert hasattr(module.net, "fit")
+        return
+    optimizer = module.optimizer(module.parameters())
+    if module.scheduler is not None:
+        steps = {"total_steps": 100} if module.scheduler.func is OneCycleLR else {}
+        assert module.scheduler(optimizer, **steps).get_last_lr()[0] > 0
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in CONF.glob("*.yaml") if p.stem != "train"))
+def test_every_entry_point_composes(name, compose_config):
+    text = (CONF / f"{name}.yaml").read_text(encoding="utf-8")
+    needed = re.findall(r"^(\w+): \?\?\?", text, re.MULTILINE)
+    build.resolve(compose_config(*(f"{key}=x" for key in needed), name=name))
+
+
+def test_lattices_are_the_simulators(compose_config):
+    settings = build.resolve(compose_config("lattice=all"))["lattice"]
+    for given in settings.values():
+        assert set(given.pop("images")) == {"train", "validation", "test"}
+    assert settings == {
+        name: {"spread": x.spread, "azimuth_max": x.azimuth_max, "tilt_max": x.tilt_max}
+        for name, x in CUT_LATTICES.items()
+    }
+
+
+@pytest.mark.parametrize("name", [name for name in LATTICES if name not in CUT_LATTICES])
+def test_flat_lattices_are_the_simulators(name, compose_config):
+    settings = build.resolve(compose_config(f"lattice={name}"))["lattice"]
+    assert chosen_lattices(settings) == (LATTICES[name],)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "noise").glob("*.yaml")))
+def test_noises_are_the_simulators(name, compose_config):
+    assert name in NOISES
+    assert build.build_noise(build.resolve(compose_config(f"noise={name}"))) == NOISES[name]
+
+
+def test_mixtures_and_exclusions_compose(compose_config):
+    assert list(build.resolve(compose_config("lattice=[fcc,sc]"))["lattice"]) == ["fcc", "sc"]
+
+
+def test_numbers_in_conf_are_numbers():
+    """YAML reads 1e-3 as text: every value that looks like a number must be one."""
+
+    def walk(value):
+        if isinstance(value, dict):
+            for inner in value.values():
+                yield from walk(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                yield from walk(inner)
+        else:
+            yield value
+
+    for path in FILES:
+        for value in walk(yaml.safe_load(path.read_text(encoding="utf-8"))):
+            if isinstance(value, float):
+                assert math.isfinite(value)
+            assert not (isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?", value))
