@@ -16,7 +16,7 @@ from stm_experiments.data import LABELS
 from stm_experiments.evaluation.assess import fit_baselines
 from stm_experiments.evaluation.matrix import all_numbers, error_matrix, matrix_table, write_matrix
 from stm_experiments.figures import save
-from stm_experiments.figures.matrix import matrix_figure
+from stm_experiments.figures.error_matrix import matrix_figure
 from stm_experiments.metrics.scores import score, score_table
 from stm_experiments.models import checkpoint
 

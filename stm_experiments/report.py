@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from stm_experiments.app import build
 from stm_experiments.app.job import job_folder
 from stm_experiments.app.launching import launch
-from stm_experiments.reporting.report_page import write_report
+from stm_experiments.reporting.report import write_report
 from stm_experiments.reporting.runs import find_runs
 
 

@@ -15,10 +15,10 @@ from stm_experiments.latent.codes_csv import write_latent_csv
 from stm_experiments.report import main
 from stm_experiments.reporting import paper
 from stm_experiments.reporting.latent_summary import MEASURES, latent_knowledge
-from stm_experiments.reporting.report_page import write_report
+from stm_experiments.reporting.report import write_report
+from stm_experiments.reporting.result_table import to_csv, to_latex, to_markdown
 from stm_experiments.reporting.runs import find_runs
 from stm_experiments.reporting.summary import all_runs, baselines, seeds, table_2, times
-from stm_experiments.reporting.tables import to_csv, to_latex, to_markdown
 
 ODD = "7_<b>odd & 'quoted' Ω #1"
 FIGURES = ("curves", "latent", "network", "patches", "reconstructions")

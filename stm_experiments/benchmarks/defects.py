@@ -24,11 +24,11 @@ from stm_experiments import models
 from stm_experiments.benchmarks.quality.scores import BASELINES, printed
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.figures import save
-from stm_experiments.figures.defects import Panel, defect_sheet
+from stm_experiments.figures.point_defect_sheet import Panel, defect_sheet
 from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.defects import Counts, count_defects, find_defects, within
 from stm_experiments.models import checkpoint
-from stm_experiments.reporting.tables import Cell, Table, embolden, number, to_csv
+from stm_experiments.reporting.result_table import Cell, Table, embolden, number, to_csv
 from stm_experiments.restoration.denoise import as_scan, denoise
 from stm_experiments.restoration.preparation import prepare
 from stm_experiments.simulator import LATTICES, NOISES, PRESETS, Defects, simulate

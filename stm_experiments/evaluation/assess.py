@@ -10,9 +10,9 @@ from torch import nn
 
 from stm_experiments.data import LABELS, PatchData, SiteData
 from stm_experiments.evaluation.matrix import all_numbers
+from stm_experiments.evaluation.run_figures import run_figures
 from stm_experiments.evaluation.site_report import examine_sites
 from stm_experiments.figures import patch_montage, save, training_curves
-from stm_experiments.figures.run import run_figures
 from stm_experiments.latent.codes import encode_all
 from stm_experiments.latent.codes_csv import write_latent_csv
 from stm_experiments.metrics.measures import noise_floor, patch_measures
@@ -113,7 +113,7 @@ def examine_latent(
     look at others, draws single and pooled codes.
     """
     # scikit-learn takes a second to import, which only runs with several lattices need.
-    from stm_experiments.figures.pooled import pooled_latent
+    from stm_experiments.figures.pooled_latent import pooled_latent
     from stm_experiments.latent.report import latent_report, latent_table
 
     names, split = list(LABELS), data.test_split

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from stm_experiments.data.sites.sites import SiteImage, cut, disc
 from stm_experiments.figures import latent_pca
-from stm_experiments.figures.sites import site_map, worst_sites
+from stm_experiments.figures.site_map import site_map, worst_sites
 from stm_experiments.lattice.site_classes import (
     Anomaly,
     agreement,

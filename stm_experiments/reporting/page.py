@@ -11,7 +11,14 @@ from urllib.parse import quote
 
 from PIL import Image, UnidentifiedImageError
 
-from stm_experiments.reporting.tables import NOTHING, Cell, Table, to_csv, to_latex, to_markdown
+from stm_experiments.reporting.result_table import (
+    NOTHING,
+    Cell,
+    Table,
+    to_csv,
+    to_latex,
+    to_markdown,
+)
 
 THUMBNAIL_WIDTH = 640  # px
 IMAGE_BYTES = 5_000_000  # of all thumbnails together; further ones are links

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from stm_experiments.reporting.result_table import Cell, Table, embolden, number
 from stm_experiments.reporting.runs import Run
-from stm_experiments.reporting.tables import Cell, Table, embolden, number
 
 # Heading, key of metrics.json, digits, whether larger is better.
 MEASURES = (

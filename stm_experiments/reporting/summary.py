@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from stm_experiments.reporting import paper
+from stm_experiments.reporting.result_table import Cell, Table, embolden, number
 from stm_experiments.reporting.runs import Run, by_seed, job_number
-from stm_experiments.reporting.tables import Cell, Table, embolden, number
 
 NO_RUN = "no finished run"
 

@@ -13,9 +13,9 @@ from stm_experiments.lattice.site_classes import (
     defect_auroc,
     turned_share,
 )
+from stm_experiments.reporting.result_table import NOTHING
 from stm_experiments.reporting.runs import find_runs
 from stm_experiments.reporting.site_summary import site_knowledge
-from stm_experiments.reporting.tables import NOTHING
 
 
 @pytest.fixture

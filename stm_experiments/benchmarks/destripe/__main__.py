@@ -42,7 +42,7 @@ from stm_experiments.figures.canvas import save
 from stm_experiments.metrics.whole_image import change_outside, mean_and_interval
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Repairing
-from stm_experiments.reporting.tables import Cell, Table, embolden, number, to_csv
+from stm_experiments.reporting.result_table import Cell, Table, embolden, number, to_csv
 from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import LATTICES
 

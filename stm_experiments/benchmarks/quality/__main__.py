@@ -40,7 +40,7 @@ from stm_experiments.benchmarks.quality.scores import (
 )
 from stm_experiments.figures.canvas import save
 from stm_experiments.metrics import whole_image
-from stm_experiments.reporting.tables import Cell, Table, number, to_csv
+from stm_experiments.reporting.result_table import Cell, Table, number, to_csv
 from stm_experiments.simulator import CUT_LATTICES, LATTICES, NOISES
 
 STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)

@@ -18,7 +18,7 @@ from stm_experiments.core.normalisation import NORMALISATIONS, denormalise, norm
 from stm_experiments.lattice import atoms
 from stm_experiments.metrics import whole_image
 from stm_experiments.models import checkpoint, tiling
-from stm_experiments.reporting.tables import NOTHING, Cell, Table, embolden, number
+from stm_experiments.reporting.result_table import NOTHING, Cell, Table, embolden, number
 from stm_experiments.restoration.whole_network import whole_image_network
 
 BASELINES = (

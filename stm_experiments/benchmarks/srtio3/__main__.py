@@ -43,7 +43,7 @@ from stm_experiments.benchmarks.srtio3.figures import fault_figure, patches_figu
 from stm_experiments.figures.canvas import save
 from stm_experiments.metrics.whole_image import mean_and_interval
 from stm_experiments.models import Gaussian, PatchPCA, checkpoint, tiling
-from stm_experiments.reporting.tables import Cell, Table, embolden, number, to_csv
+from stm_experiments.reporting.result_table import Cell, Table, embolden, number, to_csv
 from stm_experiments.restoration.floating import reconstruct_by_fit
 from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import CUT_LATTICES

@@ -6,10 +6,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from stm_experiments.figures.curves import training_curves
-from stm_experiments.figures.latent import latent_pca
-from stm_experiments.figures.network import network_diagram
-from stm_experiments.figures.reconstruction import reconstruction_grid
+from stm_experiments.figures.latent_pca import latent_pca
+from stm_experiments.figures.network_diagram import network_diagram
+from stm_experiments.figures.reconstruction_grid import reconstruction_grid
+from stm_experiments.figures.training_curves import training_curves
 from stm_experiments.latent.codes import Codes
 from stm_experiments.metrics.scores import Patches
 

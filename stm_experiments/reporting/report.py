@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from stm_experiments.figures.canvas import save
+from stm_experiments.figures.loss_panels import loss_panels
 from stm_experiments.latent.codes_csv import read_latent_csv
-from stm_experiments.reporting import about, paper, summary
+from stm_experiments.reporting import overview, paper, summary
 from stm_experiments.reporting.claims import HELD, NOT_HELD, OPEN, Claim
 from stm_experiments.reporting.latent_summary import latent_knowledge
-from stm_experiments.reporting.loss_panels import loss_panels
 from stm_experiments.reporting.page import Page, paragraphs
 from stm_experiments.reporting.paper_claims import paper_claims
 from stm_experiments.reporting.runs import Run
@@ -78,14 +78,14 @@ def _header(runs: Sequence[Run], claims: Sequence[Claim]) -> str:
             f"({escape('; '.join(small))}): fewer epochs and images. They show that everything "
             "works; their numbers say nothing about the paper's.</p></div>"
         )
-    if trouble := about.troubles(runs):
+    if trouble := overview.troubles(runs):
         parts.append(
             '<div class="trouble" id="troubles"><p><b>Not everything is there.</b></p>'
             f"{paragraphs(trouble)}</div>"
         )
     facts = "".join(
         f"<dt>{escape(heading)}</dt><dd>{escape(text)}</dd>"
-        for heading, text in about.facts(runs).items()
+        for heading, text in overview.facts(runs).items()
     )
     parts.append(f"<dl>{facts}</dl>")
     if claims:

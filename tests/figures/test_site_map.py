@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stm_experiments.figures import save
-from stm_experiments.figures.sites import site_map, worst_sites
+from stm_experiments.figures.site_map import site_map, worst_sites
 
 DRAWS = np.random.default_rng(0)
 

@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 
 from stm_experiments.figures.canvas import ArrayOrTensor, as_array, new_figure
-from stm_experiments.figures.latent import check_classes, legend_handles, scatter
+from stm_experiments.figures.latent_pca import check_classes, legend_handles, scatter
 from stm_experiments.latent.codes import Codes, pool, thin, variance_shares
 from stm_experiments.latent.probes import can_tell_lattices, held_out_axes, probe_accuracy
 

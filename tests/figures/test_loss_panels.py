@@ -1,6 +1,6 @@
 import pytest
 
-from stm_experiments.reporting.loss_panels import loss_panels, style
+from stm_experiments.figures.loss_panels import loss_panels, style
 from stm_experiments.reporting.paper import CONFIGURATIONS, LATTICES
 
 

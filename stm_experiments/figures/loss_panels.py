@@ -1,6 +1,6 @@
 """Loss curves of many runs: training above validation, a column per lattice (paper: Figure 11)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from stm_experiments.figures.canvas import CATEGORY_COLOURS, new_figure, wrapped
-from stm_experiments.reporting.runs import Curve
 
+Curve = Sequence[tuple[float, float]]  # (epoch, loss)
 ROWS = {"train/loss": "training loss", "val/loss": "validation loss"}
 STYLES = ("-", "--", "-.", ":")
 
