@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from stm_experiments.core.planes import subtract_plane
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.models import checkpoint
 from stm_experiments.restoration.denoise import denoise
@@ -47,11 +48,7 @@ def kept(after: Array, clean: Array, vectors: Array) -> list[float]:
 
 def error(after: Array, clean: Array) -> float:
     """Mean squared error [H,W] without its plane, over the variance of the clean image."""
-    rows, columns = np.indices(clean.shape)
-    terms = np.stack([np.ones(clean.size), rows.ravel(), columns.ravel()], 1)
-    difference = (after - clean).ravel()
-    difference = difference - terms @ np.linalg.lstsq(terms, difference, rcond=None)[0]
-    return float(np.mean(difference**2) / clean.var())
+    return float(np.mean(subtract_plane(after - clean) ** 2) / clean.var())
 
 
 def main() -> None:

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from stm_experiments.core.planes import subtract_plane
+from stm_experiments.core.spectra import hann_power
 from stm_experiments.figures.canvas import (
     CATEGORY_COLOURS,
     RESIDUAL_COLOURS,
@@ -39,7 +42,8 @@ def lattice_map(image: npt.ArrayLike, fits: Sequence[LatticeFit], title: str) ->
     Raises:
         ValueError: If the image is none.
     """
-    shown = _levelled(as_image(image))
+    shown = as_image(image)
+    shown = subtract_plane(shown, np.isfinite(shown))
     figure = new_figure(11.5, 12.3, title, _CAPTION)
     axes = figure.subplots(2, 2)
     _draw_sites(axes[0, 0], shown, fits)
@@ -75,14 +79,6 @@ def lattice_map(image: npt.ArrayLike, fits: Sequence[LatticeFit], title: str) ->
     return figure
 
 
-def _levelled(image: Array) -> Array:
-    """The image without its least-squares plane."""
-    known = np.isfinite(image)
-    terms = np.stack([np.ones(image.shape), *np.indices(image.shape)], -1)
-    plane: Array = terms @ np.linalg.lstsq(terms[known], image[known], rcond=None)[0]
-    return image - plane
-
-
 def _draw_sites(axes: Axes, image: Array, fits: Sequence[LatticeFit]) -> None:
     """The image with its sites, and the vectors of each lattice from one of its sites."""
     count = sum(len(fit.sites) for fit in fits)
@@ -114,9 +110,7 @@ def _draw_sites(axes: Axes, image: Array, fits: Sequence[LatticeFit]) -> None:
 
 def _draw_spectrum(axes: Axes, image: Array, fits: Sequence[LatticeFit]) -> None:
     """The power spectrum with the reciprocal lattice of each fit."""
-    window = np.hanning(image.shape[0])[:, None] * np.hanning(image.shape[1])
-    flat = np.nan_to_num(image) * window
-    power = np.abs(np.fft.fftshift(np.fft.fft2(flat))) ** 2
+    power = np.fft.fftshift(hann_power(torch.from_numpy(np.nan_to_num(image))).numpy())
     decibels = 10 * np.log10(np.maximum(power / power.max(), 1e-12))
     height, width = image.shape
     left, top = (-(n // 2) - 0.5 for n in (width, height))

@@ -1,12 +1,15 @@
 """A whole image before and after a network."""
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from stm_experiments.core.spectra import hann_power
+from stm_experiments.core.units import fitting_unit
 from stm_experiments.figures.canvas import (
     RESIDUAL_COLOURS,
     TOPOGRAPH_COLOURS,
@@ -21,7 +24,6 @@ from stm_experiments.figures.canvas import (
 )
 
 _QUANTITIES = {"m": "height", "A": "current", "V": "voltage", "": "height"}
-_PREFIXES = ((1e-12, "p"), (1e-9, "n"), (1e-6, "µ"), (1e-3, "m"), (1.0, ""))
 
 
 def whole_image(
@@ -61,7 +63,7 @@ def whole_image(
     pixel = (pixel_nm, pixel_nm) if isinstance(pixel_nm, int | float) else pixel_nm
     limits = height_limits([first, last], clip_percent=0.5)
     shift = limits[0] if unit == "m" else 0.0
-    factor, scaled_unit = _si_unit(max(abs(end - shift) for end in limits), unit)
+    factor, scaled_unit = fitting_unit(max(abs(end - shift) for end in limits), unit, smallest=-4)
     limits = ((limits[0] - shift) / factor, (limits[1] - shift) / factor)
     first, last = (first - shift) / factor, (last - shift) / factor
     residual = last - first
@@ -142,15 +144,6 @@ def _hatch_gaps(axes: Axes, image: Array) -> None:
         axes.add_patch(gaps)
 
 
-def _si_unit(largest: float, unit: str) -> tuple[float, str]:
-    """Return the factor and the unit that show `largest` as a number from 1 to 1000."""
-    if unit not in ("m", "A", "V") or largest == 0:
-        return 1.0, unit
-    fitting = [(factor, prefix) for factor, prefix in _PREFIXES if largest >= factor]
-    factor, prefix = fitting[-1] if fitting else _PREFIXES[0]
-    return factor, prefix + unit
-
-
 def _draw_spectra(
     axes: Axes, before: Array, after: Array, pixel_nm: tuple[float, float] | None
 ) -> AxesImage:
@@ -205,6 +198,5 @@ def _power(image: Array) -> Array:
     if not known.any():
         return np.zeros(image.shape)
     flat = np.where(known, image - image[known].mean(), 0.0)
-    window = np.hanning(image.shape[0])[:, None] * np.hanning(image.shape[1])
-    spectrum: Array = np.abs(np.fft.fftshift(np.fft.fft2(flat * window))) ** 2
+    spectrum: Array = np.fft.fftshift(hann_power(torch.from_numpy(flat)).numpy())
     return spectrum

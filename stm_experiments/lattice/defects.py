@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from skimage.feature import peak_local_max
 
+from stm_experiments.core.planes import subtract_plane
 from stm_experiments.lattice.atoms import Points, match
 from stm_experiments.models.baselines.bragg import BraggFilter
 
@@ -91,10 +92,7 @@ def _levelled(image: ArrayLike, mask: ArrayLike | None) -> tuple[Points, NDArray
     known = np.ones(data.shape, bool) if mask is None else np.asarray(mask, bool)
     if known.shape != data.shape or not known.any() or not np.isfinite(data[known]).all():
         raise ValueError("the image is not finite where it was measured, or was not measured")
-    rows, columns = np.mgrid[: data.shape[0], : data.shape[1]] / max(data.shape)
-    terms = np.stack([rows, columns, np.ones(data.shape)], -1)
-    plane, *_ = np.linalg.lstsq(terms[known], data[known], rcond=None)
-    data = np.where(known, data - terms @ plane, 0)
+    data = np.where(known, subtract_plane(data, known), 0)
     # Of steps and slow waves the contrast of the atoms does not know.
     low, high = np.percentile((data - ndimage.gaussian_filter(data, _SLOW))[known], [5, 95])
     if high <= low:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from scipy.spatial import KDTree
 
+from stm_experiments.core.planes import fit_plane
 from stm_experiments.lattice.cell import Motif, View, judge, view_at
 from stm_experiments.lattice.local import Sites, grow, mean_lattice, surroundings
 from stm_experiments.lattice.vectors import (
@@ -180,8 +181,7 @@ def _checked(image: ArrayLike, mask: Mask | None) -> tuple[Array, Mask]:
     known = np.isfinite(data) if mask is None else np.isfinite(data) & mask
     if known.sum() < 0.1 * known.size:
         raise LatticeError(f"only {known.mean():.0%} of the image was measured: too little")
-    terms = np.stack([np.ones(data.shape), *np.indices(data.shape)], -1)
-    plane = terms @ np.linalg.lstsq(terms[known], data[known], rcond=None)[0]
+    plane = fit_plane(data, known).heights(data.shape)
     data = np.where(known, data - plane, 0.0)
     if data.std() <= 1e-9 * np.abs(plane).max():
         raise LatticeError("no lattice was found: the image is flat")

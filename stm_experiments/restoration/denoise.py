@@ -15,13 +15,13 @@ from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
 from stm_experiments.core.normalisation import NORMALISATIONS, AffineMap, denormalise
+from stm_experiments.core.units import amount
 from stm_experiments.io import read_scan
 from stm_experiments.io.scan import Scan, ScanError
 from stm_experiments.models import tiling
 from stm_experiments.models.checkpoint import load
 from stm_experiments.restoration import preparation
 from stm_experiments.restoration.lost_wave import lost_wave
-from stm_experiments.restoration.preparation import amount
 from stm_experiments.restoration.whole_network import whole_image_network
 
 Array = NDArray[np.float64]

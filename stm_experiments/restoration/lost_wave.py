@@ -5,8 +5,8 @@ import math
 import numpy as np
 from torch import Tensor
 
+from stm_experiments.core.units import amount
 from stm_experiments.restoration.plane_waves import strongest_wave
-from stm_experiments.restoration.preparation import amount
 
 SMALLEST, LARGEST = 128, 512  # px, least side that shows a wave, and side of what is looked at
 SHARE = 0.5  # of the wave that is gone

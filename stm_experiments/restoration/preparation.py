@@ -5,7 +5,6 @@ those are looked at and changed. It returns its result and one sentence that say
 what it did. None is applied unless somebody asks for it.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -14,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from stm_experiments.core.planes import fit_polynomial
+from stm_experiments.core.units import amount
 from stm_experiments.io.scan import Scan
 
 Array = NDArray[np.float64]
@@ -33,7 +34,7 @@ def plane(data: Array, mask: Mask, unit: str = "") -> tuple[Array, str]:
     Returns:
         The data without the plane, and what was done.
     """
-    surface, terms = _surface(data, mask, ((0, 1), (1, 0)))
+    surface, terms = fit_polynomial(data, mask, ((0, 1), (1, 0)))
     return np.where(mask, data - surface, data), f"plane removed: {_slopes(terms, data, unit)}"
 
 
@@ -48,7 +49,7 @@ def poly2(data: Array, mask: Mask, unit: str = "") -> tuple[Array, str]:
     Returns:
         The data without the surface, and what was done.
     """
-    surface, terms = _surface(data, mask, ((0, 1), (1, 0), (0, 2), (1, 1), (2, 0)))
+    surface, terms = fit_polynomial(data, mask, ((0, 1), (1, 0), (0, 2), (1, 1), (2, 0)))
     bow = [amount(float(terms[k]), unit) for k in (2, 4)]
     did = (
         f"surface of second degree removed: {_slopes(terms, data, unit)}, and from the centre to "
@@ -217,32 +218,6 @@ def prepare(scan: Scan, steps: Sequence[str]) -> Scan:
         filled = np.where(scan.mask, data, np.median(data[scan.mask]))
         scan = scan.with_data(filled, did)
     return scan
-
-
-def amount(value: float, unit: str) -> str:
-    """A quantity with three digits and its SI prefix, such as "12.3 pm" for 1.23e-11 m."""
-    value = float(f"{value:.3g}")
-    if unit not in ("m", "A", "V") or value == 0:
-        return f"{value:.3g} {unit}".rstrip()
-    thousands = min(max(math.floor(math.log10(abs(value)) / 3), -5), 0)
-    return f"{value / 1000.0**thousands:.4g} {'fpnµm '[thousands + 5].strip()}{unit}"
-
-
-def _surface(
-    data: Array, mask: Mask, powers: tuple[tuple[int, int], ...]
-) -> tuple[Array, NDArray[np.float64]]:
-    """Least-squares surface without its mean, and the coefficients of its terms.
-
-    Terms are row^i column^j with both counted from the centre to 1 at the edges. The normal
-    equations need no matrix of all pixels, and on these axes they are well conditioned.
-    """
-    rows, columns = (np.linspace(-1, 1, n) if n > 1 else np.zeros(1) for n in data.shape)
-    terms = [np.multiply.outer(rows**i, columns**j) for i, j in ((0, 0), *powers)]
-    products = np.array([[np.sum(a * b, where=mask) for b in terms] for a in terms])
-    sums = np.array([np.sum(data * a, where=mask) for a in terms])
-    coefficients = np.linalg.lstsq(products, sums, rcond=None)[0][1:]
-    surface = sum((c * t for c, t in zip(coefficients, terms[1:], strict=True)), np.zeros(1))
-    return surface - surface[mask].mean(), coefficients
 
 
 def _slopes(terms: NDArray[np.float64], data: Array, unit: str) -> str:

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from stm_experiments.core.units import amount
 from stm_experiments.io.scan import Scan
 from stm_experiments.restoration.preparation import (
     LEVELLING,
-    amount,
     clip,
     plane,
     poly2,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from stm_experiments.core.blur import gaussian_blur
 from stm_experiments.simulator import LATTICES, PRESETS, Noise, TipNoise, simulate
-from stm_experiments.simulator.microscope.tip import blurred
 
 SC, PHYSICAL = LATTICES["sc"], PRESETS["physical"]
 
@@ -48,11 +48,11 @@ def test_blunt_and_double_tips():
     blunt = scans(3, blur=1.5)
     assert torch.equal(blunt.clean, lattice.clean)
     for k in range(3):
-        one = blurred(lattice.clean[k : k + 1], 1.5)
+        one = gaussian_blur(lattice.clean[k : k + 1], 1.5)
         torch.testing.assert_close(blunt.noisy[k : k + 1], one, atol=1e-5, rtol=0)
     spot = torch.zeros(1, 1, 41, 41)
     spot[..., 20, 20] = 1
-    seen = blurred(spot, 1.5)[0, 0].double()
+    seen = gaussian_blur(spot, 1.5)[0, 0].double()
     assert float(seen.sum()) == pytest.approx(1, abs=1e-6)
     assert float((seen.sum(0) * (torch.arange(41) - 20) ** 2).sum()) == pytest.approx(
         2.25, rel=0.01

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, pad
 
+from stm_experiments.core.blur import gaussian_blur
 from stm_experiments.core.seeds import image_stream
 from stm_experiments.simulator.lattices.registry import AnyLattice
 from stm_experiments.simulator.microscope.motion import scan_lines
@@ -86,7 +86,7 @@ def through_tip(
             ghost = scan_lines(sample[part], moved[part] - shift[part, None], border)
             seen[part] += float(weight[i]) * ghost
         if blur[i] > 0:
-            seen[part] = blurred(seen[part], float(blur[i]))
+            seen[part] = gaussian_blur(seen[part], float(blur[i]))
     return seen
 
 
@@ -147,7 +147,7 @@ def change_tip(
                 1 if torch.rand(1, generator=image_stream(seeds[i], f"tip sign {k}")) < 0.5 else -1
             )
             before = image[i]
-            other = blurred(before[None], float(blur[i]))[0] if blur[i] > 0 else before
+            other = gaussian_blur(before[None], float(blur[i]))[0] if blur[i] > 0 else before
             mean = before.mean()
             other = (
                 mean + float(gain[i]) * (other - mean) + sign * float(offset[i] * corrugation[i])
@@ -162,16 +162,6 @@ def trace_time(size: int, backward: bool) -> Tensor:
     if backward:
         along = 1 - 1 / (2 * size) - along
     return torch.arange(size, dtype=torch.float64)[:, None] + along
-
-
-def blurred(image: Tensor, sigma: float) -> Tensor:
-    """Images [N, 1, H, W] convolved with a Gaussian of ``sigma`` px; the border is repeated."""
-    reach = max(1, math.ceil(4 * sigma))
-    pixel = torch.arange(-reach, reach + 1, dtype=torch.float64)
-    kernel = torch.exp(-0.5 * (pixel / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).to(image)[None, None]
-    image = pad(image, (reach,) * 4, mode="replicate")
-    return conv2d(conv2d(image, kernel[..., None]), kernel[:, :, None])
 
 
 def tip_reach(noise: TipNoise, lattice: AnyLattice) -> int:
