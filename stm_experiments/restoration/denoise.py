@@ -21,7 +21,7 @@ from stm_experiments.io.scan import Scan, ScanError
 from stm_experiments.models import tiling
 from stm_experiments.models.checkpoint import load
 from stm_experiments.restoration import preparation
-from stm_experiments.restoration.lost_wave import lost_wave
+from stm_experiments.restoration.wave_report import wave_report
 from stm_experiments.restoration.whole_network import whole_image_network
 
 Array = NDArray[np.float64]
@@ -141,7 +141,7 @@ def denoise(
         _map_sentence(kind, affine, before.unit),
         f"through {model}: changed by {amount(change, before.unit)} rms{share}",
     ]
-    history += lost_wave(image, output, affine.scale, before.unit, before.pixel_size)
+    history += wave_report(image, output, affine.scale, before.unit, before.pixel_size)
     if seams:
         history.append(f"seam energy {seams[0]:.3g}, before {seams[1]:.3g} (1: no seams)")
     if spread is not None:

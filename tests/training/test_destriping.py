@@ -5,6 +5,7 @@ import torch
 
 from stm_experiments.data.batch import Batch
 from stm_experiments.models import Destripe
+from stm_experiments.restoration.stripe_repair import StripeRepair
 from stm_experiments.training import Destriping
 
 
@@ -32,7 +33,7 @@ def test_training_finds_stripes_and_knows_its_error():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0] - 3
-    repair = net.eval().repair(here.noisy)
+    repair = StripeRepair(net.eval()).repair(here.noisy)
     assert (repair.repaired == here.truth["stripes"]).float().mean() > 0.99
     errors = (repair.output - here.clean)[repair.repaired]
     known = repair.deviation[repair.repaired]

@@ -1,0 +1,289 @@
+"""What each constant of the rules around the shipped networks is worth.
+
+    python -m stm_experiments.benchmarks.ablation
+    python -m stm_experiments.benchmarks.ablation --only waves --images 2
+
+Each rule is switched off, and each constant is halved and doubled, while all others keep their
+value; the same images are restored again. The tables show the difference from the rules as they
+are, averaged over images, with its 95 % interval. A difference is marked with * where it is larger
+than its interval. A rule that is worth its place loses quality when it is switched off.
+
+- stripes: PSNR of the whole image (dB) where full lines are lost without noise, where parts of
+  lines are lost and where they are shifted, with white noise; and how many of the pixels outside of
+  the stripes are changed (per cent).
+- waves: mean squared error over the variance of the clean image where an instrument adds a
+  striation, and where the sample has a charge-density wave; amplitude of that wave that is kept.
+- report: per cent of the images in which the wave is rightly reported or rightly not reported.
+"""
+
+import argparse
+import hashlib
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, fields, replace
+from typing import Any, TypeVar
+
+import torch
+from rich import box
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor, nn
+
+from stm_experiments.benchmarks import waves
+from stm_experiments.benchmarks.destripe import cases as stripe_cases
+from stm_experiments.benchmarks.quality.cases import WHITE
+from stm_experiments.core.intervals import mean_and_interval
+from stm_experiments.core.seeds import seed_of
+from stm_experiments.models import Destripe, checkpoint
+from stm_experiments.models.networks.destripe import Estimate
+from stm_experiments.restoration.plane_waves import WaveRules, WaveSearch
+from stm_experiments.restoration.stripe_repair import StripeRepair, StripeRules
+from stm_experiments.restoration.wave_report import ReportRules, removed_wave
+from stm_experiments.simulator import CUT_LATTICES, LATTICES, NOISES, PRESETS, Noise, simulate
+
+Rules = TypeVar("Rules", StripeRules, WaveRules, ReportRules)
+Scores = dict[str, float]  # measure -> value, of one image
+AS_IT_IS = "as it is"
+STRIPE_SIZE, WAVE_SIZE = 129, 160  # px
+MATERIALS = ("fcc", "zrte3", "tas2", "bcc", "hex2", "srtio3")  # half of them never trained on
+OFF: dict[type, dict[str, Any]] = {
+    StripeRules: {
+        "rough": 1.0,
+        "much": 1.0,
+        "doubt": math.inf,
+        "margin": 0,
+        "obvious": -math.inf,
+        "sure": math.inf,
+        "least_noise": 1e-6,
+        "fewest": 0,
+        "lengths": (),
+        "enough": 1,
+        "clearly": 0.0,
+    },
+    WaveRules: {"most": 0, "share": 0.0, "prominence": 0.0, "finished": 0.0, "smallest": 0},
+    ReportRules: {"share": 0.0, "prominence": 0.0, "rms": 0.0, "periods": 0.0},
+}
+
+
+def variants(rules: Rules) -> dict[str, Rules]:
+    """Return the rules with one constant switched off, halved or doubled, by name."""
+    result = {AS_IT_IS: rules}
+    for field in fields(rules):
+        value = getattr(rules, field.name)
+        if field.name in OFF[type(rules)]:
+            off = OFF[type(rules)][field.name]
+            result[f"{field.name} off"] = replace(rules, **{field.name: off})
+        if isinstance(value, tuple):
+            continue
+        for factor in (0.5, 2):
+            changed = factor * value
+            if field.name == "threshold":
+                changed = 0.25 if factor < 1 else 0.75
+            elif field.name == "along":
+                changed = 7 if factor < 1 else 31  # an odd number
+            elif isinstance(value, int):
+                changed = max(1, round(changed))
+            label = f"{field.name} {value} -> {changed}"
+            result[label] = replace(rules, **{field.name: changed})
+    return result
+
+
+class FirstLook(StripeRepair):
+    """The stripe network without the second look."""
+
+    def confirmed(self, x: Tensor, odds: Tensor) -> Tensor:
+        """Return the marked pixels, [B, 1, H, W] bool."""
+        return odds > 0
+
+
+class NothingNear(StripeRepair):
+    """The rules without suspicion of the pixels along the line of a marked one."""
+
+    def _neighbours(self, marked: Tensor, odds: Tensor) -> Tensor:
+        far = replace(self.rules, reach=0)
+        return StripeRepair(self.net, far)._neighbours(marked, odds)
+
+
+class RememberedDestripe(Destripe):
+    """The stripe network that computes nothing twice on one image."""
+
+    def __init__(self, net: Destripe) -> None:
+        nn.Module.__init__(self)
+        self.finder, self.repairer = net.finder, net.repairer
+        self.memory: dict[Any, Any] = {}
+
+    def logits(self, x: Tensor) -> Tensor:
+        """As ``Destripe.logits``."""
+        return self._remembered(("logits",), lambda: Destripe.logits(self, x))
+
+    def refine(self, x: Tensor, damaged: Tensor, kind: Tensor | None = None) -> Estimate:
+        """As ``Destripe.refine``."""
+        key = ("refine", digest(damaged), None if kind is None else digest(kind))
+        # The rules write into what they get.
+        surface, deviation = self._remembered(key, lambda: Destripe.refine(self, x, damaged, kind))
+        return Estimate(surface.clone(), deviation.clone())
+
+    def _remembered(self, key: Any, work: Callable[[], Any]) -> Any:
+        if key not in self.memory:
+            self.memory[key] = work()
+        return self.memory[key]
+
+
+class Remembered(nn.Module):
+    """A network that computes nothing twice."""
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.net = net
+        self.label, self.window, self.card = net.label, net.window, net.card
+        self.memory: dict[str, Tensor] = {}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images [B, 1, H, W] as the network does."""
+        key = digest(images)
+        if key not in self.memory:
+            self.memory[key] = self.net(images)
+        return self.memory[key].clone()
+
+
+def digest(values: Tensor) -> str:
+    """Return a hash of a tensor's values."""
+    return hashlib.sha256(values.contiguous().numpy().tobytes()).hexdigest()
+
+
+def striped_images(count: int) -> Iterator[tuple[str, stripe_cases.Case]]:
+    """Yield striped images with the name of their kind; the stripes' widths take turns."""
+    for number in range(count):
+        for place, lattice in enumerate(MATERIALS):
+            width = stripe_cases.WIDTHS[(number + place) % len(stripe_cases.WIDTHS)]
+            for name, kind in stripe_cases.KINDS.items():
+                index = 100 + number  # others than those of benchmarks.destripe
+                yield name, stripe_cases.striped(lattice, index, kind.noise(width), STRIPE_SIZE)
+
+
+def stripe_scores(count: int) -> dict[str, list[Scores]]:
+    """Score every variant of the stripe rules on every image."""
+    shipped: Any = checkpoint.load("destripe")
+    choices: dict[str, Callable[[Destripe], StripeRepair]] = {
+        name: lambda net, rules=rules: StripeRepair(net, rules)  # type: ignore[misc]
+        for name, rules in variants(StripeRules()).items()
+    }
+    choices |= {"second look off": FirstLook, "near off": NothingNear}
+    scores: dict[str, list[Scores]] = {name: [] for name in choices}
+    for kind, case in track([*striped_images(count)], "stripes"):
+        net = RememberedDestripe(shipped)
+        for name, choice in choices.items():
+            output = choice(net)(case.noisy[None, None])[0, 0]
+            changed = (output != case.noisy)[~case.stripes].float().mean()
+            scores[name].append(
+                {
+                    f"PSNR {kind}": stripe_cases.psnr(output, case.clean),
+                    f"changed {kind}": 100 * float(changed),
+                }
+            )
+    return scores
+
+
+def wave_images(count: int) -> Iterator[tuple[str, Any]]:
+    """Yield simulations of one image each, with the name of what their wave is."""
+    settings: list[tuple[str, str, Noise]] = [
+        *(("striation", lattice, NOISES["paper"]) for lattice in CUT_LATTICES),
+        *(("sample", material, WHITE) for material in waves.MATERIALS),
+        *(("both", material, NOISES["paper"]) for material in waves.MATERIALS),
+        *(("none", lattice, WHITE) for lattice in CUT_LATTICES),
+    ]
+    for number in range(count):
+        for kind, lattice, noise in settings:
+            seed = seed_of("ablation", lattice, number)
+            yield (
+                kind,
+                simulate([LATTICES[lattice]], [seed], noise, PRESETS["physical"], WAVE_SIZE),
+            )
+
+
+def wave_scores(count: int, model: str) -> tuple[dict[str, list[Scores]], dict[str, list[Scores]]]:
+    """Score every variant of the wave search, and of the report, on every image.
+
+    Args:
+        count: Images of each lattice.
+        model: Name of the denoiser.
+
+    Returns:
+        Scores of the search's variants and of the report's.
+    """
+    searches, reports = variants(WaveRules()), variants(ReportRules())
+    search_scores: dict[str, list[Scores]] = {name: [] for name in searches}
+    report_scores: dict[str, list[Scores]] = {name: [] for name in reports}
+    shipped = checkpoint.load(model)
+    for kind, scene in track([*wave_images(count)], model):
+        net = Remembered(shipped)
+        noisy, clean = scene.noisy, scene.clean[0, 0].double().numpy()
+        vectors = scene.truth["wave_vector"][0].numpy() if "wave_vector" in scene.truth else None
+        for name, rules in searches.items():
+            output = WaveSearch(net, rules)(noisy)[0, 0].double().numpy()
+            values = {f"error {kind}": waves.error(output, clean)}
+            if vectors is not None:
+                values[f"kept {kind}"] = min(waves.kept(output, clean, vectors))
+            search_scores[name].append(values)
+            if name == AS_IT_IS:
+                after = torch.from_numpy(output).float()
+        span = float(noisy.quantile(0.99) - noisy.quantile(0.01)) / 2
+        wave = removed_wave(noisy[0, 0] / span, after / span)
+        # Reported should be what was removed: the striation, or a wave of which half is gone.
+        gone = search_scores[AS_IT_IS][-1].get(f"kept {kind}", 1.0) < 0.5
+        true = kind in ("striation", "both") or gone
+        for name, report in reports.items():
+            right = 100.0 * (report.report(wave) == true)
+            report_scores[name].append({f"right {kind}": right})
+    return search_scores, report_scores
+
+
+def difference_table(title: str, scores: Mapping[str, list[Scores]]) -> Table:
+    """Return the differences from the rules as they are, variants down and measures across."""
+    reference = scores[AS_IT_IS]
+    measures = sorted({measure for row in reference for measure in row})
+    table = Table("", *measures, title=title, box=box.SIMPLE_HEAD)
+    for name, rows in scores.items():
+        cells = []
+        for measure in measures:
+            pairs = [
+                (row[measure], base[measure])
+                for row, base in zip(rows, reference, strict=True)
+                if measure in row
+            ]
+            if name == AS_IT_IS:
+                mean, half = mean_and_interval([value for value, _ in pairs])
+                cells.append(f"{mean:.4g} (n = {len(pairs)})")
+                continue
+            mean, half = mean_and_interval([value - base for value, base in pairs])
+            sure = "*" if half is not None and abs(mean) > half else ""
+            cells.append("0" if not mean and not half else f"{mean:+.3g} ± {half or 0:.2g}{sure}")
+        table.add_row(name, *cells)
+    return table
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", choices=("stripes", "waves"), help="one set of rules")
+    parser.add_argument("--images", type=int, default=5, help="of each lattice and kind")
+    parser.add_argument("--models", nargs="+", default=["denoiser"], help="denoisers of the waves")
+    options = parser.parse_args()
+    if options.images < 1:
+        sys.exit("ablation: --images is at least 1")
+    console = Console(width=220)
+    with torch.inference_mode():
+        if options.only != "waves":
+            console.print(str(asdict(StripeRules())), highlight=False)
+            console.print(difference_table("stripes", stripe_scores(options.images)))
+        if options.only != "stripes":
+            for model in options.models:
+                search, report = wave_scores(options.images, model)
+                console.print(difference_table(f"wave search, {model}", search))
+                console.print(difference_table(f"wave report, {model}", report))
+
+
+if __name__ == "__main__":
+    main()
