@@ -24,13 +24,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.core.noise import noise_sigma
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.lattice.atoms import Points, match, position_bound, spacing
 from stm_experiments.lattice.fit import LatticeFit, find_lattice
 from stm_experiments.lattice.local import mean_lattice
 from stm_experiments.lattice.vectors import LatticeError
-from stm_experiments.metrics.whole_image import mean_and_interval
 from stm_experiments.models import checkpoint
 from stm_experiments.restoration.denoise import DEFAULT, denoise
 from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate

@@ -26,7 +26,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from stm_experiments.metrics.whole_image import mean_and_interval
+from stm_experiments.core.intervals import mean_and_interval
 
 IMAGES, FEW, PATCHES, BATCH = 60, 6, 512, 256
 STEPS_PER_EPOCH = IMAGES * PATCHES // BATCH

@@ -5,11 +5,9 @@ so that pictures can be drawn in worker threads and nothing is left open.
 """
 
 import math
-import os
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +17,8 @@ from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from torch import Tensor
+
+from stm_experiments.core.files import atomic_write
 
 Array = npt.NDArray[np.float64]
 ArrayOrTensor = npt.ArrayLike | Tensor
@@ -176,9 +176,5 @@ def save(figure: Figure, path: str | Path) -> None:
     if path.suffix.lower() != ".png":
         raise ValueError(f"figures are saved as .png, not as {path.name!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid4().hex}.png")  # same folder, or replace could not be atomic
-    try:
-        figure.savefig(temporary, format="png", dpi=DPI)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_write(path) as part:
+        figure.savefig(part, format="png", dpi=DPI)

@@ -12,9 +12,9 @@ from typing import NamedTuple, Protocol
 import torch
 from rich.table import Table
 from rich.text import Text
-from scipy.special import stdtrit
 from torch import Tensor, nn
 
+from stm_experiments.core.intervals import Interval, psnr_of_interval, ratio_and_interval
 from stm_experiments.metrics.measures import METRICS, patch_measures
 
 NOISY_INPUT = "noisy input"
@@ -151,33 +151,18 @@ class Scores:
 
 
 def _mean_and_interval(pairs: list[tuple[float, int]]) -> Score:
-    """Score of (sum, count) pairs, one per image.
+    """Score of (sum, count) pairs, one per image: the unit of the interval is the image."""
+    return _as_score(ratio_and_interval([s for s, _ in pairs], [n for _, n in pairs]))
 
-    The mean is that of all patches. Patches of one image are not independent, so the interval
-    treats the image as the unit: mean -+ t(97.5 %, k - 1) e for k images, where e is the error of a
-    ratio of sums (Cochran, Sampling Techniques, chapter 6):
-    e^2 = k / (k - 1) sum_i (n_i (m_i - mean))^2 / (sum_i n_i)^2.
-    For equal counts n_i that is the t-interval of the images' means m_i.
-    """
-    count = sum(n for _, n in pairs)
-    mean = math.fsum(s for s, _ in pairs) / count
-    k = len(pairs)
-    if k < 2:
-        return Score(mean, None, None)
-    spread = math.fsum((s - n * mean) ** 2 for s, n in pairs)
-    half = float(stdtrit(k - 1, 0.975)) * math.sqrt(k / (k - 1) * spread) / count
-    return Score(mean, mean - half, mean + half)
+
+def _as_score(interval: Interval) -> Score:
+    mean, half = interval
+    return Score(mean, None, None) if half is None else Score(mean, mean - half, mean + half)
 
 
 def _decibels(error: Score) -> Score:
     """PSNR of a mean squared error, data range 2; the interval to first order (delta method)."""
-    if error.mean == 0.0:
-        return Score(math.inf, None, None)
-    mean = 10 * math.log10(4 / error.mean)
-    if error.half is None:
-        return Score(mean, None, None)
-    half = 10 / math.log(10) * error.half / error.mean
-    return Score(mean, mean - half, mean + half)
+    return _as_score(psnr_of_interval(Interval(error.mean, error.half)))
 
 
 def score(

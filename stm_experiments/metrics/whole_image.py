@@ -1,17 +1,16 @@
 """Measures of a whole denoised image: against the truth, and where there is none.
 
 Images are [H, W] on about [-1, 1], so the data range is 2. Every measure takes one image and gives
-plain numbers; intervals over images are ``mean_and_interval``. The measures of atoms are in
-``atoms``, the energy of seams in ``tiling``.
+plain numbers. The measures of atoms are in ``lattice.atoms``, the energy of seams is in
+``models.tiling``.
 """
 
 import math
-from collections.abc import Sequence
 
 import torch
-from scipy.special import stdtrit
 from torch import Tensor
 
+from stm_experiments.core.intervals import psnr_of_mse
 from stm_experiments.metrics import measures as metrics
 
 _WIDTH = 5  # of a Hann-windowed peak and its leakage, frequency steps
@@ -35,7 +34,7 @@ def errors(output: Tensor, clean: Tensor) -> dict[str, float]:
     mse = float(metrics.mse(a, b))
     return {
         "mse": mse,
-        "psnr": 10 * math.log10(4 / mse) if mse > 0 else math.inf,
+        "psnr": psnr_of_mse(mse),
         "ssim": float(metrics.ssim(a, b)),
     }
 
@@ -208,19 +207,3 @@ def agreement(forward: Tensor, backward: Tensor, most_shift: int = 8) -> float:
         norm = a.norm() * b.norm()
         best = max(best, float(a @ b / norm) if norm > 0 else -1.0)
     return best
-
-
-def mean_and_interval(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean over images and half its 95 % interval (Student's t); NaNs are left out.
-
-    Returns:
-        (NaN, None) without values; no interval of a single one.
-    """
-    known = [value for value in values if not math.isnan(value)]
-    if not known:
-        return math.nan, None
-    mean, count = math.fsum(known) / len(known), len(known)
-    if count < 2 or not math.isfinite(mean):
-        return mean, None
-    variance = math.fsum((value - mean) ** 2 for value in known) / (count - 1)
-    return mean, float(stdtrit(count - 1, 0.975)) * math.sqrt(variance / count)

@@ -1,6 +1,5 @@
 """Model files that describe themselves: tensors and plain data, nothing that runs on loading."""
 
-import contextlib
 import io
 import os
 from dataclasses import asdict
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from stm_experiments import models
+from stm_experiments.core.files import atomic_write
 from stm_experiments.models.interfaces import Card
 
 WEIGHTS = Path(models.__file__).parent / "weights"  # of the models that are shipped
@@ -50,21 +50,15 @@ def write(content: dict[str, Any], path: Path) -> None:
         OSError: If it cannot be written, as on a full disk; it names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
     whole = io.BytesIO()
     torch.save(content, whole)
     try:
-        with temporary.open("wb") as file:
+        with atomic_write(path) as part, part.open("wb") as file:
             file.write(whole.getbuffer())
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def save(net: nn.Module, card: Card, path: Path) -> None:

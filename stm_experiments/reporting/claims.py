@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from scipy.special import stdtrit
-
+from stm_experiments.core.intervals import student
 from stm_experiments.reporting import paper
 from stm_experiments.reporting.runs import Curve, Run
 from stm_experiments.reporting.summary import average, mean_and_spread, runs_of
@@ -75,8 +74,7 @@ class Experiments:
         mean, spread = mean_and_spread(values)
         assert mean is not None
         if spread is not None and len(values) > 2:
-            student = float(stdtrit(len(values) - 1, 0.975))
-            return Loss(mean, student * spread / math.sqrt(len(values)))
+            return Loss(mean, student(len(values)) * spread / math.sqrt(len(values)))
         return Loss(mean, max(SEED_SPREAD * mean, spread or 0.0))
 
     def curve(self, lattice: str, name: str, key: str = "val/loss") -> Curve:

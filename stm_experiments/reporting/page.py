@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from PIL import Image, UnidentifiedImageError
 
+from stm_experiments.core.files import atomic_write_text
 from stm_experiments.reporting.result_table import (
     NOTHING,
     Cell,
@@ -103,9 +104,7 @@ class Page:
             f"{''.join(self._scripts)}\n<script>\n{script}</script>\n</body>\n</html>\n"
         )
         path = self.folder / "index.html"
-        part = self.folder / ".index.html.part"
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
+        atomic_write_text(path, text)
         return path
 
 

@@ -1,6 +1,5 @@
 """From a scan to the same scan without its noise: what ``reconstruct`` does, for Python."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain
@@ -14,6 +13,8 @@ from scipy import ndimage
 from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
+from stm_experiments.core.gaps import fill_nearest
+from stm_experiments.core.intervals import psnr_of_mse
 from stm_experiments.core.normalisation import NORMALISATIONS, AffineMap, denormalise
 from stm_experiments.core.units import amount
 from stm_experiments.io import read_scan
@@ -218,7 +219,7 @@ def compare(result: Denoised, clean: Scan) -> tuple[dict[str, float], Array]:
         _, similarity = structural_similarity(image, fitted, data_range=2, full=True)
         measures |= {
             f"mse_{name}": mse,
-            f"psnr_{name}": float(10 * np.log10(4 / mse)) if mse else math.inf,
+            f"psnr_{name}": psnr_of_mse(mse),
             f"ssim_{name}": float(similarity[whole_windows].mean()),
         }
     return measures, fitted * result.scale + level
@@ -258,10 +259,7 @@ def _measured(scan: Scan) -> tuple[slice, slice]:
 def _without_gaps(scan: Scan, part: tuple[slice, slice]) -> Array:
     """The measured rectangle, its missing pixels filled with the nearest measured ones."""
     data, mask = scan.data[part], scan.mask[part]
-    if mask.all():
-        return data
-    nearest = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
-    return data[tuple(nearest)]
+    return fill_nearest(data, mask)
 
 
 def _whole(scan: Scan, part: tuple[slice, slice], values: Array) -> Array:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from stm_experiments.core.blur import gaussian_sum
 from stm_experiments.models.tiling import window_starts
 
 _BATCH = 2048  # windows at a time
@@ -72,16 +72,19 @@ def reconstruct_by_fit(
     with torch.no_grad():
         variances = []
         best = torch.full_like(flat, math.inf)
-        blur = _Blur(window, reach)
         for index, _, squares in outputs():
             variances.append(squares.mean(1))
-            best.scatter_reduce_(0, index.flatten(), blur(squares).flatten(), "amin")
+            best.scatter_reduce_(
+                0, index.flatten(), _sums(squares, window, reach).flatten(), "amin"
+            )
         unit = 2 * temperature * float(torch.cat(variances).median().clamp(min=1e-12))
         bump = torch.sin(math.pi * (pixel.double() + 0.5) / window)
         bumps = (bump[:, None] * bump).flatten()
         total, weights = (torch.zeros(len(flat), dtype=torch.float64) for _ in range(2))
         for index, made, squares in outputs():
-            weight = bumps * torch.exp((best[index] - blur(squares)).double() / unit)
+            weight = bumps * torch.exp(
+                (best[index] - _sums(squares, window, reach)).double() / unit
+            )
             total.index_add_(0, index.flatten(), (weight * made).flatten())
             weights.index_add_(0, index.flatten(), weight.flatten())
     return (total / weights).view(height, width).float()
@@ -96,21 +99,6 @@ def _fitted(made: Tensor, noisy: Tensor) -> Tensor:
     return factor.clamp(min=0) * shape + level
 
 
-class _Blur:
-    """Sums under a Gaussian; at a window's border its weight is that inside of the window."""
-
-    def __init__(self, window: int, deviation: float) -> None:
-        self.window, self.half = window, math.ceil(2 * deviation)
-        distance = torch.arange(-self.half, self.half + 1)
-        self.kernel = torch.exp(-0.5 * (distance / deviation) ** 2)
-        self.cover = self._sums(torch.ones(1, window**2)) / self.kernel.sum() ** 2
-
-    def __call__(self, values: Tensor) -> Tensor:
-        """Values of windows [B, window^2] -> their sums, same shape."""
-        return self._sums(values) / self.cover
-
-    def _sums(self, values: Tensor) -> Tensor:
-        square = values.view(-1, 1, self.window, self.window)
-        down = F.conv2d(square, self.kernel.view(1, 1, -1, 1), padding=(self.half, 0))
-        across = F.conv2d(down, self.kernel.view(1, 1, 1, -1), padding=(0, self.half))
-        return across.flatten(1)
+def _sums(values: Tensor, window: int, deviation: float) -> Tensor:
+    """Sum values of windows [B, window^2] under a Gaussian around each pixel, same shape."""
+    return gaussian_sum(values.view(-1, 1, window, window), deviation).flatten(1)

@@ -15,6 +15,7 @@ from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from torch import Tensor, distributed, nn
 from torch.nn.utils import get_total_norm
 
+from stm_experiments.core.files import atomic_write
 from stm_experiments.training.cluster import Warnings
 
 COLUMNS = ("epoch", "step", "train/loss", "val/loss", "lr")
@@ -99,12 +100,13 @@ class History(Callback):
 
     def write(self) -> None:
         """Writes metrics.csv whole, so that it never ends in half a row."""
-        temporary = self.path.with_suffix(".csv.part")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
+        with (
+            atomic_write(self.path) as part,
+            part.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(self.rows)
-        os.replace(temporary, self.path)
 
     def about(self, net: nn.Module, seconds: float) -> dict[str, Any]:
         """What run.json says of a training of so many seconds."""
@@ -264,12 +266,14 @@ class Checkpoints(Checkpoint):
         self._saved_at = time.monotonic()
 
     def _write(self, trainer: Trainer, name: str, keep: str | None = None) -> None:
-        path, part = self.folder / name, self.folder / f".{name}.part"
-        trainer.save_checkpoint(part, weights_only=False)
-        if trainer.is_global_zero:
+        path = self.folder / name
+        if not trainer.is_global_zero:  # takes part in the saving and writes nothing
+            trainer.save_checkpoint(path, weights_only=False)
+            return
+        with atomic_write(path) as part:
+            trainer.save_checkpoint(part, weights_only=False)
             if keep and path.exists():
                 os.replace(path, self.folder / keep)
-            os.replace(part, path)
 
     def state_dict(self) -> dict[str, Any]:
         """The best validation loss so far."""

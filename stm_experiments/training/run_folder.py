@@ -17,6 +17,7 @@ import torch
 import yaml
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from stm_experiments.core.files import atomic_write_text
 from stm_experiments.models import checkpoint
 
 
@@ -133,9 +134,7 @@ class RunFolder:
     def _replace(self, name: str, text: str) -> None:
         if not self.leads:
             return
-        part = self.path / f".{name}.part"
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, self.path / name)
+        atomic_write_text(self.path / name, text)
 
 
 def surroundings() -> dict[str, Any]:

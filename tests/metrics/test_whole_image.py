@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 from skimage.metrics import structural_similarity
 
 from stm_experiments.lattice import atoms
@@ -121,15 +120,6 @@ def test_agreement_allows_for_hysteresis():
     assert whole_image.agreement(*traces) == pytest.approx(0.5, abs=0.03)
     with pytest.raises(ValueError, match="cannot compare"):
         whole_image.agreement(image, image[:, :-1])
-
-
-def test_intervals_are_students():
-    values = [1.0, 2.0, 4.0, math.nan]
-    mean, half = whole_image.mean_and_interval(values)
-    low, high = stats.t.interval(0.95, 2, np.mean(values[:3]), stats.sem(values[:3]))
-    assert (mean - half, mean + half) == pytest.approx((low, high))
-    assert whole_image.mean_and_interval([3.0]) == (3.0, None)
-    assert math.isnan(whole_image.mean_and_interval([math.nan])[0])
 
 
 def test_atoms_are_found_to_a_fraction_of_a_pixel():

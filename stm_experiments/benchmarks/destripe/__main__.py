@@ -38,8 +38,9 @@ from stm_experiments.benchmarks.destripe.cases import (
 )
 from stm_experiments.benchmarks.destripe.figures import examples_figure, widths_figure
 from stm_experiments.benchmarks.quality.scores import printed
+from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.figures.canvas import save
-from stm_experiments.metrics.whole_image import change_outside, mean_and_interval
+from stm_experiments.metrics.whole_image import change_outside
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Repairing
 from stm_experiments.reporting.result_table import Cell, Table, embolden, number, to_csv

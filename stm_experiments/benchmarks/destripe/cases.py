@@ -1,7 +1,6 @@
 """Striped images with their truth, the methods that take stripes off, and what these are worth."""
 
 import itertools
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from stm_experiments.core.intervals import psnr_of_mse
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.metrics import whole_image
 from stm_experiments.models import DetectAndInterpolate, MedianOfDifferences, RowMedian, checkpoint
@@ -143,7 +143,7 @@ def psnr(output: Tensor, clean: Tensor, where: Tensor | None = None) -> float:
     """10 log10(4 / MSE) over the image or a part of it, at most 100 dB."""
     errors = (output.double() - clean.double()).square()
     error = float((errors if where is None else errors[where]).mean())
-    return min(100.0, 10 * math.log10(4 / error)) if error > 0 else 100.0
+    return min(100.0, psnr_of_mse(error))
 
 
 def satellites(output: Tensor, case: Case) -> float:

@@ -38,6 +38,7 @@ from stm_experiments.benchmarks.quality.scores import (
     summary,
     table_of,
 )
+from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.figures.canvas import save
 from stm_experiments.metrics import whole_image
 from stm_experiments.reporting.result_table import Cell, Table, number, to_csv
@@ -66,7 +67,7 @@ def strength_curves(
                 output = network(case.noisy, case.normalisation)
                 mse = whole_image.errors(output, case.clean)["mse"]
                 errors.append(mse * (2 / case.corrugation) ** 2)
-            mean_and_half = whole_image.mean_and_interval(errors)
+            mean_and_half = mean_and_interval(errors)
             curves.setdefault(lattice, {}).setdefault(name, []).append(mean_and_half)
     return curves
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from stm_experiments import models
 from stm_experiments.benchmarks.quality.cases import Case
+from stm_experiments.core.intervals import Interval, mean_and_interval, psnr_of_interval
 from stm_experiments.core.normalisation import NORMALISATIONS, denormalise, normalise_minmax
 from stm_experiments.lattice import atoms
 from stm_experiments.metrics import whole_image
@@ -161,13 +162,10 @@ def score_all(
 
 def summary(rows: list[dict[str, float]], measure: str) -> tuple[float, float | None]:
     """Mean over images and half its 95 % interval; PSNR is that of the mean MSE."""
-    mean, half = whole_image.mean_and_interval(
+    mean, half = mean_and_interval(
         [row.get("mse" if measure == "psnr" else measure, math.nan) for row in rows]
     )
-    if measure != "psnr":
-        return mean, half
-    slope = 10 / math.log(10) / mean if mean > 0 else math.nan
-    return 10 * math.log10(4 / mean) if mean > 0 else math.nan, half and slope * half
+    return psnr_of_interval(Interval(mean, half)) if measure == "psnr" else Interval(mean, half)
 
 
 def table_of(results: Results) -> Table:
@@ -230,6 +228,6 @@ def invention_table(networks: Mapping[str, Network], size: int, draws: int) -> T
                 values.append(whole_image.invention(network(x, "minmax"), x))
             except ValueError:
                 break
-        mean, half = whole_image.mean_and_interval(values)
+        mean, half = mean_and_interval(values)
         table.rows.append([Cell(name), number(mean, 3, half)])
     return table

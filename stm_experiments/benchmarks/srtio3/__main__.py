@@ -40,8 +40,8 @@ from stm_experiments.benchmarks.srtio3.fault import (
     fault_table,
 )
 from stm_experiments.benchmarks.srtio3.figures import fault_figure, patches_figure, scan_figure
+from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.figures.canvas import save
-from stm_experiments.metrics.whole_image import mean_and_interval
 from stm_experiments.models import Gaussian, PatchPCA, checkpoint, tiling
 from stm_experiments.reporting.result_table import Cell, Table, embolden, number, to_csv
 from stm_experiments.restoration.floating import reconstruct_by_fit

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stm_experiments.benchmarks.srtio3.cases import of_constant
+from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.lattice.atoms import find_atoms, match
-from stm_experiments.metrics.whole_image import mean_and_interval
 from stm_experiments.reporting.result_table import Cell, Table, embolden, number
 from stm_experiments.simulator import (
     NOISES,

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from stm_experiments.core.gaps import fill_nearest
 from stm_experiments.core.images import ImageError
 from stm_experiments.core.normalisation import NORMALISATIONS
 from stm_experiments.core.seeds import generator
@@ -196,12 +196,7 @@ def measured(scan: Scan) -> NDArray[np.float64]:
     Single missing pixels, at most one in fifty of a row, are lent their nearest neighbour's value.
     """
     rows, columns = (longest_run(scan.mask.mean(axis=axis) >= COMPLETE) for axis in (1, 0))
-    data = scan.data
-    if not scan.mask.all():
-        nearest = ndimage.distance_transform_edt(
-            ~scan.mask, return_distances=False, return_indices=True
-        )
-        data = data[tuple(nearest)]
+    data = fill_nearest(scan.data, scan.mask)
     return max(data[rows], data[:, columns], key=np.size)
 
 
