@@ -31,10 +31,10 @@ from stm_experiments.models import checkpoint
 from stm_experiments.reporting.result_table import Cell, Table, embolden, number, to_csv
 from stm_experiments.restoration.denoise import as_scan, denoise
 from stm_experiments.restoration.preparation import prepare
-from stm_experiments.simulator import LATTICES, NOISES, PRESETS, Defects, simulate
+from stm_experiments.simulator import LATTICES, NOISES, PRESETS, DefectCode, Defects, simulate
 
 DEFECTS = Defects(vacancies=0.01, adatoms=0.005, substitutions=0.01, contrast=(0.3, 0.5))
-BRIGHT_KINDS = (2, 3)  # adatoms and brighter atoms
+BRIGHT_KINDS = (DefectCode.ADATOM, DefectCode.BRIGHTER)
 RADIUS = 0.4  # lattice constants
 RAW, CLEAN = "before", "without noise"
 SIGNS, WAVES = ("bright", "dark", "all"), ["zrte3", "tas2", "tise2"]

@@ -33,8 +33,7 @@ from stm_experiments.lattice.local import mean_lattice
 from stm_experiments.lattice.vectors import LatticeError
 from stm_experiments.models import checkpoint
 from stm_experiments.restoration.denoise import DEFAULT, denoise
-from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate
-from stm_experiments.simulator.surface.defects import ADATOM, VACANCY
+from stm_experiments.simulator import LATTICES, NOISES, PRESETS, DefectCode, simulate
 
 # What the surfaces are: topmost sites of an untilted crystal, or a flat crystal.
 SURFACES = {
@@ -79,10 +78,10 @@ def simulated(surface: str, noise: str, number: int, size: int) -> Truth:
     places = torch.stack([atoms.u[0], atoms.v[0]], 1)[atoms.present[0]].numpy()
     defects = scan.truth["defect_position"][0].numpy()
     kinds = scan.truth["defect_kind"][0].numpy()
-    above = defects[kinds == ADATOM]
+    above = defects[kinds == DefectCode.ADATOM]
     if len(above):
         places = places[np.abs(places[:, None] - above).max(2).min(1) > 1e-6]
-    vacant = defects[kinds == VACANCY]
+    vacant = defects[kinds == DefectCode.VACANCY]
     sites = np.concatenate([places, vacant])
     clean, noisy = (image[0, 0].double().numpy() for image in (scan.clean, scan.noisy))
     inside = _inside(places, clean.shape, BORDER)

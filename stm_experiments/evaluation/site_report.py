@@ -24,10 +24,19 @@ from stm_experiments.lattice.site_classes import (
     defect_auroc,
     turned_share,
 )
+from stm_experiments.simulator import DefectCode
 
 TURNS = 12  # of each patch, for the invariance
 WORST = 16  # sites shown in pictures
-DEFECTS = ("perfect", "vacancy", "adatom", "substitution", "part of a vacancy")  # of the truth
+DEFECTS = {
+    "vacancy": (DefectCode.VACANCY,),
+    "adatom": (DefectCode.ADATOM,),
+    "substitution": (DefectCode.BRIGHTER, DefectCode.DARKER),
+    "part of a vacancy": (DefectCode.PARTIAL_VACANCY,),
+}
+DEFECT_NAMES = {code: name for name, codes in DEFECTS.items() for code in codes} | {
+    DefectCode.NONE: "perfect"
+}
 
 
 class SiteList(NamedTuple):
@@ -102,14 +111,14 @@ def site_numbers(found: SiteList, images: Sequence[SiteImage], symmetry: int) ->
     kind, defect = (
         np.concatenate([image.truth[name] for image in images]) for name in ("kind", "defect")
     )
-    perfect = defect == 0
+    perfect = defect == DefectCode.NONE
     numbers = {
         "sites/ari": agreement(found.labels[perfect], kind[perfect]),
         "sites/auroc": defect_auroc(found.anomaly.score, ~perfect),
     }
-    for number, name in enumerate(DEFECTS[1:], start=1):
-        among = perfect | (defect == number)
-        auroc = defect_auroc(found.anomaly.score[among], defect[among] == number)
+    for name, codes in DEFECTS.items():
+        among = perfect | np.isin(defect, codes)
+        auroc = defect_auroc(found.anomaly.score[among], ~perfect[among])
         numbers[f"sites/auroc_{name.replace(' ', '_')}"] = auroc
     if np.ptp(found.angle) > 0:
         turn = np.concatenate([image.truth["turn"] for image in images])[perfect]
@@ -163,7 +172,7 @@ def site_figures(found: SiteList, images: Sequence[SiteImage], most: int = 4) ->
             line = f"{image.name[-14:]} {line}"
         if image.truth:
             index = site - np.flatnonzero(found.image == found.image[site])[0]
-            line += f"\n{DEFECTS[image.truth['defect'][index]]}"
+            line += f"\n{DEFECT_NAMES[image.truth['defect'][index]]}"
         lines.append(line)
     names = [f"class {label + 1}" for label in range(found.labels.max() + 1)]
     figures["latent"] = latent_pca(found.codes, found.labels, "class of the site", names)

@@ -17,7 +17,7 @@ from stm_experiments.simulator.microscope.scan import ScanNoise
 from stm_experiments.simulator.microscope.stripes import StripeNoise
 from stm_experiments.simulator.microscope.tip import TipNoise
 from stm_experiments.simulator.noises import NOISES, Noise
-from stm_experiments.simulator.surface.defects import Defects
+from stm_experiments.simulator.surface.defects import DefectCode, Defects
 from stm_experiments.simulator.surface.sample import SampleNoise
 from stm_experiments.simulator.topographs import render_topographs, simulate
 
@@ -28,6 +28,7 @@ __all__ = [
     "PRESETS",
     "AnyLattice",
     "Atoms",
+    "DefectCode",
     "Defects",
     "DetectorNoise",
     "FlatLattice",

@@ -27,8 +27,8 @@ class Topographs(NamedTuple):
         truth: What else is true, by name; only what the noise can do is there. [N] each where
             nothing else is said, c is the corrugation. Of a mixture, what is known of all.
             ``corrugation``: c, the 5-95 % range of the clean lattice;
-            ``defect_position`` [N, K, 2] (px, axes 0 and 1) and ``defect_kind`` [N, K]: 1 vacancy,
-            2 adatom, 3 brighter and 4 darker substitution, 0 padding; ``defect_substitute``
+            ``defect_position`` [N, K, 2] (px, axes 0 and 1) and ``defect_kind`` [N, K]:
+            ``DefectCode``, NONE on padding; ``defect_substitute``
             [N, K]: which of ``FlatLattice.substitutes``, from 1 on, 0 none of them;
             ``site`` [N, A]: index of each of ``atoms`` in ``FlatLattice.sites``, -1 an adatom;
             ``wave`` (c of the lattice without it): amplitude of the charge-density waves,

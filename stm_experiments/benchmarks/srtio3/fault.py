@@ -18,6 +18,7 @@ from stm_experiments.reporting.result_table import Cell, Table, embolden, number
 from stm_experiments.simulator import (
     NOISES,
     PRESETS,
+    DefectCode,
     Defects,
     DetectorNoise,
     MotionNoise,
@@ -131,7 +132,7 @@ def fault_image(noise: Noise, index: int, size: int = 257) -> FaultImage:
     normal *= np.sign(normal @ axes[:, 1])
     inside = ((columns >= _BORDER) & (columns <= size - 1 - _BORDER)).all(1)
     strontium = (image.truth["site"][0][present] == 0).numpy()
-    gone = image.truth.get("defect_kind", torch.zeros(1, 0))[0] == 1
+    gone = image.truth.get("defect_kind", torch.zeros(1, 0))[0] == DefectCode.VACANCY
     empty = image.truth.get("defect_position", torch.zeros(1, 0, 2))[0][gone].numpy()
     return FaultImage(
         noisy, clean, columns[inside], strontium[inside], empty, along, normal, lattice.spread

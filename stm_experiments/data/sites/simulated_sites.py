@@ -19,13 +19,19 @@ from stm_experiments.data.sites.site_loader import SiteSource
 from stm_experiments.data.sites.sites import SiteImage, find_sites
 from stm_experiments.data.sources.simulated import chosen_lattices, part_of
 from stm_experiments.lattice.fit import LatticeError
-from stm_experiments.simulator import PRESETS, AnyLattice, Noise, Preset, Topographs, simulate
+from stm_experiments.simulator import (
+    PRESETS,
+    AnyLattice,
+    DefectCode,
+    Noise,
+    Preset,
+    Topographs,
+    simulate,
+)
 
 log = logging.getLogger(__name__)
 
 NEAR = 0.4  # of a true atom or defect from its site, distances of nearest neighbours
-# What ``truth["defect"]`` says of a site.
-PERFECT, VACANCY, ADATOM, SUBSTITUTION, PART_VACANCY = range(5)
 
 
 class SimulatedSites(SiteData):
@@ -36,8 +42,7 @@ class SimulatedSites(SiteData):
 
     - ``kind``: index in the lattice's sites of the atom that belongs there; the number of these for
       a hollow,
-    - ``defect``: 0 none, 1 vacancy, 2 adatom, 3 substitution, 4 a vacancy of one atom of several in
-      a column,
+    - ``defect``: a ``DefectCode``,
     - ``beside``: whether a defect of another site lies in the patch,
     - ``turn``: by how much the crystal is turned, from image axis 1 towards axis 0, rad.
 
@@ -172,15 +177,15 @@ def truth_of(
     beside = np.zeros(len(kind), int)
     if "defect_kind" in truth and bool((truth["defect_kind"][index] > 0).any()):
         real = truth["defect_kind"][index] > 0
-        what = truth["defect_kind"][index][real].long().clamp(max=SUBSTITUTION).numpy()
+        what = truth["defect_kind"][index][real].long().numpy()
         if "defect_substitute" in truth:
             parts = [0, *("vacancy" in x.name for x in getattr(lattice, "substitutes", ()))]
             partly = np.array(parts, bool)[truth["defect_substitute"][index][real].long().numpy()]
-            what = np.where(partly, PART_VACANCY, what)
+            what = np.where(partly, DefectCode.PARTIAL_VACANCY, what)
         tree = KDTree(truth["defect_position"][index][real].numpy())
         distance, nearest = tree.query(found.position)
         own = distance < NEAR * found.spacing
-        defect = np.where(own, what[nearest], PERFECT)
+        defect = np.where(own, what[nearest], DefectCode.NONE)
         reach = (width / 2 + 0.3) * found.spacing
         beside = tree.query_ball_point(found.position, reach, return_length=True) - own > 0
     turn = float(topographs.orientation[index, 2]) * math.radians(lattice.rotation_max)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from enum import IntEnum
 
 import torch
 from torch import Tensor
@@ -17,11 +18,20 @@ from stm_experiments.simulator.strengths import (
     uniforms,
 )
 
-# What ``truth["defect_kind"]`` says.
-VACANCY, ADATOM, BRIGHTER, DARKER = 1, 2, 3, 4
 _ADATOM_HEIGHT = 0.5  # of an adatom above the atoms that carry it, lattice constants
 _EDGE = 2.0  # width of a step, standard deviation of the error function, px
 _BENDS = (40.0, 90.0, 200.0)  # lengths on which a step winds, px
+
+
+class DefectCode(IntEnum):
+    """Kinds of point defects, as every array of defect codes in the package uses them."""
+
+    NONE = 0
+    VACANCY = 1
+    ADATOM = 2
+    BRIGHTER = 3  # a foreign atom that is higher than the one in whose place it sits
+    DARKER = 4
+    PARTIAL_VACANCY = 5  # one of several atoms of a column is missing
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,7 @@ def draw_defects(
         seeds: The images' seeds.
 
     Returns:
-        The kind of each atom's defect (0: none; no ``ADATOM``), [N, A] int64; the factor of its
+        The kind of each atom's defect (never an adatom), [N, A] int64; the factor of its
         height, [N, A] float64; and beside which atoms an adatom sits, [N, A] bool.
     """
     draws = torch.ones(4, *present.shape, dtype=torch.float64)
@@ -87,8 +97,8 @@ def draw_defects(
     )
     vacant = chosen < vacancies
     foreign = ~vacant & (chosen < vacancies + substitutions)
-    kind = torch.where(foreign, torch.where(sign < 0.5, BRIGHTER, DARKER), 0)
-    kind = kind.where(~vacant, VACANCY)
+    kind = torch.where(foreign, torch.where(sign < 0.5, DefectCode.BRIGHTER, DefectCode.DARKER), 0)
+    kind = kind.where(~vacant, DefectCode.VACANCY)
     low, high = bounds(noise.contrast)
     change = (low + (high - low) * size) * torch.where(sign < 0.5, 1, -1)
     return (

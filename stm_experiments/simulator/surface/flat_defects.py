@@ -9,10 +9,7 @@ from stm_experiments.core.seeds import image_stream
 from stm_experiments.simulator.lattices.bulk import Atoms, pack
 from stm_experiments.simulator.lattices.flat import FlatLattice, turned
 from stm_experiments.simulator.surface.defects import (
-    ADATOM,
-    BRIGHTER,
-    DARKER,
-    VACANCY,
+    DefectCode,
     Defects,
     draw_defects,
 )
@@ -86,12 +83,12 @@ def with_defects(
         sigma=sigma.where(added, 1.0),
         present=added,
         site=zero - 1,
-        kind=ADATOM * added,
+        kind=DefectCode.ADATOM * added,
         substitute=zero,
     )
     spoilt = columns._replace(
         height=height,
-        present=columns.present & (kind != VACANCY),
+        present=columns.present & (kind != DefectCode.VACANCY),
         kind=kind,
         substitute=substitute,
     )
@@ -107,7 +104,7 @@ def _substituted(
         draw[i, there] = torch.rand(
             int(there.sum()), generator=image_stream(seed, "substitutes"), dtype=torch.float64
         )
-    foreign = (kind == BRIGHTER) | (kind == DARKER)
+    foreign = (kind == DefectCode.BRIGHTER) | (kind == DefectCode.DARKER)
     number = torch.zeros_like(kind)
     for index, site in enumerate(lattice.sites):
         choice = [k for k, x in enumerate(lattice.substitutes) if x.species == site.species]
@@ -119,5 +116,7 @@ def _substituted(
         number = torch.where(here, torch.tensor(choice)[which] + 1, number)
     own = torch.tensor([0.0, *(x.height for x in lattice.substitutes)], dtype=torch.float64)
     own = own[number]
-    kind = torch.where(number > 0, torch.where(own > columns.height, BRIGHTER, DARKER), kind)
+    kind = torch.where(
+        number > 0, torch.where(own > columns.height, DefectCode.BRIGHTER, DefectCode.DARKER), kind
+    )
     return torch.where(number > 0, own, height), kind, number

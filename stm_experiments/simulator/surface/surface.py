@@ -12,8 +12,7 @@ from stm_experiments.simulator.noises import Noise
 from stm_experiments.simulator.rendering.render import Centres, draw, drawn_centres
 from stm_experiments.simulator.strengths import draw_strength, is_off
 from stm_experiments.simulator.surface.defects import (
-    ADATOM,
-    VACANCY,
+    DefectCode,
     Step,
     adatoms,
     draw_defects,
@@ -160,11 +159,11 @@ def draw_surface(
             lattice,
         )
         above = pack(*above)
-        present = torch.cat((present & (kind != VACANCY), above.present), 1)
+        present = torch.cat((present & (kind != DefectCode.VACANCY), above.present), 1)
         added = drawn_centres(above, lattice, preset, size)
         centres = Centres(*(torch.cat(pair, 1) for pair in zip(centres, added, strict=True)))
         depth = torch.cat((depth, above.depth), 1)
-        kind = torch.cat((kind, ADATOM * above.present), 1)
+        kind = torch.cat((kind, DefectCode.ADATOM * above.present), 1)
         gain = torch.cat((gain, torch.ones_like(above.depth)), 1)
         if widths is not None:
             widths = torch.cat((widths, torch.zeros_like(above.depth)), 1)
