@@ -8,9 +8,12 @@ i = j, else 0.
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.restoration import unwrap_phase
+
+from stm_experiments.core.spectra import bragg_peaks, hann_power
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -56,37 +59,9 @@ def bragg_vectors(image: Array, most: int = 24) -> tuple[Array, Array]:
     Returns:
         Bragg vectors [P,2] (1/px) and their amplitudes [P], strongest first.
     """
-    height, width = image.shape
-    window = np.hanning(height)[:, None] * np.hanning(width)
-    flat = image - (image * window).sum() / window.sum()
-    power = np.abs(np.fft.fftshift(np.fft.fft2(flat * window))) ** 2
-    rows, columns = np.indices(power.shape) - np.array([height // 2, width // 2])[:, None, None]
-    # Equal radii are equal periods, whatever the image's sides are.
-    radius = np.hypot(rows / height, columns / width) * min(height, width)
-    ring = (radius / 4).astype(int)
-    rings = ndimage.median(power, ring, np.arange(ring.max() + 1))
-    background = np.maximum(rings[ring], ndimage.median_filter(power, (41, 1), mode="wrap"))
-    highest = ndimage.maximum_filter(power, 2 * _WIDTH + 1, mode="wrap")
-    half = (rows > 0) | ((rows == 0) & (columns > 0))
-    found = half & (power == highest) & (power > _ABOVE * background) & (radius > 3)
-    found[[0, -1]] = found[:, [0, -1]] = False
-    place = np.argwhere(found)
-    place = place[np.argsort(power[found])[::-1][:most]]
-    logs = np.log(power + 1e-12 * power.max())
-    r, c = place.T
-    fraction = [
-        _vertex(logs[r - 1, c], logs[r, c], logs[r + 1, c]),
-        _vertex(logs[r, c - 1], logs[r, c], logs[r, c + 1]),
-    ]
-    centre = np.array([height // 2, width // 2])
-    vectors = (place - centre + np.stack(fraction, 1)) / np.array([height, width])
-    return vectors, np.sqrt(power[r, c])
-
-
-def _vertex(before: Array, at: Array, after: Array) -> Array:
-    """Where the parabola through three values has its maximum, steps from the middle one."""
-    bend = before - 2 * at + after
-    return np.where(bend < 0, 0.5 * (before - after) / np.where(bend < 0, bend, 1), 0).clip(-1, 1)
+    power = hann_power(torch.from_numpy(image), periodic=False)
+    peaks = bragg_peaks(power, prominence=_ABOVE, most=most, reach=_WIDTH, along_columns=True)
+    return peaks.frequency.numpy(), peaks.power.sqrt().numpy()
 
 
 def reduced(vectors: Array) -> Array:

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from stm_experiments.core.intervals import psnr_of_mse
+from stm_experiments.core.spectra import bragg_peaks, hann_power
 from stm_experiments.metrics import measures as metrics
-
-_WIDTH = 5  # of a Hann-windowed peak and its leakage, frequency steps
 
 
 def errors(output: Tensor, clean: Tensor) -> dict[str, float]:
@@ -60,47 +59,22 @@ def fitted(clean: Tensor, noisy: Tensor) -> Tensor:
     return ((centred * y).sum() / variance * centred + y.mean()).to(clean.dtype)
 
 
-def spectrum(image: Tensor) -> Tensor:
-    """Power |F|^2 of the Hann-windowed image less its mean, [H, W], frequency 0 first."""
-    height, width = image.shape
-    rows, columns = (
-        torch.hann_window(n, dtype=torch.float64, device=image.device) for n in (height, width)
-    )
-    window = rows[:, None] * columns
-    image = image.double()
-    return torch.fft.fft2((image - (image * window).sum() / window.sum()) * window).abs().square()
+def strongest_peaks(image: Tensor, most: int = 12, weakest: float = 1e-3) -> Tensor:
+    """Return the strongest Bragg peaks of an image's spectrum, one of each pair G, -G.
 
-
-def bragg_peaks(image: Tensor, most: int = 12, weakest: float = 1e-3) -> Tensor:
-    """The strongest peaks of an image's spectrum, one of each pair G, -G.
-
-    A peak is the largest value within ``_WIDTH`` frequency steps, at least 50 times the median
-    power at its radius, ``weakest`` times the strongest, and more than 3 steps from the centre.
+    A peak is the largest power within 5 frequency steps, at least 50 times the median power at its
+    radius, ``weakest`` times the strongest, and more than 3 steps from the centre.
 
     Args:
         image: [H, W]: the clean one where there is one.
-        most: Most peaks.
+        most: Number of peaks at most.
         weakest: Power of the weakest, relative to the strongest.
 
     Returns:
-        Rows and columns in ``spectrum``, strongest first, [P, 2] int64; P may be 0.
+        Rows and columns in the spectrum, strongest first, [P, 2] int64; P may be 0.
     """
-    power = spectrum(image)
-    height, width = power.shape
-    steps_u = torch.fft.fftfreq(height, 1 / height, device=power.device)
-    steps_v = torch.fft.fftfreq(width, 1 / width, device=power.device)
-    radius = torch.hypot(steps_u[:, None], steps_v)
-    wrapped = torch.nn.functional.pad(power[None, None], (_WIDTH,) * 4, mode="circular")
-    highest = torch.nn.functional.max_pool2d(wrapped, 2 * _WIDTH + 1, 1)[0, 0]
-    ring = (radius / 4).long()
-    median = torch.stack([power[ring == r].median() for r in range(int(ring.max()) + 1)])
-    half = (steps_u[:, None] > 0) | ((steps_u[:, None] == 0) & (steps_v > 0))
-    found = (power == highest) & half & (radius > 3) & (power > 50 * median[ring])
-    place = found.nonzero()
-    heights = power[found]
-    order = heights.argsort(descending=True)[:most]
-    order = order[heights[order] >= weakest * heights.max()] if len(order) else order
-    return place[order]
+    power = hann_power(image.double())
+    return bragg_peaks(power, prominence=50.0, most=most, reach=5, weakest=weakest).place
 
 
 def bragg_fidelity(output: Tensor, clean: Tensor, peaks: Tensor | None = None) -> dict[str, float]:
@@ -113,19 +87,19 @@ def bragg_fidelity(output: Tensor, clean: Tensor, peaks: Tensor | None = None) -
         output: [H, W].
         clean: [H, W]. On a real scan the scan itself: the ratio then says what was kept of it, its
             noise at G included.
-        peaks: From ``bragg_peaks``; None: those of ``clean``.
+        peaks: From ``strongest_peaks``; None: those of ``clean``.
 
     Returns:
         ``bragg``, the mean over the peaks (1 is right, below: weakened), ``bragg_worst``, the ratio
         that is furthest from 1, and ``bragg_peaks``, their number; NaN without peaks.
     """
-    peaks = bragg_peaks(clean) if peaks is None else peaks
+    peaks = strongest_peaks(clean) if peaks is None else peaks
     if not len(peaks):
         return {"bragg": math.nan, "bragg_worst": math.nan, "bragg_peaks": 0.0}
     near = torch.arange(-1, 2, device=clean.device)
     powers = []
     for image in (output, clean):
-        power = spectrum(image)
+        power = hann_power(image.double())
         rows = (peaks[:, 0, None] + near) % power.shape[0]
         columns = (peaks[:, 1, None] + near) % power.shape[1]
         powers.append(power[rows[:, :, None], columns[:, None, :]].sum((1, 2)))
@@ -160,7 +134,7 @@ def invention(output: Tensor, noise: Tensor, periods: tuple[float, float] = (4.0
     band = (radius >= 1 / periods[1]) & (radius <= 1 / periods[0])
     if not band.any():
         raise ValueError(f"periods of {periods} px do not occur in an image of {noise.shape}")
-    return float(spectrum(output)[band].max() / spectrum(noise)[band].max())
+    return float(hann_power(output.double())[band].max() / hann_power(noise.double())[band].max())
 
 
 def change_outside(output: Tensor, before: Tensor, mask: Tensor) -> float:

@@ -61,9 +61,9 @@ def test_a_separately_scaled_pair_is_fitted():
 
 def test_the_peaks_of_waves_are_found_in_order():
     image = wave(12, 5) + 0.5 * wave(3, -20) + white(0.05)
-    assert whole_image.bragg_peaks(image).tolist() == [[12, 5], [3, SIZE - 20]]
-    assert len(whole_image.bragg_peaks(white(1))) == 0
-    assert whole_image.bragg_peaks(image, most=1).tolist() == [[12, 5]]
+    assert whole_image.strongest_peaks(image).tolist() == [[12, 5], [3, SIZE - 20]]
+    assert len(whole_image.strongest_peaks(white(1))) == 0
+    assert whole_image.strongest_peaks(image, most=1).tolist() == [[12, 5]]
 
 
 def test_bragg_fidelity_is_the_ratio_of_amplitudes():

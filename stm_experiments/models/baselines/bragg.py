@@ -6,6 +6,8 @@ import scipy
 import torch
 from torch import Tensor, nn
 
+from stm_experiments.core.spectra import bragg_peaks, hann_power
+
 
 class BraggFilter(nn.Module):
     """Keeps the peaks of an image's Fourier transform and drops what is between them.
@@ -92,32 +94,7 @@ class BraggFilter(nn.Module):
         Returns:
             [P, 2] along axes 0 and 1, cycles per px.
         """
-        height, width = image.shape
-        hann = [torch.hann_window(n, device=image.device) for n in image.shape]
-        weight = hann[0][:, None] * hann[1]
-        level = (image * weight).sum() / weight.sum()
-        spectrum = torch.fft.fft2((image - level) * weight).abs().square().log()
-        spectrum = torch.where(spectrum.isfinite(), spectrum, -100.0)
-        u, v = (torch.fft.fftfreq(n, device=image.device) for n in image.shape)
-        radius = torch.hypot(u[:, None], v)
-        ring = (radius * min(height, width) / 4).long()
-        background = torch.stack([spectrum[ring == r].median() for r in range(int(ring.max()) + 1)])
-        rolled = torch.stack(
-            [spectrum.roll((i, j), (0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1)]
-        )
-        # The window widens the centre to two steps, which are kept anyway; one half has all pairs.
-        apart = radius > 2.5 / min(height, width)
-        half = (u[:, None] > 0) | ((u[:, None] == 0) & (v > 0))
-        found = (spectrum == rolled.amax(0)) & apart & half
-        found &= spectrum > background[ring] + math.log(self.threshold)
-        place = found.nonzero()
-        place = place[spectrum[found].argsort(descending=True)][: self.most]
-        # The logarithm of a Hann window's peak is close to a parabola at its top.
-        offset = torch.zeros(len(place), 2, device=image.device)
-        middle = spectrum[tuple(place.T)]
-        for axis, (before, after) in enumerate(((7, 1), (5, 3))):
-            low, high = rolled[before][tuple(place.T)], rolled[after][tuple(place.T)]
-            offset[:, axis] = 0.5 * (low - high) / (low - 2 * middle + high).clamp(max=-1e-6)
-        step = torch.tensor([1 / height, 1 / width], device=image.device)
-        signed = torch.stack([u[place[:, 0]], v[place[:, 1]]], 1)
-        return signed + offset.clamp(-0.5, 0.5) * step
+        # The window widens frequency 0 to two steps, which are kept anyway.
+        return bragg_peaks(
+            hann_power(image), prominence=self.threshold, most=self.most, reach=1, least_radius=2.5
+        ).frequency
