@@ -3,11 +3,9 @@
 import glob
 import json
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
-from torch import nn
 
 from stm_experiments.app import build
 from stm_experiments.app.job import new_folder
@@ -19,6 +17,7 @@ from stm_experiments.figures import save
 from stm_experiments.figures.error_matrix import matrix_figure
 from stm_experiments.metrics.scores import score, score_table
 from stm_experiments.models import checkpoint
+from stm_experiments.models.interfaces import Network
 
 
 def evaluate(cfg: DictConfig) -> None:
@@ -31,7 +30,7 @@ def evaluate(cfg: DictConfig) -> None:
     folder = new_folder()
     models = load_models(settings["checkpoint"], settings["net"])
     # A network that takes any size takes that of the others.
-    windows: set[Any] = {net.window for net in models.values()} - {None}
+    windows = {net.window for net in models.values()} - {None}
     if len(windows) > 1:
         raise ValueError(f"models of one window at a time can be compared, not of {windows} px")
     # Nothing is trained here: PCA is fitted to the patches as they are.
@@ -57,7 +56,7 @@ def evaluate(cfg: DictConfig) -> None:
     print(f"{folder}: {', '.join(files)}")
 
 
-def load_models(pattern: str, net: str | None) -> dict[str, nn.Module]:
+def load_models(pattern: str, net: str | None) -> dict[str, Network]:
     """Networks by name: what they were trained on and what they are.
 
     Args:
@@ -69,13 +68,13 @@ def load_models(pattern: str, net: str | None) -> dict[str, nn.Module]:
     """
     found = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern))
     paths = [Path(path) for path in found]
-    models: dict[str, nn.Module] = {}
+    models: dict[str, Network] = {}
     for path in paths:
         if net is None:
             model = checkpoint.load(path)
         else:
             model = checkpoint.load_weights(path, build.build_network(net))
-        card: Any = getattr(model, "card", None)
+        card = model.card
         name = f"{card.network} {'+'.join(card.lattice)}".strip() if card else path.stem
         if len(paths) > 1 and card:
             # A run folder tells models apart that are alike.

@@ -17,6 +17,7 @@ from stm_experiments.io import scan_files
 from stm_experiments.lattice.fit import find_grains
 from stm_experiments.lattice.table import describe, table
 from stm_experiments.models import checkpoint
+from stm_experiments.models.interfaces import Network
 from stm_experiments.restoration.denoise import DEFAULT, denoise
 
 
@@ -40,7 +41,7 @@ def find(cfg: DictConfig) -> None:
     scan_files.each(paths, lambda path: one(path, folder, stems[path], net, settings))
 
 
-def one(path: Path, folder: Path, stem: str, net: Any, settings: dict[str, Any]) -> None:
+def one(path: Path, folder: Path, stem: str, net: Network | None, settings: dict[str, Any]) -> None:
     """Finds the lattice of one image and writes a table, a description and a picture."""
     reading = ("channel", "direction", "unit", "pixel_nm")
     scan = scan_files.read(path, **{key: settings[key] for key in reading})

@@ -1,7 +1,5 @@
 """The lattice sites of images through a trained rVAE: classes, defects, a list and pictures."""
 
-from typing import Any
-
 from omegaconf import DictConfig
 
 from stm_experiments.app import build
@@ -12,6 +10,7 @@ from stm_experiments.evaluation.site_report import examine_sites
 from stm_experiments.figures import save
 from stm_experiments.io import scan_files
 from stm_experiments.models import checkpoint
+from stm_experiments.models.interfaces import Variational
 
 
 def find_sites(cfg: DictConfig) -> None:
@@ -23,9 +22,9 @@ def find_sites(cfg: DictConfig) -> None:
     settings = build.resolve(cfg)
     folder = new_folder()
     scan_files.check_units(None, settings["pixel_nm"])
-    net: Any = checkpoint.load(settings["checkpoint"])
-    width = net.card.config.get("data", {}).get("width")
-    if not hasattr(net, "look") or width is None:
+    net = checkpoint.load(settings["checkpoint"])
+    width = net.card.config.get("data", {}).get("width") if net.card else None
+    if not isinstance(net, Variational) or net.window is None or width is None:
         raise ValueError(
             f"{settings['checkpoint']}: not a model of lattice sites; train one with "
             "experiment=mos2_rvae"

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 from rich.progress import Progress
-from torch import nn
 
 from stm_experiments.app import build
 from stm_experiments.app.job import new_folder
@@ -18,6 +17,7 @@ from stm_experiments.app.launching import launch
 from stm_experiments.figures import save, whole_image
 from stm_experiments.io import scan_files
 from stm_experiments.models import checkpoint
+from stm_experiments.models.interfaces import Network
 from stm_experiments.restoration.denoise import DEFAULT, check, compare, denoise
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def reconstruct(cfg: DictConfig) -> None:
     scan_files.each(paths, lambda path: one(path, folder / stems[path], net, settings))
 
 
-def one(path: Path, stem: Path, net: nn.Module, settings: dict[str, Any]) -> None:
+def one(path: Path, stem: Path, net: Network, settings: dict[str, Any]) -> None:
     """Takes one scan through the network, and writes ``stem`` with several endings."""
     reading = ("channel", "direction", "unit", "pixel_nm")
     scan = scan_files.read(path, **{key: settings[key] for key in reading})

@@ -15,7 +15,7 @@ from stm_experiments.app.launching import Interrupted, launch
 from stm_experiments.app.messages import one_sentence
 from stm_experiments.data import PatchData
 from stm_experiments.evaluation.assess import assess, check_baselines
-from stm_experiments.models import checkpoint
+from stm_experiments.models import checkpoint, interfaces
 from stm_experiments.reporting.runs import print_comparison, read_runs
 from stm_experiments.training import callbacks, logs
 from stm_experiments.training.run_folder import RunFolder
@@ -52,7 +52,7 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     """Trains and scores; of several processes that train together, the first one scores."""
     seed_everything(settings["seed"], workers=True, verbose=False)
     model = build.build_model(settings)
-    net: Any = model.net
+    net = model.net
     if settings["init"] is not None and run.last_checkpoint() is None:
         checkpoint.start_from(settings["init"], net)
     data = build.build_data(settings, net.window)
@@ -60,11 +60,11 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     card = build.build_card(settings, net.window)
     loggers = build.build_loggers(settings, run.path, run.about)
     history = callbacks.History(run.path / "metrics.csv")
-    first = callbacks.FirstReconstruction(data.samples(8).noisy)
+    first = callbacks.FirstReconstruction(net, data.samples(8).noisy)
     keep = callbacks.Checkpoints(run.checkpoints, settings["checkpoint_minutes"], asdict(card))
     start = time.monotonic()
     try:
-        if hasattr(net, "fit"):
+        if isinstance(net, interfaces.Fitted):
             net.fit(batch.noisy for batch in data.loader("train"))
             checkpoint.save(net, card, run.checkpoints / "best.ckpt")
         else:

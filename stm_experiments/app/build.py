@@ -10,20 +10,21 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
 
 from stm_experiments.app.allow import refuse_unknown_targets
 from stm_experiments.app.messages import choices
 from stm_experiments.core.config_files import config_dir
 from stm_experiments.core.memory import keep_freed_memory
 from stm_experiments.data import PatchData
-from stm_experiments.models.checkpoint import Card, write
+from stm_experiments.models.checkpoint import write
+from stm_experiments.models.interfaces import Card, Network
 from stm_experiments.simulator import Noise
+from stm_experiments.training import Reconstruction
 from stm_experiments.training.callbacks import Patience
 
 
@@ -68,12 +69,12 @@ def scale_down(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, **changed, "patience": shrunk(config["patience"])}
 
 
-def build_model(config: dict[str, Any]) -> LightningModule:
+def build_model(config: dict[str, Any]) -> Reconstruction:
     """The objective with its network, optimiser and schedule."""
     return instantiate(config["model"], _convert_="all")
 
 
-def build_network(name: str) -> nn.Module:
+def build_network(name: str) -> Network:
     """The network of a file of ``conf/model``, untrained.
 
     Raises:

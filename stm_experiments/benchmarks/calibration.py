@@ -15,7 +15,6 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich import box
@@ -27,6 +26,7 @@ from torch import Tensor
 from stm_experiments.benchmarks.quality.cases import simulated_case
 from stm_experiments.core.normalisation import normalise_plane
 from stm_experiments.models import checkpoint, tiling
+from stm_experiments.models.interfaces import Network
 from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import CUT_LATTICES
 
@@ -34,27 +34,26 @@ STRIDE = 4  # px, of networks with a window
 
 
 def errors_and_spreads(
-    net: torch.nn.Module, noise: str, numbers: range, size: int
+    net: Network, noise: str, numbers: range, size: int
 ) -> tuple[Tensor, Tensor]:
     """True errors and mirror deviations of all pixels of some images of each lattice, both [P]."""
-    card: Any = net.card
     whole = whole_image_network(net)
     errors, spreads = [], []
     work = [(lattice, number) for number in numbers for lattice in CUT_LATTICES]
     for lattice, number in track(work, f"{noise}, images {numbers.start} to {numbers.stop - 1}"):
         case = simulated_case(lattice, noise, number, size)
         noisy, clean = case.noisy, case.clean
-        if card.normalisation == "plane":
+        if net.card and net.card.normalisation == "plane":
             flat, affine = normalise_plane(noisy.numpy())
             noisy, clean = torch.from_numpy(flat), clean / affine.scale
-        output, spread = tiling.spread(whole, noisy, card.window, STRIDE)
+        output, spread = tiling.spread(whole, noisy, net.window, STRIDE)
         error = output - clean
         errors.append((error - error.median()).flatten())
         spreads.append(spread.flatten())
     return torch.cat(errors), torch.cat(spreads)
 
 
-def calibrate(net: torch.nn.Module, noises: list[str], images: int, size: int) -> float:
+def calibrate(net: Network, noises: list[str], images: int, size: int) -> float:
     """Prints factor and coverage for each noise, and for all.
 
     Args:
@@ -114,10 +113,11 @@ def main() -> None:
         if given.write and Path(given.write).exists():
             raise ValueError(f"{given.write} exists and is not written over")
         net = checkpoint.load(given.model)
-        card: Any = net.card
+        if net.card is None:
+            raise ValueError(f"{given.model} has no card")
         factor = calibrate(net, given.noise, given.images, given.size)
         if given.write:
-            checkpoint.save(net, replace(card, calibration=factor), Path(given.write))
+            checkpoint.save(net, replace(net.card, calibration=factor), Path(given.write))
             print(f"{given.write}: {Path(given.write).stat().st_size / 1e6:.1f} MB")
     except ValueError as error:
         print(f"calibration: {error}", file=sys.stderr)

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.progress import track
-from torch import nn
 
 from stm_experiments import models
 from stm_experiments.benchmarks.quality.scores import BASELINES, printed
@@ -28,6 +27,7 @@ from stm_experiments.figures.point_defect_sheet import Panel, defect_sheet
 from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.defects import Counts, count_defects, find_defects, within
 from stm_experiments.models import checkpoint
+from stm_experiments.models.interfaces import Network
 from stm_experiments.reporting.result_table import Cell, Table, embolden, number, to_csv
 from stm_experiments.restoration.denoise import as_scan, denoise
 from stm_experiments.restoration.preparation import prepare
@@ -40,7 +40,7 @@ RAW, CLEAN = "before", "without noise"
 SIGNS, WAVES = ("bright", "dark", "all"), ["zrte3", "tas2", "tise2"]
 
 
-def nets_of(name: str) -> list[nn.Module]:
+def nets_of(name: str) -> list[Network]:
     """The networks that a name stands for.
 
     Raises:
@@ -50,7 +50,7 @@ def nets_of(name: str) -> list[nn.Module]:
     return [getattr(models, x)() if x in BASELINES else checkpoint.load(x) for x in parts]
 
 
-def before_and_after(scan: Scan, chains: dict[str, list[nn.Module]]) -> dict[str, Scan]:
+def before_and_after(scan: Scan, chains: dict[str, list[Network]]) -> dict[str, Scan]:
     """The scan as it is, and after each chain of models."""
     return {RAW: scan, **{name: reduce(denoise, nets, scan) for name, nets in chains.items()}}
 
@@ -67,7 +67,7 @@ def inspected(scans: dict[str, Scan], prefix: str = "") -> dict[str, Panel]:
 
 
 def benchmark(
-    chains: dict[str, list[nn.Module]], lattice: str, noise: str, images: int, size: int
+    chains: dict[str, list[Network]], lattice: str, noise: str, images: int, size: int
 ) -> tuple[list[list[Cell]], list[Panel], np.ndarray]:
     """A lattice's rows of the table; the panels and the true positions of its first image."""
     kind, strengths = LATTICES[lattice], replace(NOISES[noise], defects=DEFECTS)

@@ -7,7 +7,6 @@ that a busy machine tells almost the same.
 """
 
 import time
-from typing import Any
 
 import torch
 from rich import box
@@ -43,7 +42,7 @@ def main() -> None:
     for heading in ("network", "parameters", "patches per CPU-second"):
         table.add_column(heading, justify="left" if heading == "network" else "right")
     for network in track((CAEA, CAEB, MLP), "networks"):
-        net: Any = network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         speed = patches_per_second(net, net.window)
         size = sum(weight.numel() for weight in net.parameters())
         table.add_row(net.label, f"{size:,}", f"{speed:,.0f}")

@@ -28,7 +28,6 @@ import math
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +35,6 @@ from lightning import Trainer
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 
 from stm_experiments.data import SimulatedSites
 from stm_experiments.evaluation.site_report import look_at_sites, site_numbers, turned
@@ -82,7 +80,7 @@ def simulated(seed: int, images: int, test_images: int) -> SimulatedSites:
     )
 
 
-def trained(net: nn.Module, data: SimulatedSites, epochs: int, seed: int) -> float:
+def trained(net: VAE, data: SimulatedSites, epochs: int, seed: int) -> float:
     """Trains a network; returns patches per second of CPU time."""
     optimizer = functools.partial(torch.optim.Adam, lr=0.002)
     trainer = Trainer(
@@ -100,7 +98,7 @@ def trained(net: nn.Module, data: SimulatedSites, epochs: int, seed: int) -> flo
     return epochs * data.loader("train").patches_per_epoch / (time.process_time() - start)
 
 
-def scored(net: Any, data: SimulatedSites) -> dict[str, float]:
+def scored(net: VAE, data: SimulatedSites) -> dict[str, float]:
     """The measures of a trained network on the test images."""
     images = data.examined
     numbers = site_numbers(look_at_sites(net, images), images, 3)

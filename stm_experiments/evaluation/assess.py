@@ -6,7 +6,6 @@ from collections.abc import Mapping
 import torch
 from matplotlib.figure import Figure
 from rich.console import Console
-from torch import nn
 
 from stm_experiments.data import LABELS, PatchData, SiteData
 from stm_experiments.evaluation.matrix import all_numbers
@@ -19,6 +18,7 @@ from stm_experiments.metrics.measures import noise_floor, patch_measures
 from stm_experiments.metrics.scores import NOISY_INPUT, score, score_table
 from stm_experiments.metrics.three_patches import three_patch_statistic
 from stm_experiments.models import PCA, checkpoint
+from stm_experiments.models.interfaces import Autoencoder, Network, Variational
 from stm_experiments.simulator import CUT_LATTICES
 from stm_experiments.training.callbacks import FirstReconstruction, History
 from stm_experiments.training.run_folder import RunFolder
@@ -28,7 +28,7 @@ LARGEST_PCA = 32  # px; PCA of larger patches takes minutes, and gigabytes
 
 
 def assess(
-    net: nn.Module,
+    net: Network,
     data: PatchData,
     run: RunFolder,
     history: History,
@@ -49,7 +49,7 @@ def assess(
         The content of metrics.json.
     """
     split, window = data.test_split, data.cutting["window"]
-    own = str(getattr(net, "label", type(net).__name__))
+    own = net.label
     networks = {own: net, **fit_baselines(data, baselines)}
     scores, by_lattice = score(networks, data.loader(split))
     names = list(LABELS)
@@ -61,7 +61,7 @@ def assess(
     metrics = all_numbers(scores, by_lattice, names, split)
     # Its count of parameters is that of a cut through a crystal.
     crystals = all(names[label] in CUT_LATTICES for label in by_lattice)
-    if "mse_clean" in scores[NOISY_INPUT] and crystals and getattr(net, "window", None):
+    if "mse_clean" in scores[NOISY_INPUT] and crystals and net.window:
         sigma2 = scores[NOISY_INPUT]["mse_clean"].mean
         floor = metrics["floor/mse_clean"] = noise_floor(sigma2, window**2)
         console.print(
@@ -78,13 +78,15 @@ def assess(
     loss = "mse_clean" if data.cutting["with_clean"] else "mse_noisy"
     references = {name: scores[name][loss].mean for name in networks if loss in scores[name]}
     references.pop(own, None)
-    codes = encode_all(net, data.loader(split), MOST_CODES) if hasattr(net, "encode") else None
+    codes = (
+        encode_all(net, data.loader(split), MOST_CODES) if isinstance(net, Autoencoder) else None
+    )
     samples = data.samples(8)
     figures = run_figures(net, codes, samples, first.reconstructions, curves, references, names)
     figures["patches"] = montage(data)
     if len(by_lattice) > 1 and codes is not None:
         figures |= examine_latent(networks, data, run)
-    if isinstance(data, SiteData) and hasattr(net, "look"):
+    if isinstance(data, SiteData) and isinstance(net, Variational):
         pictures, numbers = examine_sites(net, data.examined, run.path)
         what = "loss (of the pose, where it learns first; then nats per patch)"
         pictures["curves"] = training_curves(curves, f"{own}: training", ylabel=what)
@@ -105,7 +107,7 @@ def assess(
 
 
 def examine_latent(
-    networks: Mapping[str, nn.Module], data: PatchData, run: RunFolder
+    networks: Mapping[str, Network], data: PatchData, run: RunFolder
 ) -> dict[str, Figure]:
     """What the codes of several lattices know, beside PCA's and those of an untrained network.
 
@@ -135,7 +137,7 @@ def examine_latent(
     return {"latent_pooled": pooled_latent(codes.codes, codes.image, classes, kinds, title)}
 
 
-def untrained(net: nn.Module) -> nn.Module:
+def untrained(net: Network) -> Network:
     """A copy of a network with fresh weights, the same ones every time."""
     fresh = copy.deepcopy(net)
     with torch.random.fork_rng():
@@ -146,7 +148,7 @@ def untrained(net: nn.Module) -> nn.Module:
     return fresh
 
 
-def papers_statistic(net: nn.Module, data: PatchData) -> dict[str, dict[str, float]]:
+def papers_statistic(net: Network, data: PatchData) -> dict[str, dict[str, float]]:
     """The statistic of the paper's Table 2: three training patches, drawn many times, if any."""
     mse, ssim, count = [], [], 0
     for batch in data.loader("train"):

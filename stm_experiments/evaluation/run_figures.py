@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 
 from stm_experiments.figures.latent_pca import latent_pca
 from stm_experiments.figures.network_diagram import network_diagram
@@ -12,10 +12,11 @@ from stm_experiments.figures.reconstruction_grid import reconstruction_grid
 from stm_experiments.figures.training_curves import training_curves
 from stm_experiments.latent.codes import Codes
 from stm_experiments.metrics.scores import Patches
+from stm_experiments.models.interfaces import Network
 
 
 def run_figures(
-    net: nn.Module,
+    net: Network,
     codes: Codes | None,
     samples: Patches,
     first: Tensor | None,
@@ -37,7 +38,7 @@ def run_figures(
     Returns:
         Figures by file name: curves, reconstructions, latent and network, as far as they exist.
     """
-    name = str(getattr(net, "label", type(net).__name__))
+    name = net.label
     with torch.inference_mode():
         final = net(samples.noisy)
     labels = [

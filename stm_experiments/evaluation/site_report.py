@@ -4,13 +4,13 @@ import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from stm_experiments.data.sites.sites import SiteImage, cut, disc
 from stm_experiments.figures import latent_pca
@@ -24,6 +24,7 @@ from stm_experiments.lattice.site_classes import (
     defect_auroc,
     turned_share,
 )
+from stm_experiments.models.interfaces import Variational
 from stm_experiments.simulator import DefectCode
 
 TURNS = 12  # of each patch, for the invariance
@@ -62,21 +63,20 @@ class SiteList(NamedTuple):
 
 
 def look_at_sites(
-    net: nn.Module, images: Sequence[SiteImage], count: int | None = None, method: str = "kmeans"
+    net: Variational, images: Sequence[SiteImage], count: int | None = None, method: str = "kmeans"
 ) -> SiteList:
     """Classes and strangeness of the sites of images, all taken together.
 
     Args:
-        net: A network with ``look`` and ``draw``, such as ``VAE``, in evaluation mode.
+        net: A variational autoencoder, such as ``VAE``, in evaluation mode.
         images: With sites for its window.
         count: How many classes; None: as many as there are kinds of sites in the lattice.
         method: ``kmeans`` or ``gmm``.
     """
-    any_net: Any = net
-    patches = torch.cat([site_patches(image, any_net.window) for image in images])
+    patches = torch.cat([site_patches(image, net.window) for image in images])
     with torch.inference_mode():
-        seen = any_net.look(patches)
-        made = any_net.draw(seen.mean, seen.turn, seen.shift) * disc(any_net.window)
+        seen = net.infer(patches)
+        made = net.generate(seen.mean, seen.turn, seen.shift) * disc(net.window)
     number = [len(image.kind) for image in images]
     codes = seen.mean.double().numpy()
     if count is None:
@@ -182,20 +182,18 @@ def site_figures(found: SiteList, images: Sequence[SiteImage], most: int = 4) ->
     return figures
 
 
-def turned(net: nn.Module, images: Sequence[SiteImage]) -> float:
+def turned(net: Variational, images: Sequence[SiteImage]) -> float:
     """How much the codes of sites change when their patches are turned; see ``turned_share``."""
-    any_net: Any = net
     angles = [2 * math.pi * turn / TURNS for turn in range(TURNS)]
     with torch.inference_mode():
         codes = [
-            torch.cat([any_net.encode(site_patches(x, any_net.window, a)) for x in images])
-            for a in angles
+            torch.cat([net.encode(site_patches(x, net.window, a)) for x in images]) for a in angles
         ]
     return turned_share(torch.stack(codes).double().numpy())
 
 
 def examine_sites(
-    net: nn.Module,
+    net: Variational,
     images: Sequence[SiteImage],
     folder: Path,
     count: int | None = None,
@@ -212,6 +210,5 @@ def examine_sites(
     """
     found = look_at_sites(net, images, count, method)
     write_sites(found, images, folder / "sites.csv")
-    symmetry = int(getattr(net, "site_symmetry", getattr(net, "symmetry", 1)))
-    numbers = site_numbers(found, images, symmetry) | {"sites/turned": turned(net, images)}
+    numbers = site_numbers(found, images, net.symmetry) | {"sites/turned": turned(net, images)}
     return site_figures(found, images), numbers

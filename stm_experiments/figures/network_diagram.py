@@ -14,6 +14,7 @@ from matplotlib.textpath import TextPath
 from torch import Tensor, nn
 
 from stm_experiments.figures.canvas import new_figure, wrapped
+from stm_experiments.models.interfaces import Autoencoder, Network
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _ROW_POINTS = 0.92 * 11.7 * 72  # what a row of labels may fill of the figure's width
@@ -39,7 +40,7 @@ class Block(NamedTuple):
     parameters: int
 
 
-def network_diagram(net: nn.Module, input_shape: Sequence[int], title: str) -> Figure:
+def network_diagram(net: Network, input_shape: Sequence[int], title: str) -> Figure:
     """Draw a network's layers in the order in which an image passes them (Figures 8, 9).
 
     A forward pass on a blank image records every call of a module without children. The network is
@@ -104,12 +105,11 @@ def network_diagram(net: nn.Module, input_shape: Sequence[int], title: str) -> F
     return figure
 
 
-def _caption(net: nn.Module, input_shape: Sequence[int], rows: Sequence[tuple[str, object]]) -> str:
+def _caption(net: Network, input_shape: Sequence[int], rows: Sequence[tuple[str, object]]) -> str:
     """Return the text below the diagram."""
-    window = getattr(net, "window", None)
     _, height, width = input_shape
     text = "Below each block: layer, size of its output (channels x height x width), parameters. "
-    text += f"Input: {height} x {width} px" + ("." if window else ", any size is possible.")
+    text += f"Input: {height} x {width} px" + ("." if net.window else ", any size is possible.")
     text += " A block's height and depth follow the image size, its width the logarithm of the"
     text += " channels; a strip is a list of numbers, its height their logarithm."
     if sum(name in ("encoder", "decoder") for name, _ in rows) >= 2:
@@ -120,7 +120,7 @@ def _caption(net: nn.Module, input_shape: Sequence[int], rows: Sequence[tuple[st
 
 
 def _trace(
-    net: nn.Module, input_shape: Sequence[int]
+    net: Network, input_shape: Sequence[int]
 ) -> tuple[list[Block], tuple[int, ...] | None, list[Block], tuple[int, ...]]:
     """Run a blank image through the network.
 
@@ -136,11 +136,10 @@ def _trace(
         net.eval()
         with torch.no_grad(), torch.random.fork_rng(devices=devices):
             blocks, output = _record(net, net, blank)
-            encode, decode = getattr(net, "encode", None), getattr(net, "decode", None)
-            if not (callable(encode) and callable(decode)):
+            if not isinstance(net, Autoencoder):
                 return [], None, blocks, tuple(output.shape[1:])
-            _, code = _record(net, encode, blank)
-            after, _ = _record(net, decode, code)
+            _, code = _record(net, net.encode, blank)
+            after, _ = _record(net, net.decode, code)
     finally:
         for module, mode in modes:
             module.training = mode
@@ -151,7 +150,7 @@ def _trace(
 
 
 def _record(
-    net: nn.Module, function: Callable[[Tensor], Any], argument: Tensor
+    net: Network, function: Callable[[Tensor], Any], argument: Tensor
 ) -> tuple[list[Block], Tensor]:
     """Call a function of the network; return a block per call of a leaf module, and the result."""
     blocks: list[Block] = []

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stm_experiments.metrics.scores import Patches
+from stm_experiments.models.interfaces import Autoencoder, Network
 
 
 class Codes(NamedTuple):
@@ -24,7 +25,7 @@ class Codes(NamedTuple):
 
 
 @contextmanager
-def evaluating(nets: Iterable[nn.Module], device: torch.device | str = "cpu") -> Iterator[None]:
+def evaluating(nets: Iterable[Network], device: torch.device | str = "cpu") -> Iterator[None]:
     """Networks on a device, in eval mode, without gradients; training flags are restored after."""
     nets = list(nets)
     flags = [(module, module.training) for net in nets for module in net.modules()]
@@ -38,23 +39,22 @@ def evaluating(nets: Iterable[nn.Module], device: torch.device | str = "cpu") ->
             module.training = training
 
 
-def encode(net: nn.Module, patches: Tensor) -> Tensor:
+def encode(net: Network, patches: Tensor) -> Tensor:
     """Codes ``[B,D]`` float32 on the CPU of patches ``[B,1,h,w]`` on the network's device.
 
     Raises:
         ValueError: If the network has no ``encode``, or its codes are not ``[B,D]``.
     """
-    encoder = getattr(net, "encode", None)
-    if encoder is None:
+    if not isinstance(net, Autoencoder):
         raise ValueError(f"{type(net).__name__} has no bottleneck to encode into.")
-    codes = encoder(patches).float().cpu()
+    codes = net.encode(patches).float().cpu()
     if codes.ndim != 2:
         raise ValueError(f"Codes must be [B,D], not {list(codes.shape)}.")
     return codes
 
 
 def encode_all(
-    net: nn.Module,
+    net: Network,
     batches: Iterable[Patches],
     max_patches: int = 10_000,
     device: torch.device | str = "cpu",
@@ -64,7 +64,7 @@ def encode_all(
 
 
 def encode_each(
-    networks: Mapping[str, nn.Module],
+    networks: Mapping[str, Network],
     batches: Iterable[Patches],
     max_patches: int = 10_000,
     device: torch.device | str = "cpu",

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from rich.table import Table
 from rich.text import Text
-from torch import Tensor, nn
+from torch import Tensor
 
 from stm_experiments.latent.codes import (
     Codes,
@@ -21,6 +21,7 @@ from stm_experiments.latent.factors import FACTORS, factor_measures
 from stm_experiments.latent.invariance import SHIFTS, invariance
 from stm_experiments.latent.probes import can_tell_lattices, lattice_measures, probe_accuracy
 from stm_experiments.metrics.scores import Patches
+from stm_experiments.models.interfaces import Autoencoder, Network
 
 MOST_PATCHES = 1_000_000
 PER_IMAGE = 48  # patches of each image from which the single-patch probes learn
@@ -31,7 +32,7 @@ Report = dict[str, dict[str, float]]
 
 
 def latent_report(
-    networks: Mapping[str, nn.Module],
+    networks: Mapping[str, Network],
     batches: Iterable[Patches],
     images: Tensor | None,
     lattices: Sequence[str],
@@ -60,7 +61,7 @@ def latent_report(
         - ``variance/lattice``, ``variance/image``, ``variance/patch``: see ``variance_shares``.
         - ``invariance/shift_1`` (2, 4), ``invariance/turns``, ``invariance/flips``.
     """
-    networks = {name: net for name, net in networks.items() if hasattr(net, "encode")}
+    networks = {name: net for name, net in networks.items() if isinstance(net, Autoencoder)}
     if not networks:
         return {}
     turned: list[Tensor] = []
@@ -82,7 +83,7 @@ def latent_report(
     return report
 
 
-def _encode_on(net: nn.Module, device: torch.device | str, patches: Tensor) -> Tensor:
+def _encode_on(net: Network, device: torch.device | str, patches: Tensor) -> Tensor:
     return encode(net, patches.to(device))
 
 

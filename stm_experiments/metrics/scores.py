@@ -12,10 +12,11 @@ from typing import NamedTuple, Protocol
 import torch
 from rich.table import Table
 from rich.text import Text
-from torch import Tensor, nn
+from torch import Tensor
 
 from stm_experiments.core.intervals import Interval, psnr_of_interval, ratio_and_interval
 from stm_experiments.metrics.measures import METRICS, patch_measures
+from stm_experiments.models.interfaces import Network
 
 NOISY_INPUT = "noisy input"
 DECIMALS = {"mse": 5, "psnr": 2, "ssim": 4}
@@ -166,7 +167,7 @@ def _decibels(error: Score) -> Score:
 
 
 def score(
-    networks: Mapping[str, nn.Module],
+    networks: Mapping[str, Network],
     batches: Iterable[Patches],
     device: torch.device | str = "cpu",
 ) -> tuple[Results, dict[int, Results]]:

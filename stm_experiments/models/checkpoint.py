@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from stm_experiments import models
 from stm_experiments.core.files import atomic_write
-from stm_experiments.models.interfaces import Card
+from stm_experiments.models.interfaces import Card, Network, NetworkModule
 
 WEIGHTS = Path(models.__file__).parent / "weights"  # of the models that are shipped
 
@@ -61,7 +60,7 @@ def write(content: dict[str, Any], path: Path) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def save(net: nn.Module, card: Card, path: Path) -> None:
+def save(net: Network, card: Card, path: Path) -> None:
     """Writes a network alone, as a file that ``load`` takes."""
     state = {f"net.{key}": value for key, value in net.state_dict().items()}
     write({"state_dict": state, "card": asdict(card)}, path)
@@ -76,7 +75,7 @@ def add_scores(folder: Path, scores: dict[str, Any]) -> None:
             write(content, path)
 
 
-def start_from(path: str | Path, net: nn.Module) -> None:
+def start_from(path: str | Path, net: Network) -> None:
     """Copies the weights of a model file into a network of the same kind.
 
     Raises:
@@ -92,7 +91,7 @@ def start_from(path: str | Path, net: nn.Module) -> None:
         ) from None
 
 
-def load_weights(path: str | Path, net: nn.Module) -> nn.Module:
+def load_weights(path: str | Path, net: Network) -> Network:
     """Loads bare weights, such as the paper's published ones, into a network.
 
     Raises:
@@ -106,7 +105,7 @@ def load_weights(path: str | Path, net: nn.Module) -> nn.Module:
     return net.eval()
 
 
-def load(path: str | Path) -> nn.Module:
+def load(path: str | Path) -> Network:
     """Loads a trained network from a checkpoint; safe on files from strangers.
 
     Only networks of ``stm_experiments.models`` are built, by name, from plain arguments.
@@ -140,7 +139,7 @@ def load(path: str | Path) -> nn.Module:
             f"{path}: holds a network {card.network!r}, which {models.__name__} does not have"
         )
     try:
-        net: nn.Module = getattr(models, card.network)(**card.arguments)
+        net: NetworkModule = getattr(models, card.network)(**card.arguments)
         prefix = "net."
         net.load_state_dict(
             {key.removeprefix(prefix): value for key, value in state.items() if prefix in key}
@@ -149,5 +148,5 @@ def load(path: str | Path) -> nn.Module:
         raise CheckpointError(
             f"{path}: its weights do not fit the network {card.network} that it names"
         ) from error
-    net.card = card  # type: ignore[assignment]
+    net.card = card
     return net.eval()

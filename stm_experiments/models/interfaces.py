@@ -86,10 +86,22 @@ class NetworkModule(nn.Module):
 class Network(Protocol):
     """A module from images [B, 1, H, W] to images [B, 1, H, W] on [-1, 1]."""
 
-    label: str
-    window: int | None
-    card: Card | None
     training: bool
+
+    @property
+    def label(self) -> str:
+        """Return the name in tables and pictures."""
+        ...
+
+    @property
+    def window(self) -> int | None:
+        """Return the patch size, px; None: any image size."""
+        ...
+
+    @property
+    def card(self) -> Card | None:
+        """Return the description from its model file; None: not loaded from one."""
+        ...
 
     def __call__(self, images: Tensor, /) -> Tensor:
         """Map images [B, 1, H, W] to images of the same shape."""
@@ -97,6 +109,10 @@ class Network(Protocol):
 
     def eval(self) -> Self:
         """Switch to evaluation; see ``torch.nn.Module``, as for the methods below."""
+        ...
+
+    def train(self, mode: bool = True, /) -> Self:
+        """Switch to training, or to evaluation."""
         ...
 
     def cpu(self) -> Self:
@@ -145,6 +161,16 @@ class Autoencoder(Network, Protocol):
 class Variational(Autoencoder, Protocol):
     """An autoencoder whose code is a Gaussian, and which separates content from pose."""
 
+    @property
+    def window(self) -> int:
+        """Return the patch size, px."""
+        ...
+
+    @property
+    def symmetry(self) -> int:
+        """Return n of the n-fold axis of the content: turns by 2 pi / n are one pose."""
+        ...
+
     def infer(self, patches: Tensor, /) -> Inference:
         """Map patches [B, 1, w, w] to codes and poses."""
         ...
@@ -156,13 +182,7 @@ class Variational(Autoencoder, Protocol):
 
 @runtime_checkable
 class Posed(Variational, Protocol):
-    """A variational autoencoder with a pose network that is trained first.
-
-    Attributes:
-        symmetry: n of the n-fold axis: turns by 2 pi / n are one pose.
-    """
-
-    symmetry: int
+    """A variational autoencoder with a pose network that is trained first."""
 
     def pose(self, patches: Tensor, /) -> tuple[Tensor, Tensor]:
         """Map patches [B, 1, w, w] to (cos n theta, sin n theta) [B, 2] and shifts [B, 2]."""

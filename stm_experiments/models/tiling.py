@@ -10,6 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from stm_experiments.models.interfaces import Uncertain
+
 PIXELS_PER_BATCH = 2**21  # caps the memory of one batch of large windows, whatever batch_size says
 
 Progress = Callable[[int, int], object]
@@ -121,7 +123,7 @@ def spread(
     the same, is asked for that instead.
 
     Args:
-        net: As for ``reconstruct``; ``net.uncertainty`` is used where there is one.
+        net: As for ``reconstruct``; the ``uncertainty`` of an ``Uncertain`` network is used.
         image: ``[H,W]``.
         window: As for ``reconstruct``.
         stride: As for ``reconstruct``.
@@ -134,10 +136,9 @@ def spread(
     Raises:
         ValueError: As ``reconstruct``.
     """
-    own = getattr(net, "uncertainty", None)
-    if own is not None:
+    if isinstance(net, Uncertain):
         output = reconstruct(net, image, window, stride, progress=progress)
-        return output, reconstruct(own, image, window, stride)
+        return output, reconstruct(net.uncertainty, image, window, stride)
     outputs = []
     for number, axes in enumerate(((), (0,), (1,), (0, 1))):
 

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from skimage.metrics import structural_similarity
-from torch import Tensor, nn
+from torch import Tensor
 
 from stm_experiments.core.gaps import fill_nearest
 from stm_experiments.core.intervals import psnr_of_mse
@@ -21,6 +20,7 @@ from stm_experiments.io import read_scan
 from stm_experiments.io.scan import Scan, ScanError
 from stm_experiments.models import tiling
 from stm_experiments.models.checkpoint import load
+from stm_experiments.models.interfaces import Network, Uncertain
 from stm_experiments.restoration import preparation
 from stm_experiments.restoration.wave_report import wave_report
 from stm_experiments.restoration.whole_network import whole_image_network
@@ -70,7 +70,7 @@ class Denoised(Scan):
 
 def denoise(
     scan: Scan | str | Path | ArrayLike,
-    checkpoint: str | Path | nn.Module | None = None,
+    checkpoint: str | Path | Network | None = None,
     stride: int = 4,
     uncertainty: bool = False,
     *,
@@ -109,10 +109,10 @@ def denoise(
     Raises:
         ValueError: If the scan, the model or a setting cannot be used.
     """
-    net: Any = checkpoint if isinstance(checkpoint, nn.Module) else load(checkpoint or DEFAULT)
+    net = checkpoint if isinstance(checkpoint, Network) else load(checkpoint or DEFAULT)
     net = whole_image_network(net)
     check(net, stride, prepare, normalisation)
-    card = getattr(net, "card", None)
+    card = net.card
     # A filter was not trained with anything: it gets the map that suits scans.
     kind = normalisation or (card.normalisation if card else "plane")
     before = preparation.prepare(as_scan(scan), prepare)
@@ -123,7 +123,7 @@ def denoise(
     image = torch.from_numpy(x).to(_device(net))
     if uncertainty:
         output, deviation = tiling.spread(net, image, window, stride, progress)
-        deviation *= affine.scale * getattr(card, "calibration", 1.0)
+        deviation *= affine.scale * (card.calibration if card else 1.0)
     else:
         output = tiling.reconstruct(net, image, window, stride, progress=progress)
     made = denormalise(output.cpu().numpy(), affine)
@@ -135,7 +135,7 @@ def denoise(
 
     same = float(np.mean((after == before.data)[before.mask]))
     share = f", {1 - same:.1%} of the pixels" if same > 0.001 else ""
-    model = getattr(net, "label", type(net).__name__)
+    model = net.label
     if window is not None:
         model += f" in windows of {window} px every {stride} px"
     history = [
@@ -147,7 +147,7 @@ def denoise(
         history.append(f"seam energy {seams[0]:.3g}, before {seams[1]:.3g} (1: no seams)")
     if spread is not None:
         typical = amount(float(np.nanmedian(spread)), before.unit)
-        source = "as the network sees it" if hasattr(net, "uncertainty") else "from 4 mirror images"
+        source = "as the network sees it" if isinstance(net, Uncertain) else "from 4 mirror images"
         history.append(f"uncertainty {source}: median {typical}")
     known = {field.name: getattr(before, field.name) for field in fields(Scan)}
     known["data"] = np.where(before.mask, after, np.nanmedian(after))
@@ -164,7 +164,7 @@ def denoise(
     )
 
 
-def check(net: nn.Module, stride: int, prepare: Sequence[str], normalisation: str | None) -> None:
+def check(net: Network, stride: int, prepare: Sequence[str], normalisation: str | None) -> None:
     """Finds wrong settings of ``denoise`` before there is a scan.
 
     Raises:
@@ -174,7 +174,7 @@ def check(net: nn.Module, stride: int, prepare: Sequence[str], normalisation: st
         raise ValueError(f"normalisation is {' or '.join(NORMALISATIONS)}, not {normalisation!r}")
     if not isinstance(stride, int) or isinstance(stride, bool):
         raise ValueError(f"stride is a whole number of px, not {stride!r}")
-    window: Any = net.window
+    window = net.window
     if window is not None:
         tiling.window_starts(window, window, stride)
     preparation.check(prepare)
@@ -269,7 +269,7 @@ def _whole(scan: Scan, part: tuple[slice, slice], values: Array) -> Array:
     return np.where(scan.mask, whole, np.nan)
 
 
-def _device(net: nn.Module) -> torch.device:
+def _device(net: Network) -> torch.device:
     """Where the network's numbers are; filters have none."""
     tensor = next(chain(net.parameters(), net.buffers()), torch.zeros(0))
     return tensor.device

@@ -1,14 +1,13 @@
 """The network for whole images that belongs to a trained network."""
 
-from typing import Any
-
+from stm_experiments.models.interfaces import Network
 from stm_experiments.models.networks.denoiser import Denoiser
 from stm_experiments.models.networks.destripe import Destripe
 from stm_experiments.restoration.plane_waves import WaveSearch
 from stm_experiments.restoration.stripe_repair import StripeRepair
 
 
-def whole_image_network(net: Any) -> Any:
+def whole_image_network(net: Network) -> Network:
     """Put the search or the rules around a network that needs them on whole images.
 
     Args:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.autograd import Function
 
+from stm_experiments.models.interfaces import Network
+
 
 class SharedBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation over the patches of all processes.
@@ -54,7 +56,7 @@ class Sum(Function):
         return total
 
 
-def share_batch_norm(net: nn.Module) -> None:
+def share_batch_norm(net: Network) -> None:
     """Makes every ``BatchNorm2d`` of a network normalise over the patches of all processes."""
     for module in net.modules():
         if type(module) is nn.BatchNorm2d:

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from stm_experiments.data.batch import Batch
+from stm_experiments.models.interfaces import Network
 from stm_experiments.training.reconstruction import Reconstruction
 
 # Variance of a row minus the mean of its neighbours, and of that mean: 3/2 and 1/2 of a row's own,
@@ -47,7 +48,7 @@ class RowBlind(Reconstruction):
 
     def __init__(
         self,
-        net: nn.Module,
+        net: Network,
         optimizer: Callable[..., Optimizer] | None = None,
         scheduler: Callable[..., LRScheduler] | None = None,
         spacing: int = 4,

@@ -12,10 +12,11 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping, Timer
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 from torch.nn.utils import get_total_norm
 
 from stm_experiments.core.files import atomic_write
+from stm_experiments.models.interfaces import Network
 from stm_experiments.training.cluster import Warnings
 
 COLUMNS = ("epoch", "step", "train/loss", "val/loss", "lr")
@@ -108,7 +109,7 @@ class History(Callback):
             writer.writeheader()
             writer.writerows(self.rows)
 
-    def about(self, net: nn.Module, seconds: float) -> dict[str, Any]:
+    def about(self, net: Network, seconds: float) -> dict[str, Any]:
         """What run.json says of a training of so many seconds."""
         return {
             "parameters": sum(weight.numel() for weight in net.parameters()),
@@ -153,22 +154,23 @@ class FirstReconstruction(Callback):
     """Keeps the reconstructions of a few patches after the first epoch (the paper's Figure 13).
 
     Args:
+        net: The network that is trained.
         patches: The patches [B, 1, h, w].
     """
 
-    def __init__(self, patches: Tensor) -> None:
+    def __init__(self, net: Network, patches: Tensor) -> None:
+        self.net = net
         self.patches = patches
         self.reconstructions: Tensor | None = None
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Reconstructs the patches once."""
         if self.reconstructions is None:
-            net: Any = module.net
-            was_training = net.training
-            net.eval()
+            was_training = self.net.training
+            self.net.eval()
             with torch.inference_mode():
-                self.reconstructions = net(self.patches.to(module.device)).cpu().clone()
-            net.train(was_training)
+                self.reconstructions = self.net(self.patches.to(module.device)).cpu().clone()
+            self.net.train(was_training)
 
     def state_dict(self) -> dict[str, Any]:
         """The reconstructions, if the first epoch is over."""

@@ -1,15 +1,15 @@
 """Training on known stripes."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from stm_experiments.data.batch import Batch
+from stm_experiments.models import Destripe
 from stm_experiments.training.reconstruction import Reconstruction
 
 _EXACT = 1e-6  # mean squared error, deviations squared, below which a repair need not get better
@@ -34,9 +34,11 @@ class Destriping(Reconstruction):
         ValueError: If the target is another one.
     """
 
+    net: Destripe
+
     def __init__(
         self,
-        net: nn.Module,
+        net: Destripe,
         optimizer: Callable[..., Optimizer] | None = None,
         scheduler: Callable[..., LRScheduler] | None = None,
         target: str = "clean",
@@ -53,11 +55,10 @@ class Destriping(Reconstruction):
         """
         if batch.clean is None or "stripes" not in batch.truth:
             raise ValueError("this model learns from known stripes: set noise=stripes")
-        net: Any = self.net
         striped = batch.truth["stripes"]
-        middle, unit = net.scale(batch.noisy)
+        middle, unit = self.net.scale(batch.noisy)
         x, wanted = (batch.noisy - middle) / unit, (batch.clean - middle) / unit
-        logits = net.logits(x)
+        logits = self.net.logits(x)
         finding = F.binary_cross_entropy_with_logits(logits, striped.to(x))
 
         gaps = striped | (logits.detach() > 0)
@@ -65,7 +66,7 @@ class Destriping(Reconstruction):
         if not some.any():
             return finding
         x, wanted, gaps = x[some], wanted[some], gaps[some]
-        made, deviation = net.refine(x, gaps)
+        made, deviation = self.net.refine(x, gaps)
         errors = (made - wanted).square() * gaps
         count = gaps.sum((1, 2, 3))
         repairing = (errors.sum((1, 2, 3)) / count + _EXACT).log().mean()

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from PIL import Image
-from torch import nn
 
 from stm_experiments.data.batch import Batch
+from stm_experiments.models.interfaces import Network
 
 if TYPE_CHECKING:
     import wandb
@@ -20,7 +20,7 @@ def log_results(
     loggers: list[Logger],
     metrics: dict[str, float],
     folder: Path,
-    net: nn.Module,
+    net: Network,
     samples: Batch,
 ) -> None:
     """Logs the metrics, the pictures and, to W&B, the latent point cloud and reconstructions.
@@ -49,7 +49,7 @@ def log_results(
                 logger.experiment.log({"latent_points": wandb.Object3D(points)})
 
 
-def reconstruction_table(net: nn.Module, samples: Batch) -> "wandb.Table":
+def reconstruction_table(net: Network, samples: Batch) -> "wandb.Table":
     """One row per patch: what went in, what came out, and the error per pixel."""
     import wandb
 

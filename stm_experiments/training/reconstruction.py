@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 from lightning import LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from stm_experiments.data.batch import Batch
+from stm_experiments.models.interfaces import Network
 from stm_experiments.training.batch_norm import share_batch_norm
 
 NEGLIGIBLE = 1e-3  # power of noise that is hardly seen: 36 dB below the range of [-1, 1]
@@ -39,7 +40,7 @@ class Reconstruction(LightningModule):
 
     def __init__(
         self,
-        net: nn.Module,
+        net: Network,
         optimizer: Callable[..., Optimizer] | None = None,
         scheduler: Callable[..., LRScheduler] | None = None,
         target: str = "noisy",
@@ -51,7 +52,7 @@ class Reconstruction(LightningModule):
         if loss not in ("mse", "relative") or (loss, target) == ("relative", "noisy"):
             raise ValueError(f"model.loss is mse, or relative with target=clean, not {loss!r}")
         # Convolutions with few channels are half as fast again when channels vary fastest.
-        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net: Network = net.to(memory_format=torch.channels_last)  # type: ignore[call-arg]
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.target = target

@@ -1,15 +1,15 @@
 """Training layer by layer."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from stm_experiments.data.batch import Batch
+from stm_experiments.models import StackedAutoencoder
 from stm_experiments.training.reconstruction import Reconstruction
 
 
@@ -37,9 +37,11 @@ class Stacked(Reconstruction):
         ValueError: If the target or the share is none of these.
     """
 
+    net: StackedAutoencoder
+
     def __init__(
         self,
-        net: nn.Module,
+        net: StackedAutoencoder,
         optimizer: Callable[..., Optimizer] | None = None,
         scheduler: Callable[..., LRScheduler] | None = None,
         target: str = "clean",
@@ -57,10 +59,9 @@ class Stacked(Reconstruction):
 
     def layer_at(self, step: int) -> int | None:
         """Which layer learns in a step, from 0 on; None: all of them."""
-        net: Any = self.net
         if step >= self._pretraining_steps:
             return None
-        return step * len(net.encoder) // self._pretraining_steps
+        return step * len(self.net.encoder) // self._pretraining_steps
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """One step's loss: of the layer whose turn it is, or of all."""
@@ -71,10 +72,9 @@ class Stacked(Reconstruction):
 
     def layer_loss(self, batch: Batch, layer: int) -> Tensor:
         """Mean squared error of a layer and its partner, counted from 0; both go on from others."""
-        net: Any = self.net
         wanted = self.wanted(batch)
         with torch.no_grad():
-            given = net.encode(batch.noisy, layer)
-            ideal = net.encode(wanted, layer)
-        made = net.undo(layer, torch.relu(net.encoder[layer](given)))
+            given = self.net.encode(batch.noisy, layer)
+            ideal = self.net.encode(wanted, layer)
+        made = self.net.undo(layer, torch.relu(self.net.encoder[layer](given)))
         return F.mse_loss(made, ideal)

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from stm_experiments.core.seeds import generator
 from stm_experiments.data.batch import Batch
+from stm_experiments.models import interfaces
 from stm_experiments.training.reconstruction import Reconstruction
 
 
@@ -30,7 +31,7 @@ class Variational(Reconstruction):
     goes on in its stage. The learning rate falls to zero along a cosine in each.
 
     Args:
-        net: A network with ``look`` and ``draw``, such as ``VAE``.
+        net: A ``Variational`` network, such as ``VAE``.
         optimizer: Takes the parameters.
         beta: Weight of the divergence.
         capacity: C, nats.
@@ -45,9 +46,11 @@ class Variational(Reconstruction):
         ValueError: If a setting makes no sense.
     """
 
+    net: interfaces.Variational
+
     def __init__(
         self,
-        net: nn.Module,
+        net: interfaces.Variational,
         optimizer: Callable[..., Optimizer] | None = None,
         beta: float = 1.0,
         capacity: float = 0.0,
@@ -68,7 +71,7 @@ class Variational(Reconstruction):
         self.capacity = capacity
         self.warm_up = warm_up
         self.noise = noise
-        self.pretraining = pretraining if hasattr(net, "pose_loss") else 0.0
+        self.pretraining = pretraining if isinstance(net, interfaces.Posed) else 0.0
         self.seed = seed
         self._steps = self._pretraining_steps = 0
 
@@ -120,11 +123,11 @@ class Variational(Reconstruction):
             patches: On [-1, 1].
             draws: Of angles and shifts.
         """
-        net: Any = self.net
+        assert isinstance(self.net, interfaces.Posed)
         angle = 2 * math.pi * torch.rand(len(patches), generator=draws)
         shift = 2**0.5 * (torch.rand(len(patches), 2, generator=draws) - 0.5)
         turn = torch.stack([angle.cos(), angle.sin()], 1)
-        return net.pose_loss(patches, turn.to(patches), shift.to(patches))
+        return self.net.pose_loss(patches, turn.to(patches), shift.to(patches))
 
     def evidence(self, patches: Tensor, draws: torch.Generator, weight: float) -> Tensor:
         """Mean loss of patches, nats.
@@ -134,11 +137,15 @@ class Variational(Reconstruction):
             draws: Of the codes.
             weight: Of the divergence, in beta.
         """
-        net: Any = self.net
-        seen = net.look(patches)
+        seen = self.net.infer(patches)
         normal = torch.randn(seen.mean.shape, generator=draws).to(patches)
         codes = seen.mean + normal * (0.5 * seen.log_variance).exp()
-        squares = (net.draw(codes, seen.turn, seen.shift) - patches).square().sum((1, 2, 3)).mean()
+        squares = (
+            (self.net.generate(codes, seen.turn, seen.shift) - patches)
+            .square()
+            .sum((1, 2, 3))
+            .mean()
+        )
         divergence = 0.5 * (seen.mean.square() + seen.log_variance.exp() - 1 - seen.log_variance)
         divergence = divergence.sum(1).mean()
         if self.capacity:

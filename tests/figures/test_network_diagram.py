@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from stm_experiments.figures import network_diagram
+from stm_experiments.models.interfaces import NetworkModule
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(NetworkModule):
     def __init__(self, window, encoder, decoder):
         super().__init__()
         self.window = window
@@ -54,7 +55,7 @@ def linear():
     return Autoencoder(17, [nn.Flatten(), nn.Linear(289, 10)], decoder)
 
 
-class Pca(nn.Module):
+class Pca(NetworkModule):
     window = 17
 
     def __init__(self):
@@ -72,12 +73,16 @@ class Pca(nn.Module):
         return self.decode(self.encode(x))
 
 
+class Chain(nn.Sequential, NetworkModule):
+    pass
+
+
 def deep():
     layers, channels = [], 1
     for _ in range(10):
         layers += [nn.Conv2d(channels, 32, 3, padding=1), nn.InstanceNorm2d(32), nn.LeakyReLU()]
         channels = 32
-    return nn.Sequential(*layers, nn.Conv2d(32, 1, 3, padding=1))
+    return Chain(*layers, nn.Conv2d(32, 1, 3, padding=1))
 
 
 def true_labels(net, size):
@@ -137,7 +142,7 @@ def test_shapes_other_than_one_image_are_refused():
 
 
 def test_shared_layers_and_tuples(drawn_texts):
-    class Variational(nn.Module):
+    class Variational(NetworkModule):
         def __init__(self):
             super().__init__()
             self.act = nn.ReLU()  # serves both halves

@@ -7,6 +7,7 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 from stm_experiments.latent.codes import encode_all, explained_variance
+from stm_experiments.models.interfaces import NetworkModule
 
 
 class Batch(NamedTuple):
@@ -17,7 +18,7 @@ class Batch(NamedTuple):
     image: torch.Tensor
 
 
-class Encoder(nn.Module):
+class Encoder(NetworkModule):
     def __init__(self, factor=1.0):
         super().__init__()
         self.dropout = nn.Dropout(0.5)
@@ -25,6 +26,9 @@ class Encoder(nn.Module):
 
     def encode(self, x):
         return self.dropout(self.factor * x.flatten(1)[:, :4])
+
+    def decode(self, codes):
+        raise NotImplementedError
 
 
 def batch(start, n):

@@ -7,6 +7,7 @@ from rich.console import Console
 from torch import nn
 
 from stm_experiments.latent.report import latent_report, latent_table
+from stm_experiments.models.interfaces import NetworkModule
 
 NAMES = ["sc", "bcc", "fcc", "hex1", "hex2"]
 
@@ -19,14 +20,19 @@ class Batch(NamedTuple):
     image: torch.Tensor
 
 
-class Corner(nn.Module):
+class Coder(NetworkModule):
+    def decode(self, codes):
+        raise NotImplementedError
+
+
+class Corner(Coder):
     """Its codes are the first pixels, the second of which tells the lattice."""
 
     def encode(self, patches):
         return patches.flatten(1)[:, :4]
 
 
-class Sum(nn.Module):
+class Sum(Coder):
     def encode(self, patches):
         return patches.sum((1, 2, 3))[:, None]
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from stm_experiments.metrics.measures import mse, ssim
 from stm_experiments.metrics.scores import NOISY_INPUT, Score, plain, score, score_table
+from stm_experiments.models.interfaces import NetworkModule
 
 
 class Batch(NamedTuple):
@@ -23,7 +24,7 @@ class Batch(NamedTuple):
     truth: dict[str, Any]
 
 
-class Scale(nn.Module):
+class Scale(NetworkModule):
     def __init__(self, factor):
         super().__init__()
         self.factor = factor

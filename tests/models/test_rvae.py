@@ -35,14 +35,14 @@ def test_shapes(network):
     assert net.encode(patches).shape == (5, 3)
     assert net.angle(patches).shape == (5,)
     assert net.decode(net.encode(patches)).shape == patches.shape
-    torch.testing.assert_close(net.look(patches).turn.norm(dim=1), torch.ones(5))
+    torch.testing.assert_close(net.infer(patches).turn.norm(dim=1), torch.ones(5))
 
 
 @pytest.mark.parametrize("network", [RVAE, RVAECoordinates])
 def test_translation_is_optional_and_limited(network):
     patches = torch.randn(4, 1, 24, 24)
-    assert network().look(patches).shift.abs().max() == 0
-    shift = network(translation=0.2).look(100 * patches).shift
+    assert network().infer(patches).shift.abs().max() == 0
+    shift = network(translation=0.2).infer(100 * patches).shift
     assert 0 < shift.abs().max() <= 0.2
 
 
@@ -112,7 +112,7 @@ def test_the_coordinate_decoder_draws_the_same_content_turned():
     net, codes = RVAECoordinates(), torch.randn(4, 2)
     upright, none = net.decode(codes), torch.zeros(4, 2)
     for degrees in (90.0, 180.0, -90.0):
-        turned = net.draw(codes, unit(*[degrees] * 4), none)
+        turned = net.generate(codes, unit(*[degrees] * 4), none)
         expected = torch.rot90(upright, -round(degrees / 90), (2, 3))
         torch.testing.assert_close(turned, expected, atol=1e-4, rtol=1e-4)
 

@@ -1,18 +1,19 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 import stm_experiments
 from stm_experiments.io import Scan, ScanError, read_scan
 from stm_experiments.models import CAEA, checkpoint
 from stm_experiments.models.checkpoint import Card, CheckpointError
+from stm_experiments.models.interfaces import NetworkModule
 from stm_experiments.restoration.denoise import as_scan, compare, denoise
 from stm_experiments.restoration.preparation import STEPS, prepare
 
 
-class Identity(nn.Module):
+class Identity(NetworkModule):
+    label = "Identity"
     window = None
 
     def forward(self, images):
@@ -20,10 +21,11 @@ class Identity(nn.Module):
 
 
 class Windows(Identity):
+    label = "Windows"
     window = 9
 
 
-class Blur(nn.Module):
+class Blur(NetworkModule):
     """A mean over 5x5 px with mirrored borders."""
 
     window = None

@@ -45,7 +45,7 @@ def module_of(net=None, **settings):
 
 def test_the_loss_is_the_evidence_bound():
     module, patches = module_of(noise=0.2, beta=3.0), torch.randn(50, 1, 24, 24)
-    seen = module.net.look(patches)
+    seen = module.net.infer(patches)
     posterior = torch.distributions.Normal(seen.mean, (0.5 * seen.log_variance).exp())
     prior = torch.distributions.Normal(0.0, 1.0)
     divergence = torch.distributions.kl_divergence(posterior, prior).sum(1).mean()
@@ -53,7 +53,7 @@ def test_the_loss_is_the_evidence_bound():
     both, alone = (module.evidence(patches, draws(), weight) for weight in (1.0, 0.0))
     torch.testing.assert_close(both - alone, 3 * divergence, rtol=1e-3, atol=1e-3)
     codes = seen.mean + torch.randn(50, 2, generator=draws()) * posterior.scale
-    squares = (module.net.draw(codes, seen.turn, seen.shift) - patches).square().sum() / 50
+    squares = (module.net.generate(codes, seen.turn, seen.shift) - patches).square().sum() / 50
     torch.testing.assert_close(alone, squares / (2 * 0.2**2))
 
 

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from stm_experiments.core.intervals import psnr_of_mse
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.metrics import whole_image
 from stm_experiments.models import DetectAndInterpolate, MedianOfDifferences, RowMedian, checkpoint
+from stm_experiments.models.interfaces import Network
 from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import LATTICES, PRESETS, DetectorNoise, Noise, StripeNoise, simulate
 
@@ -110,7 +111,7 @@ def striped(lattice: str, index: int, noise: Noise, size: int) -> Case:
 Method = Callable[[Tensor], Tensor]
 
 
-def methods(nets: Mapping[str, Any], denoised: bool = False) -> dict[str, Method]:
+def methods(nets: Mapping[str, Network], denoised: bool = False) -> dict[str, Method]:
     """What takes stripes off a whole image [H, W], by name.
 
     Args:
@@ -120,7 +121,7 @@ def methods(nets: Mapping[str, Any], denoised: bool = False) -> dict[str, Method
     Raises:
         ValueError: If a network takes windows instead of whole images.
     """
-    found: dict[str, Any] = {NOTHING: nn.Identity()}
+    found: dict[str, Callable[[Tensor], Tensor]] = {NOTHING: nn.Identity()}
     for path, net in nets.items():
         if net.window is not None:
             raise ValueError(f"{path} takes windows of {net.window} px, not whole images")
@@ -130,13 +131,20 @@ def methods(nets: Mapping[str, Any], denoised: bool = False) -> dict[str, Method
         found[classical.label] = classical
     if not denoised:
         return {name: whole(net) for name, net in found.items()}
-    after: Any = whole_image_network(checkpoint.load("denoiser"))
-    return {name + AFTER: whole(nn.Sequential(net, after)) for name, net in found.items()}
+    after = whole_image_network(checkpoint.load("denoiser"))
+    return {name + AFTER: whole(net, after) for name, net in found.items()}
 
 
-def whole(net: nn.Module) -> Method:
-    """A network as a function of one image [H, W]."""
-    return lambda image: net(image[None, None])[0, 0]
+def whole(*networks: Callable[[Tensor], Tensor]) -> Method:
+    """Return networks, one after the other, as a function of one image [H, W]."""
+
+    def method(image: Tensor) -> Tensor:
+        images = image[None, None]
+        for net in networks:
+            images = net(images)
+        return images[0, 0]
+
+    return method
 
 
 def psnr(output: Tensor, clean: Tensor, where: Tensor | None = None) -> float:

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from rich.box import SIMPLE_HEAD
@@ -63,7 +63,7 @@ image. The clean image's row says what the measures of atoms make of the truth i
 class Network(NamedTuple):
     """A denoiser and how it is run."""
 
-    net: nn.Module | Callable[[Tensor], Tensor]
+    net: Callable[[Tensor], Tensor]
     window: int | None = None
     stride: int = 1
     normalisation: str | None = None  # None: whatever the image has
@@ -94,13 +94,13 @@ def load_networks(
             say(f"left out: {name}: {error}")
     for path in paths:
         net = checkpoint.load(path)
-        label = str(getattr(net, "label", type(net).__name__))
+        label = net.label
         run = Path(path).resolve().parent.parent.name if Path(path).is_file() else f"({path})"
         name = label if label not in networks else f"{label} {run}"
         name = name if name not in networks else path
-        card: Any = net.card
-        step = min(stride, card.window or stride)
-        networks[name] = Network(whole_image_network(net), card.window, step, card.normalisation)
+        step = min(stride, net.window or stride)
+        kind = net.card.normalisation if net.card else None
+        networks[name] = Network(whole_image_network(net), net.window, step, kind)
     return networks
 
 

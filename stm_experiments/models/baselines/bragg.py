@@ -4,12 +4,14 @@ import math
 
 import scipy
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from stm_experiments.models.interfaces import NetworkModule
 
 from stm_experiments.core.spectra import bragg_peaks, hann_power
 
 
-class BraggFilter(nn.Module):
+class BraggFilter(NetworkModule):
     """Keeps the peaks of an image's Fourier transform and drops what is between them.
 
     The peaks are found in the Hann-windowed transform, above ``threshold`` times the median power
@@ -36,7 +38,7 @@ class BraggFilter(nn.Module):
     """
 
     label = "Bragg filter"
-    window: int | None = None
+    window = None
 
     def __init__(
         self,

@@ -14,9 +14,10 @@ import scipy  # its parts, and those of scikit-image, are loaded when they are f
 import skimage
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from stm_experiments.core.noise import noise_sigma
+from stm_experiments.models.interfaces import NetworkModule
 
 Image = NDArray[np.float32]
 
@@ -47,10 +48,10 @@ def least_risk(
     return candidates[int(np.argmin(risks))]
 
 
-class Filter(nn.Module):
+class Filter(NetworkModule):
     """Runs ``denoise`` on every image of a batch, on the CPU."""
 
-    window: int | None = None
+    window = None
 
     def denoise(self, image: Image) -> Image:
         """One image [H, W] -> the same shape."""

@@ -1,13 +1,15 @@
 """Principal components of an image's own patches."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
+
+from stm_experiments.models.interfaces import NetworkModule
 
 _COVARIANCE_ROWS = 32  # rows of patches at a time: bounds the memory on large images
 
 
-class PatchPCA(nn.Module):
+class PatchPCA(NetworkModule):
     """Principal components of an image's own patches: what repeats in it stays, the rest goes.
 
     Every patch of the image is projected on the leading eigenvectors of the patches' covariance,
@@ -27,7 +29,7 @@ class PatchPCA(nn.Module):
     """
 
     label = "patch PCA"
-    window: int | None = None
+    window = None
 
     def __init__(self, components: int = 32, patch: int = 17) -> None:
         super().__init__()

@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from stm_experiments.models.interfaces import NetworkModule
 
 
-class PCA(nn.Module):
+class PCA(NetworkModule):
     """Principal components of the patches: the linear autoencoder that every network must beat.
 
     Fitted in closed form, with the signature of the other networks, so that tables, figures and
@@ -18,6 +20,7 @@ class PCA(nn.Module):
     """
 
     label = "PCA"
+    window: int
     mean: Tensor
     components: Tensor
 

@@ -2,8 +2,10 @@
 
 from torch import Tensor, nn
 
+from stm_experiments.models.interfaces import NetworkModule
 
-class CAEA(nn.Module):
+
+class CAEA(NetworkModule):
     """CAE-A, the shallow convolutional autoencoder of Binev et al., section 4.1.1.
 
     17x17 px patches pass two convolution-pooling stages to a latent vector and come back through

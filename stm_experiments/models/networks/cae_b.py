@@ -2,8 +2,10 @@
 
 from torch import Tensor, nn
 
+from stm_experiments.models.interfaces import NetworkModule
 
-class CAEB(nn.Module):
+
+class CAEB(NetworkModule):
     """CAE-B, the deeper convolutional autoencoder of Binev et al., section 4.1.2.
 
     Four convolution-pooling stages bring a 16x16 px patch to 8 channels of a single pixel, then to

@@ -2,8 +2,10 @@
 
 from torch import Tensor, nn
 
+from stm_experiments.models.interfaces import NetworkModule
 
-class MLP(nn.Module):
+
+class MLP(NetworkModule):
     """A fully connected autoencoder: what ten numbers can say of a patch.
 
     The paper's networks are held back by their size, not by the length of their latent vector: a
@@ -21,6 +23,7 @@ class MLP(nn.Module):
     """
 
     label = "MLP"
+    window: int
 
     def __init__(self, latent: int = 10, width: int = 512, window: int = 17) -> None:
         super().__init__()

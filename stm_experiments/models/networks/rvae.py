@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stm_experiments.models.networks.vae import VAE, Look, perceptron
+from stm_experiments.models.interfaces import Inference
+from stm_experiments.models.networks.vae import VAE, perceptron
 
 
 class RVAE(VAE):
@@ -44,25 +45,25 @@ class RVAE(VAE):
     ) -> None:
         super().__init__(latent, width, window)
         check_pose(symmetry, translation)
-        self.symmetry = symmetry
+        self.symmetry = self.multiple = symmetry
         self.translation = translation
         self.transformer = perceptron([window**2, width, width // 2, 4 if translation else 2])
         self.register_buffer("seen", inner_disc(window, translation), False)
 
     def pose(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """Patches [B, 1, w, w] -> (cos n theta, sin n theta) [B, 2], and shifts as in ``Look``."""
+        """Return (cos n theta, sin n theta) [B, 2] and shifts [B, 2] of patches [B, 1, w, w]."""
         return as_pose(self.transformer((patches * self.seen).flatten(1)), self.translation)
 
-    def look(self, patches: Tensor) -> Look:
+    def infer(self, patches: Tensor) -> Inference:
         """Patches [B, 1, w, w] on [-1, 1] -> codes of their canonical poses, and how they are."""
         with torch.no_grad():
             turned, shift = self.pose(patches)
-            turn = divided(turned, self.symmetry)
-        return super().look(upright_again(patches, turn, shift))._replace(turn=turn, shift=shift)
+            turn = divided(turned, self.multiple)
+        return super().infer(upright_again(patches, turn, shift))._replace(turn=turn, shift=shift)
 
-    def draw(self, codes: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
-        """Codes [B, D] in a pose, as in ``Look``, -> patches [B, 1, w, w]."""
-        return placed(super().draw(codes, turn, shift), turn, shift)
+    def generate(self, codes: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
+        """Codes [B, D] in a pose, as in ``Inference``, -> patches [B, 1, w, w]."""
+        return placed(super().generate(codes, turn, shift), turn, shift)
 
     def pose_loss(self, patches: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
         """How well poses follow when patches are moved: the loss of the pretraining.
@@ -73,12 +74,12 @@ class RVAE(VAE):
         Args:
             patches: [B, 1, w, w]; discs, or their corners would tell how they were turned.
             turn: Cosine and sine of the angles delta [B, 2].
-            shift: As in ``Look``, of at most 1: in units of the largest shift, [B, 2].
+            shift: As in ``Inference``, of at most 1: in units of the largest shift, [B, 2].
         """
         shift = self.translation * shift
         before, at = self.pose(patches)
         after, then = self.pose(placed(patches, turn, shift))
-        expected = turned_by(before, multiplied(turn, self.symmetry))
+        expected = turned_by(before, multiplied(turn, self.multiple))
         loss = (1 - (after * expected).sum(1)).mean()
         if not self.translation:
             return loss
@@ -138,7 +139,7 @@ def turned_by(vectors: Tensor, turn: Tensor) -> Tensor:
 
 
 def placed(patches: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
-    """Patches [B, 1, w, w] turned by angles, then shifted (both as in ``Look``); bilinear."""
+    """Patches [B, 1, w, w] turned by angles, then shifted (both as in ``Inference``); bilinear."""
     back = turn * turn.new_tensor([1.0, -1.0])
     return _sampled(patches, back, -turned_by(shift, back))
 

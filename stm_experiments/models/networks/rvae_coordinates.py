@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from stm_experiments.models.interfaces import Inference
 from stm_experiments.models.networks.rvae import as_pose, check_pose, divided, placed
-from stm_experiments.models.networks.vae import VAE, Look, perceptron, upright
+from stm_experiments.models.networks.vae import VAE, perceptron, upright
 
 
 class RVAECoordinates(VAE):
@@ -62,17 +63,17 @@ class RVAECoordinates(VAE):
         self.decoder = perceptron([latent, width // 2, width, coefficients])
         self.register_buffer("basis", circular_harmonics(window, harmonics, rings), False)
 
-    def look(self, patches: Tensor) -> Look:
+    def infer(self, patches: Tensor) -> Inference:
         """Patches [B, 1, w, w] on [-1, 1] -> codes, and how the patches are turned."""
         outputs = self.encoder(patches.flatten(1))
         mean, log_variance, pose = outputs.split(
             [self.latent, self.latent, outputs.shape[1] - 2 * self.latent], 1
         )
         turned, shift = as_pose(pose, self.translation)
-        return Look(mean, log_variance, divided(turned, self.symmetry), shift)
+        return Inference(mean, log_variance, divided(turned, self.symmetry), shift)
 
-    def draw(self, codes: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
-        """Codes [B, D] in a pose, as in ``Look``, -> patches [B, 1, w, w]."""
+    def generate(self, codes: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
+        """Codes [B, D] in a pose, as in ``Inference``, -> patches [B, 1, w, w]."""
         cosines, sines = self.decoder(codes).view(len(codes), 2, len(self.orders), -1).unbind(1)
         angle = torch.atan2(turn[:, 1], turn[:, 0])[:, None, None]
         phase = self.orders.to(angle)[:, None] * angle

@@ -26,8 +26,8 @@ class RVAEPoster(RVAE):
     def __init__(
         self, latent: int = 2, width: int = 256, window: int = 24, symmetry: int = 3
     ) -> None:
-        super().__init__(latent, width, window, symmetry=1)
-        self.site_symmetry = symmetry
+        super().__init__(latent, width, window, symmetry)
+        self.multiple = 1
         self.transformer = perceptron([window**2, width, width // 2, 1])
 
     def pose(self, patches: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from stm_experiments.models.interfaces import NetworkModule
 
-class StackedAutoencoder(nn.Module):
+
+class StackedAutoencoder(NetworkModule):
     """The stacked autoencoder of Buban and Choi: fully connected layers, each way the same ones.
 
     Each layer of the encoder has its partner in the decoder, which undoes it: together they are an
@@ -22,6 +24,7 @@ class StackedAutoencoder(nn.Module):
     """
 
     label = "stacked autoencoder"
+    window: int
 
     def __init__(self, widths: Sequence[int] = (1024, 512, 128), window: int = 28) -> None:
         super().__init__()

@@ -3,8 +3,10 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stm_experiments.models.interfaces import NetworkModule
 
-class StripeCAE(nn.Module):
+
+class StripeCAE(NetworkModule):
     """The stripe denoiser of a thesis on ZrTe3: a fully convolutional autoencoder.
 
     Two stages of convolution, ReLU and max-pooling; two of convolution, ReLU and nearest-neighbour

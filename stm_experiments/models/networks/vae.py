@@ -2,30 +2,14 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-
-class Look(NamedTuple):
-    """What a variational autoencoder sees in patches.
-
-    Attributes:
-        mean: Of the content code, [B, D].
-        log_variance: Of the content code, [B, D].
-        turn: Cosine and sine of the angle by which the content is turned, from image axis 1
-            towards axis 0, [B, 2].
-        shift: By which it is shifted along axes 1 and 0, half sides of the patch, [B, 2].
-    """
-
-    mean: Tensor
-    log_variance: Tensor
-    turn: Tensor
-    shift: Tensor
+from stm_experiments.models.interfaces import Inference, NetworkModule
 
 
-class VAE(nn.Module):
+class VAE(NetworkModule):
     """A variational autoencoder of small patches, fully connected (Kingma & Welling, 2014).
 
     A code is a Gaussian in a small space; how a patch is turned is a part of it like all else.
@@ -40,6 +24,8 @@ class VAE(nn.Module):
     """
 
     label = "VAE"
+    window: int
+    symmetry = 1
 
     def __init__(self, latent: int = 2, width: int = 256, window: int = 24) -> None:
         super().__init__()
@@ -52,18 +38,18 @@ class VAE(nn.Module):
         self.encoder = perceptron([window**2, width, width // 2, 2 * latent])
         self.decoder = perceptron([latent, width // 2, width, window**2])
 
-    def look(self, patches: Tensor) -> Look:
+    def infer(self, patches: Tensor) -> Inference:
         """Patches [B, 1, w, w] on [-1, 1] -> codes and pose; here always the upright one."""
         mean, log_variance = self.encoder(patches.flatten(1)).chunk(2, 1)
-        return Look(mean, log_variance, *upright(mean))
+        return Inference(mean, log_variance, *upright(mean))
 
-    def draw(self, codes: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
-        """Codes [B, D] in a pose, as in ``Look``, -> patches [B, 1, w, w]."""
+    def generate(self, codes: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
+        """Codes [B, D] in a pose, as in ``Inference``, -> patches [B, 1, w, w]."""
         return self.decoder(codes).view(-1, 1, self.window, self.window)
 
     def encode(self, patches: Tensor) -> Tensor:
         """Patches [B, 1, w, w] on [-1, 1] -> the mean of their content codes [B, D]."""
-        return self.look(patches).mean
+        return self.infer(patches).mean
 
     def angle(self, patches: Tensor) -> Tensor:
         """Patches [B, 1, w, w] -> by how much each is turned, rad, in (-pi, pi], [B].
@@ -71,17 +57,17 @@ class VAE(nn.Module):
         From image axis 1 towards axis 0, counted from a pose that training has chosen. Of content
         with an n-fold axis it is one of n equal answers.
         """
-        turn = self.look(patches).turn
+        turn = self.infer(patches).turn
         return torch.atan2(turn[:, 1], turn[:, 0])
 
     def decode(self, codes: Tensor) -> Tensor:
         """Content codes [B, D] -> patches in the upright pose [B, 1, w, w]."""
-        return self.draw(codes, *upright(codes))
+        return self.generate(codes, *upright(codes))
 
     def forward(self, patches: Tensor) -> Tensor:
         """Patches [B, 1, w, w] on [-1, 1] -> their reconstructions, turned as they are."""
-        seen = self.look(patches)
-        return self.draw(seen.mean, seen.turn, seen.shift)
+        seen = self.infer(patches)
+        return self.generate(seen.mean, seen.turn, seen.shift)
 
 
 def upright(codes: Tensor) -> tuple[Tensor, Tensor]:
