@@ -6,9 +6,8 @@ import scipy
 import torch
 from torch import Tensor
 
-from stm_experiments.models.interfaces import NetworkModule
-
 from stm_experiments.core.spectra import bragg_peaks, hann_power
+from stm_experiments.models.interfaces import NetworkModule
 
 
 class BraggFilter(NetworkModule):
