@@ -10,7 +10,7 @@ from rich.console import Console
 from stm_experiments.app import build
 from stm_experiments.app.job import new_folder
 from stm_experiments.app.launching import launch
-from stm_experiments.data import LABELS
+from stm_experiments.data import LATTICE_NAMES
 from stm_experiments.evaluation.assess import fit_baselines
 from stm_experiments.evaluation.matrix import all_numbers, error_matrix, matrix_table, write_matrix
 from stm_experiments.figures import save
@@ -41,7 +41,7 @@ def evaluate(cfg: DictConfig) -> None:
     baselines = fit_baselines(data, settings["baselines"]) if "train" in data.sources else {}
     scores, by_lattice = score({**models, **baselines}, data.loader(split))
     console = Console()
-    names = list(LABELS)
+    names = list(LATTICE_NAMES)
     images = f"{split} images of {', '.join(names[label] for label in by_lattice)}"
     console.print(score_table(scores, images))
     files = ["metrics.json"]

@@ -5,7 +5,7 @@ from omegaconf import DictConfig
 from stm_experiments.app import build
 from stm_experiments.app.job import new_folder
 from stm_experiments.app.launching import launch
-from stm_experiments.data.sites.site_data import read_sites
+from stm_experiments.data.sites.site_data import read_site_images
 from stm_experiments.evaluation.site_report import examine_sites
 from stm_experiments.figures import save
 from stm_experiments.io import scan_files
@@ -29,7 +29,7 @@ def find_sites(cfg: DictConfig) -> None:
             f"{settings['checkpoint']}: not a model of lattice sites; train one with "
             "experiment=mos2_rvae"
         )
-    images = read_sites(
+    images = read_site_images(
         settings["image"], settings["channel"], net.window, width, settings["pixel_nm"]
     )
     figures, _ = examine_sites(net, images, folder, settings["classes"], settings["method"])

@@ -12,7 +12,7 @@ from stm_experiments.app import build
 from stm_experiments.app.job import choice, new_folder
 from stm_experiments.app.launching import launch
 from stm_experiments.core.seeds import seed_of
-from stm_experiments.data.sources.simulated import chosen_lattices
+from stm_experiments.data.sources.simulated import choose_lattices
 from stm_experiments.figures import artefact_sheet, save, topograph_sheet
 from stm_experiments.simulator import PRESETS, AnyLattice, Topographs, simulate
 from stm_experiments.simulator.checks import checked_orientation
@@ -29,7 +29,7 @@ def simulate_sheet(cfg: DictConfig) -> None:
     count = settings["count"]
     if not isinstance(count, int) or count < 1:
         raise ValueError(f"count is a whole number of at least 1, not {count!r}")
-    kinds = chosen_lattices(settings["lattice"])
+    kinds = choose_lattices(settings["lattice"])
     lattices = [kind for kind in kinds for _ in range(count)]
     seeds = [seed_of(settings["seed"], "simulate", index) for index in range(len(lattices))]
     preset, given = PRESETS[settings["preset"]], settings["orientation"]

@@ -56,7 +56,7 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     if settings["init"] is not None and run.last_checkpoint() is None:
         checkpoint.start_from(settings["init"], net)
     data = build.build_data(settings, net.window)
-    check_baselines(settings["baselines"], data.cutting["window"])
+    check_baselines(settings["baselines"], data.settings.window)
     card = build.build_card(settings, net.window)
     loggers = build.build_loggers(settings, run.path, run.about)
     history = callbacks.History(run.path / "metrics.csv")

@@ -3,6 +3,7 @@
 import netrc
 import os
 import warnings
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from stm_experiments.app.allow import refuse_unknown_targets
 from stm_experiments.app.messages import choices
 from stm_experiments.core.config_files import config_dir
 from stm_experiments.core.memory import keep_freed_memory
-from stm_experiments.data import PatchData
+from stm_experiments.data import DataSource, PatchData, PatchSettings
 from stm_experiments.models.checkpoint import write
 from stm_experiments.models.interfaces import Card, Network
 from stm_experiments.simulator import Noise
@@ -91,12 +92,19 @@ def build_network(name: str) -> Network:
 
 
 def build_data(config: dict[str, Any], window: int | None) -> PatchData:
-    """The data module, cutting patches of the network's window, else of ``data.patch``."""
-    need_clean = config["model"].get("target") == "clean"
+    """Return the data module, cutting patches of the network's window, else of ``data.patch``."""
     data = dict(config["data"])
     patch = data.pop("patch")
-    window = patch if window is None else window
-    return instantiate(data, window=window, need_clean=need_clean, _convert_="all")
+    cutting = {
+        field.name: data.pop(field.name) for field in fields(PatchSettings) if field.name in data
+    }
+    settings = PatchSettings(
+        window=patch if window is None else window,
+        need_clean=config["model"].get("target") == "clean",
+        **cutting,
+    )
+    source: DataSource = instantiate(data, _convert_="all")
+    return PatchData(source, settings)
 
 
 def build_noise(config: dict[str, Any]) -> Noise:

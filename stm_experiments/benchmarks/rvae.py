@@ -36,7 +36,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from stm_experiments.data import SimulatedSites
+from stm_experiments.data import PatchData, PatchSettings, SimulatedSites
+from stm_experiments.data.sites.site_loader import listed_images
 from stm_experiments.evaluation.site_report import look_at_sites, site_numbers, turned
 from stm_experiments.models import RVAE, VAE, RVAECoordinates, RVAEPoster
 from stm_experiments.simulator import NOISES
@@ -63,24 +64,19 @@ NETWORKS: dict[str, Callable[[], VAE]] = {
 }
 
 
-def simulated(seed: int, images: int, test_images: int) -> SimulatedSites:
+def simulated(seed: int, images: int, test_images: int) -> PatchData:
     """Sites of simulated MoS2."""
-    return SimulatedSites(
+    source = SimulatedSites(
         lattices={"mos2": {}},
         noise=NOISES["mos2_stem"],
-        preset="physical",
-        size=257,
         images_per_epoch=images,
         validation_images=1,
         test_images=test_images,
-        window=24,
-        batch_size=128,
-        augment=True,
-        seed=seed,
     )
+    return PatchData(source, PatchSettings(window=24, batch_size=128, augment=True, seed=seed))
 
 
-def trained(net: VAE, data: SimulatedSites, epochs: int, seed: int) -> float:
+def trained(net: VAE, data: PatchData, epochs: int, seed: int) -> float:
     """Trains a network; returns patches per second of CPU time."""
     optimizer = functools.partial(torch.optim.Adam, lr=0.002)
     trainer = Trainer(
@@ -98,14 +94,14 @@ def trained(net: VAE, data: SimulatedSites, epochs: int, seed: int) -> float:
     return epochs * data.loader("train").patches_per_epoch / (time.process_time() - start)
 
 
-def scored(net: VAE, data: SimulatedSites) -> dict[str, float]:
+def scored(net: VAE, data: PatchData) -> dict[str, float]:
     """The measures of a trained network on the test images."""
-    images = data.examined
+    images = listed_images(data.sources)
     numbers = site_numbers(look_at_sites(net, images), images, 3)
     return numbers | {"sites/turned": turned(net, images)}
 
 
-def pyroved_speed(data: SimulatedSites, steps: int) -> float | str:
+def pyroved_speed(data: PatchData, steps: int) -> float | str:
     """Patches per second of CPU time of pyroVED's rVAE, or why there is no number."""
     try:
         pyroved = importlib.import_module("pyroved")

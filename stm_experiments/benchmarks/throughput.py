@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from stm_experiments.core.memory import keep_freed_memory
-from stm_experiments.data import SimulatedData
+from stm_experiments.data import PatchData, PatchSettings, SimulatedData
 from stm_experiments.models import CAEA
 from stm_experiments.simulator import (
     CUT_LATTICES,
@@ -155,26 +155,22 @@ def plain_loop(dataset: Dataset, batch: int) -> float:
 def our_loop(images: int, per_image: int, batch: int, workers: int) -> float:
     """Patches per second of our training, end to end: fresh images simulated, cut, learnt from."""
     limits = {"spread": 18, "azimuth_max": 45.0, "tilt_max": 45.0}
-    data = SimulatedData(
+    source = SimulatedData(
         lattices={"fcc": limits},
         noise=NOISES["paper"],
-        preset="physical",
         size=SIZE,
-        domains=1,
         images_per_epoch=images,
         validation_images=1,
         test_images=1,
-        fresh=True,
-        seed=0,
+    )
+    settings = PatchSettings(
         window=17,
         batch_size=batch,
         patches_per_image=per_image,
-        sampling="random",
-        stride=4,
         augment=True,
         num_workers=workers,
-        need_clean=False,
     )
+    data = PatchData(source, settings)
     clock = EpochClock()
     trainer = Trainer(
         max_epochs=4,

@@ -1,22 +1,28 @@
 """Images, simulated or from files, cut into batches of patches."""
 
-from stm_experiments.data.batch import LABELS, Batch, Images
+from stm_experiments.core.batch import Batch
+from stm_experiments.data.image_set import LATTICE_NAMES, Images
 from stm_experiments.data.loader import PatchLoader
 from stm_experiments.data.module import PatchData
+from stm_experiments.data.settings import PatchSettings
 from stm_experiments.data.sites.simulated_sites import SimulatedSites
 from stm_experiments.data.sites.site_data import SiteData
+from stm_experiments.data.source import DataSource, ImageSource
 from stm_experiments.data.sources.images import ImageData
 from stm_experiments.data.sources.scans import ScanData
 from stm_experiments.data.sources.simulated import SimulatedData
 from stm_experiments.data.sources.striped import StripedData
 
 __all__ = [
-    "LABELS",
+    "LATTICE_NAMES",
     "Batch",
+    "DataSource",
     "ImageData",
+    "ImageSource",
     "Images",
     "PatchData",
     "PatchLoader",
+    "PatchSettings",
     "ScanData",
     "SimulatedData",
     "SimulatedSites",

@@ -1,90 +1,33 @@
 """The data module that hands patches to the trainer."""
 
-from collections.abc import Mapping
-from typing import TypedDict
+from dataclasses import replace
 
-import torch
 from lightning import LightningDataModule
 
-from stm_experiments.data.batch import Batch
-from stm_experiments.data.loader import PatchLoader, Source
-
-
-class Cutting(TypedDict):
-    """Settings that all loaders of a data module share; see ``PatchLoader``."""
-
-    window: int
-    patches_per_image: int
-    sampling: str
-    stride: int
-    augment: bool
-    fresh: bool
-    with_clean: bool
-    workers: int
-    seed: int
+from stm_experiments.core.batch import Batch
+from stm_experiments.data.loader import ALONE, START, Consumer, Loader, PatchLoader, Place
+from stm_experiments.data.settings import PatchSettings
+from stm_experiments.data.sites.site_loader import SiteImages, SiteLoader
+from stm_experiments.data.source import DataSource, ImageSource
 
 
 class PatchData(LightningDataModule):
     """The data module of every source: which images, and how they are cut into patches.
 
     Args:
-        sources: Images of each split: ``train``, ``validation``, ``test``; what is absent stays so.
-        window: Patch size, px; the network's.
-        batch_size: Patches of a training step, over all devices.
-        patches_per_image: Patches cut from each image and epoch at random positions.
-        sampling: ``random`` positions, or a ``grid`` with a stride (the paper's text).
-        stride: Step of the grid, px.
-        augment: Turn and flip each training patch at random.
-        fresh: New images (simulated) or new positions (from files) every epoch; false: fixed
-            before training, as in the paper's code.
-        num_workers: Processes that simulate ahead of the trainer; None: one where there are more
-            than two threads to train with. On two cores it would take more than it gives.
-        seed: Of everything random.
-        need_clean: Whether training looks at the noise-free images.
+        source: The images of all splits.
+        settings: How they are cut.
+
+    Raises:
+        ValueError: If there are no such images, or they cannot be cut in this way.
     """
 
-    def __init__(
-        self,
-        sources: Mapping[str, Source],
-        *,
-        window: int,
-        batch_size: int,
-        patches_per_image: int,
-        sampling: str,
-        stride: int,
-        augment: bool,
-        fresh: bool,
-        num_workers: int | None,
-        seed: int,
-        need_clean: bool = True,
-    ) -> None:
+    def __init__(self, source: DataSource, settings: PatchSettings) -> None:
         super().__init__()
-        check_counts(
-            window=window,
-            batch_size=batch_size,
-            patches_per_image=patches_per_image,
-            stride=stride,
-        )
-        if num_workers is None:
-            num_workers = 1 if torch.get_num_threads() > 2 else 0
-        check_counts(least=0, num_workers=num_workers)
-        if sampling not in ("random", "grid"):
-            raise ValueError(f"data.sampling is 'random' or 'grid', not {sampling!r}")
-        self.sources = sources
-        self.batch_size = batch_size
-        self.cutting: Cutting = {
-            "window": window,
-            "patches_per_image": patches_per_image,
-            "sampling": sampling,
-            "stride": stride,
-            "augment": augment,
-            "fresh": fresh,
-            "with_clean": need_clean,
-            "workers": num_workers,
-            "seed": seed,
-        }
-        self._loaders: dict[str, PatchLoader] = {}
-        self._trainer_loaders: list[PatchLoader] = []
+        self.settings = settings
+        self.sources = source.splits(settings)
+        self._loaders: dict[str, Loader] = {}
+        self._trainer_loaders: list[Loader] = []
 
     @property
     def test_split(self) -> str:
@@ -94,77 +37,64 @@ class PatchData(LightningDataModule):
                 return split
         raise ValueError("there are no validation or test images: add a folder 'validation'")
 
-    def loader(self, split: str) -> PatchLoader:
-        """Patches of a split, always from the first epoch on; for scoring and figures.
+    def loader(self, split: str) -> Loader:
+        """Return the patches of a split, always of the first epoch; for scoring and figures.
 
         Raises:
             ValueError: If the source has no such split.
         """
-        if split not in self.sources:
-            raise ValueError(f"this data source has no {split} images")
         if split not in self._loaders:
-            cutting: Cutting = {**self.cutting, "workers": 0}
-            self._loaders[split] = PatchLoader(
-                self.sources[split], split, batch_size=self.batch_size, **cutting
-            )
+            settings = replace(self.settings, num_workers=0)
+            self._loaders[split] = make_loader(self._source(split), split, settings)
         return self._loaders[split]
 
     def samples(self, count: int) -> Batch:
-        """One patch of each of the first ``count`` test images, for pictures."""
-        cutting: Cutting = {
-            **self.cutting,
-            "patches_per_image": 1,
-            "sampling": "random",
-            "workers": 0,
-        }
-        source = self.sources[self.test_split]
-        return next(iter(PatchLoader(source, self.test_split, batch_size=count, **cutting)))
+        """Return at most ``count`` test patches, for pictures."""
+        return self.loader(self.test_split).samples(count)
 
     def teardown(self, stage: str) -> None:
-        """Ends the processes that simulate ahead."""
+        """End the processes that simulate ahead."""
         for loader in self._trainer_loaders:
             loader.close()
         self._trainer_loaders.clear()
 
-    def train_dataloader(self) -> PatchLoader:
-        """Training patches, from wherever the trainer stands."""
+    def train_dataloader(self) -> Loader:
+        """Return the training patches, from the place at which the trainer is."""
         return self._trainer_loader("train")
 
-    def val_dataloader(self) -> PatchLoader | list:
-        """Validation patches, the same every epoch."""
+    def val_dataloader(self) -> Loader | list[Loader]:
+        """Return the validation patches, the same in every epoch."""
         return self._trainer_loader("validation") if "validation" in self.sources else []
 
-    def _trainer_loader(self, split: str) -> PatchLoader:
+    def _trainer_loader(self, split: str) -> Loader:
         trainer = self.trainer
         if trainer is None:
             return self.loader(split)
 
-        def place() -> tuple[int, int]:
-            done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-            return trainer.current_epoch, done
+        def place() -> Place:
+            progress = trainer.fit_loop.epoch_loop.batch_progress
+            return Place(trainer.current_epoch, progress.current.ready)
 
-        loader = PatchLoader(
-            self.sources[split],
-            split,
-            batch_size=self.batch_size,
-            **self.cutting,
+        consumer = Consumer(
+            place=place if split == "train" else lambda: START,
             device=trainer.strategy.root_device,
-            place=place if split == "train" else lambda: (0, 0),
             rank=trainer.global_rank,
             ranks=trainer.world_size,
         )
+        loader = make_loader(self._source(split), split, self.settings, consumer)
         self._trainer_loaders.append(loader)
         return loader
 
+    def _source(self, split: str) -> ImageSource:
+        if split not in self.sources:
+            raise ValueError(f"this data source has no {split} images")
+        return self.sources[split]
 
-def check_counts(least: int = 1, **counts: int) -> None:
-    """Refuses counts that make no sense, by the name of their key.
 
-    Raises:
-        ValueError: If a count is not a whole number of at least ``least``.
-    """
-    for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(
-                f"data.{name} must be a whole number of at least {least}, got {value!r}"
-            )
+def make_loader(
+    source: ImageSource, split: str, settings: PatchSettings, consumer: Consumer = ALONE
+) -> Loader:
+    """Return the loader of a source: patches around its sites if it has sites, else of its area."""
+    if isinstance(source, SiteImages):
+        return SiteLoader(source, split, settings, consumer)
+    return PatchLoader(source, split, settings, consumer)

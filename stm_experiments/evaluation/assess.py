@@ -7,7 +7,8 @@ import torch
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from stm_experiments.data import LABELS, PatchData, SiteData
+from stm_experiments.data import LATTICE_NAMES, PatchData
+from stm_experiments.data.sites.site_loader import listed_images
 from stm_experiments.evaluation.matrix import all_numbers
 from stm_experiments.evaluation.run_figures import run_figures
 from stm_experiments.evaluation.site_report import examine_sites
@@ -48,11 +49,11 @@ def assess(
     Returns:
         The content of metrics.json.
     """
-    split, window = data.test_split, data.cutting["window"]
+    split, window = data.test_split, data.settings.window
     own = net.label
     networks = {own: net, **fit_baselines(data, baselines)}
     scores, by_lattice = score(networks, data.loader(split))
-    names = list(LABELS)
+    names = list(LATTICE_NAMES)
     title = f"{split} images of {', '.join(names[label] for label in by_lattice)}"
     if split == "validation":
         title += " (there are no test images: last weights, not the best)"
@@ -75,7 +76,7 @@ def assess(
         metrics |= {"val/loss": losses[-1], "val/best_loss": min(losses)} if losses else {}
 
     curves = history.curves()
-    loss = "mse_clean" if data.cutting["with_clean"] else "mse_noisy"
+    loss = "mse_clean" if data.settings.need_clean else "mse_noisy"
     references = {name: scores[name][loss].mean for name in networks if loss in scores[name]}
     references.pop(own, None)
     codes = (
@@ -86,8 +87,9 @@ def assess(
     figures["patches"] = montage(data)
     if len(by_lattice) > 1 and codes is not None:
         figures |= examine_latent(networks, data, run)
-    if isinstance(data, SiteData) and isinstance(net, Variational):
-        pictures, numbers = examine_sites(net, data.examined, run.path)
+    images = listed_images(data.sources)
+    if images and isinstance(net, Variational):
+        pictures, numbers = examine_sites(net, images, run.path)
         what = "loss (of the pose, where it learns first; then nats per patch)"
         pictures["curves"] = training_curves(curves, f"{own}: training", ylabel=what)
         figures, metrics = figures | pictures, metrics | numbers
@@ -118,7 +120,7 @@ def examine_latent(
     from stm_experiments.figures.pooled_latent import pooled_latent
     from stm_experiments.latent.report import latent_report, latent_table
 
-    names, split = list(LABELS), data.test_split
+    names, split = list(LATTICE_NAMES), data.test_split
     own, net = next(iter(networks.items()))
     compared = {own: net, **{name: networks[name] for name in ("PCA-10",) if name in networks}}
     if next(net.parameters(), None) is not None:
@@ -167,7 +169,7 @@ def papers_statistic(net: Network, data: PatchData) -> dict[str, dict[str, float
 def montage(data: PatchData) -> Figure:
     """The first test image, clean and noisy, with patches that are cut from it (Figure 10)."""
     loader = data.loader(data.test_split)
-    image = loader.source(0, 0, 1)
+    image = data.sources[data.test_split](0, 0, 1)
     batch = next(iter(loader))
     here = (batch.image == image.number[0]).nonzero().flatten()[:16]
     clean = None if image.clean is None else image.clean[0, 0]
@@ -193,9 +195,9 @@ def check_baselines(components: object, window: int) -> None:
 
 def fit_baselines(data: PatchData, components: list[int]) -> dict[str, PCA]:
     """PCAs of several sizes from one fit to an epoch of training patches."""
-    check_baselines(components, data.cutting["window"])
-    if not components or data.cutting["window"] > LARGEST_PCA:
+    check_baselines(components, data.settings.window)
+    if not components or data.settings.window > LARGEST_PCA:
         return {}
-    largest = PCA(max(components), data.cutting["window"])
+    largest = PCA(max(components), data.settings.window)
     largest.fit(batch.noisy for batch in data.loader("train"))
     return {f"PCA-{number}": largest.truncated(number) for number in components}

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stm_experiments.data.sites.sites import SiteImage, cut, disc
+from stm_experiments.data.sites.sites import SiteImage, cut_squares, disc
 from stm_experiments.figures import latent_pca
 from stm_experiments.figures.site_map import site_map, worst_sites
 from stm_experiments.lattice.site_classes import (
@@ -96,7 +96,7 @@ def look_at_sites(
 def site_patches(image: SiteImage, window: int, angle: float = 0.0) -> Tensor:
     """The patches around all sites of an image, turned by an angle (rad), [S,1,w,w]."""
     turned = torch.full((len(image.kind),), angle)
-    return cut(image.image, image.place, window, turned) * disc(window)
+    return cut_squares(image.image, image.place, window, turned) * disc(window)
 
 
 def site_numbers(found: SiteList, images: Sequence[SiteImage], symmetry: int) -> dict[str, float]:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from stm_experiments.data.batch import Batch
+from stm_experiments.core.batch import Batch
 from stm_experiments.models.interfaces import Network
 from stm_experiments.training.reconstruction import Reconstruction
 
@@ -64,13 +64,13 @@ class RowBlind(Reconstruction):
         Raises:
             ValueError: If the data are turned by quarters, or cut into smaller patches.
         """
-        cutting = self.trainer.datamodule.cutting  # type: ignore[attr-defined]
-        if cutting["augment"]:
+        settings = self.trainer.datamodule.settings  # type: ignore[attr-defined]
+        if settings.augment:
             raise ValueError("hidden rows need the scan's own rows: set data.augment=false")
-        if cutting["window"] < 3 * self.spacing:
+        if settings.window < 3 * self.spacing:
             raise ValueError(
                 f"model.spacing={self.spacing} needs patches of at least {3 * self.spacing} px, "
-                f"not {cutting['window']} px"
+                f"not {settings.window} px"
             )
 
     def loss(self, batch: Batch) -> Tensor:

@@ -60,9 +60,9 @@ class History(Callback):
     ) -> None:
         """Adds a step's loss; on a CPU, where that costs nothing, stops at once if it is NaN."""
         loss, patches = outputs["loss"].detach(), len(batch.noisy)
-        if batch.whole is not None:
+        if batch.total is not None:
             # The loss of the whole batch is the mean of what its processes return.
-            loss, patches = loss / trainer.world_size, batch.whole
+            loss, patches = loss / trainer.world_size, batch.total
             distributed.all_reduce(loss)
         if loss.device.type == "cpu":
             check_finite(float(loss), trainer)

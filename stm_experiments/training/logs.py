@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from PIL import Image
 
-from stm_experiments.data.batch import Batch
+from stm_experiments.core.batch import Batch
 from stm_experiments.models.interfaces import Network
 
 if TYPE_CHECKING:

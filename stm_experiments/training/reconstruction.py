@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
-from stm_experiments.data.batch import Batch
+from stm_experiments.core.batch import Batch
 from stm_experiments.models.interfaces import Network
 from stm_experiments.training.batch_norm import share_batch_norm
 
@@ -90,9 +90,9 @@ class Reconstruction(LightningModule):
 
     def shared_out(self, loss: Tensor, batch: Batch) -> Tensor:
         """The loss of this process's patches so that its mean over all is the whole batch's."""
-        if batch.whole is None:
+        if batch.total is None:
             return loss
-        return loss * (len(batch.noisy) * self.trainer.world_size / batch.whole)
+        return loss * (len(batch.noisy) * self.trainer.world_size / batch.total)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Logs ``val/loss``, averaged over all validation patches."""

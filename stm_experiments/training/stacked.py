@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from stm_experiments.data.batch import Batch
+from stm_experiments.core.batch import Batch
 from stm_experiments.models import StackedAutoencoder
 from stm_experiments.training.reconstruction import Reconstruction
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from stm_experiments.core.batch import Batch
 from stm_experiments.core.seeds import generator
-from stm_experiments.data.batch import Batch
 from stm_experiments.models import interfaces
 from stm_experiments.training.reconstruction import Reconstruction
 

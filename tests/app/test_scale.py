@@ -1,7 +1,7 @@
 import pytest
 
 from stm_experiments.app import build
-from stm_experiments.data.sources.simulated import part_of
+from stm_experiments.data.settings import part_of
 
 
 def test_scale_shrinks_epochs_images_and_schedules_but_not_patches(compose_config):

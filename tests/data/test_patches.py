@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from stm_experiments.data import Batch, ImageData, PatchLoader, SimulatedData
+from stm_experiments.core.batch import concatenate
+from stm_experiments.data import Batch, ImageData, PatchLoader, PatchSettings, SimulatedData
+from stm_experiments.data.loader import Consumer, Place
 from stm_experiments.data.patches import cut_patches, dihedral_offsets, grid_positions
 from stm_experiments.simulator import NOISES
 
@@ -19,7 +21,9 @@ SETTINGS = {
     "stride": 16,
     "augment": True,
     "fresh": True,
+    "num_workers": 0,
     "seed": 3,
+    "need_clean": True,
 }
 
 
@@ -27,16 +31,12 @@ def simulated_source(split, fresh, seed=3, images=40):
     data = SimulatedData(
         lattices={"sc": LIMITS, "fcc": LIMITS},
         noise=NOISES["paper"],
-        preset="physical",
         size=64,
-        domains=1,
         images_per_epoch=images,
         validation_images=images,
         test_images=images,
-        num_workers=0,
-        **{**SETTINGS, "fresh": fresh, "seed": seed},
     )
-    return data.sources[split]
+    return data.splits(PatchSettings(**{**SETTINGS, "fresh": fresh, "seed": seed}))[split]
 
 
 @pytest.fixture(scope="module")
@@ -47,27 +47,20 @@ def image_source(tmp_path_factory):
     random = np.random.default_rng(0)
     for number in range(40):
         np.save(root / "train" / f"{number:02}.npy", random.normal(size=(60, 64)))
-    data = ImageData(
-        root=str(root),
-        lattices={"sc": LIMITS},
-        resize=None,
-        need_clean=False,
-        num_workers=0,
-        **SETTINGS,
-    )
-    return data.sources["train"]
+    data = ImageData(root=str(root), lattices={"sc": LIMITS})
+    return data.splits(PatchSettings(**{**SETTINGS, "need_clean": False}))["train"]
 
 
-def loader(source=None, split="train", epoch=0, batch=0, workers=0, **settings):
+def loader(source=None, split="train", epoch=0, batch=0, consumer=None, **settings):
     settings = {**SETTINGS, **settings}
     if source is None:
         source = simulated_source(split, settings["fresh"], settings["seed"])
-    return PatchLoader(source, split, workers=workers, place=lambda: (epoch, batch), **settings)
+    consumer = consumer or Consumer(place=lambda: Place(epoch, batch))
+    return PatchLoader(source, split, PatchSettings(**settings), consumer)
 
 
 def join(batches):
-    fields = zip(*(batch[:6] for batch in batches), strict=True)
-    return Batch(*(None if f[0] is None else torch.cat(f) for f in fields), truth={})
+    return concatenate(list(batches))
 
 
 def same(a, b):
@@ -85,10 +78,12 @@ def places(batch):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_worker_processes_change_nothing(workers):
-    ahead, plain = loader(workers=workers), loader()
-    for epoch in (0, 1):  # the second goes on with what was simulated during the first
-        ahead.place = plain.place = lambda epoch=epoch: (epoch, 0)
-        assert same(join(ahead), join(plain))
+    place = [0, 0]
+    consumer = Consumer(place=lambda: Place(*place))
+    ahead, alone = (loader(consumer=consumer, num_workers=count) for count in (workers, 0))
+    for epoch in (0, 1):  # the second epoch's images are simulated during the first
+        place[0] = epoch
+        assert same(join(ahead), join(alone))
     ahead.close()
 
 
@@ -135,9 +130,10 @@ def test_no_image_is_simulated_twice():
             calls.append(key)
             return source(*key)
 
-    patches = loader(Recording())
+    place = [0, 0]
+    patches = loader(Recording(), consumer=Consumer(place=lambda: Place(*place)))
     for epoch in range(3):
-        patches.place = lambda epoch=epoch: (epoch, 0)
+        place[0] = epoch
         batches = iter(patches)
         for _ in range(len(patches)):  # like the trainer, which never asks for one too many
             next(batches)
@@ -202,8 +198,7 @@ def test_an_epoch_can_be_entered_at_any_batch(fresh, sampling):
 
 def test_an_epoch_that_was_entered_in_its_middle_is_followed_by_a_whole_one():
     place = [1, 3]
-    patches = loader(workers=1)
-    patches.place = lambda: tuple(place)
+    patches = loader(consumer=Consumer(place=lambda: Place(*place)), num_workers=1)
     list(patches)
     place[:] = 2, 0
     assert same(join(patches), join(loader(epoch=2)))
@@ -212,11 +207,12 @@ def test_an_epoch_that_was_entered_in_its_middle_is_followed_by_a_whole_one():
 
 def test_ranks_share_each_batch():
     whole = list(loader())
-    parts = [list(loader(rank=rank, ranks=3)) for rank in range(3)]
+    parts = [list(loader(consumer=Consumer(rank=rank, ranks=3))) for rank in range(3)]
     for number, batch in enumerate(whole):
         for rank in range(3):
-            own = Batch(*(part[rank::3] for part in batch[:6]), truth={})
-            assert same(parts[rank][number], own)
+            share = Batch(*(part[rank::3] for part in batch[:6]), truth={})
+            assert same(parts[rank][number], share)
+            assert parts[rank][number].total == len(batch.noisy)
 
 
 def test_the_eight_symmetries_are_turns_and_flips():

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from stm_experiments.data.batch import Batch
+from stm_experiments.core.batch import Batch
+from stm_experiments.data import PatchSettings
 from stm_experiments.models import Denoiser
 from stm_experiments.training import RowBlind
 from stm_experiments.training.blind import fill, hidden_rows
@@ -76,11 +77,11 @@ def test_turned_patches_and_small_ones_are_refused():
     with pytest.raises(ValueError, match=r"model\.spacing is a whole number of px from 4 on"):
         RowBlind(torch.nn.Identity(), spacing=3)
     module = RowBlind(torch.nn.Identity())
-    for cutting, reason in (
-        ({"augment": True, "window": 64}, "set data.augment=false"),
-        ({"augment": False, "window": 11}, "patches of at least 12 px, not 11 px"),
+    for settings, reason in (
+        (PatchSettings(window=64, augment=True), "set data.augment=false"),
+        (PatchSettings(window=11), "patches of at least 12 px, not 11 px"),
     ):
-        module._trainer = SimpleNamespace(datamodule=SimpleNamespace(cutting=cutting))
+        module._trainer = SimpleNamespace(datamodule=SimpleNamespace(settings=settings))
         with pytest.raises(ValueError, match=reason):
             module.on_fit_start()
 

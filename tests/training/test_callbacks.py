@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
 import stm_experiments
-from stm_experiments.data import SimulatedData
+from stm_experiments.data import PatchData, PatchSettings, SimulatedData
 from stm_experiments.models import CAEA
 from stm_experiments.models.checkpoint import Card
 from stm_experiments.simulator import NOISES
@@ -50,25 +50,18 @@ class Explode(Callback):
 
 @pytest.fixture(scope="module")
 def data():
-    return SimulatedData(
+    source = SimulatedData(
         lattices={"sc": {"spread": 10.0, "azimuth_max": 45.0, "tilt_max": 45.0}},
         noise=NOISES["paper"],
-        preset="physical",
         size=64,
-        domains=1,
         images_per_epoch=4,
         validation_images=2,
         test_images=2,
-        window=17,
-        batch_size=24,
-        patches_per_image=16,
-        sampling="random",
-        stride=4,
-        augment=True,
-        fresh=True,
-        num_workers=0,
-        seed=0,
     )
+    settings = PatchSettings(
+        window=17, batch_size=24, patches_per_image=16, augment=True, num_workers=0
+    )
+    return PatchData(source, settings)
 
 
 def fit(data, folder, schedule=None, *more):

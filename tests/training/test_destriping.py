@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stm_experiments.data.batch import Batch
+from stm_experiments.core.batch import Batch
 from stm_experiments.models import Destripe
 from stm_experiments.restoration.stripe_repair import StripeRepair
 from stm_experiments.training import Destriping

@@ -74,4 +74,4 @@ def test_hidden_files_are_not_images(tmp_path):
         (tmp_path / folder).mkdir()
         for name in ("a.npy", "._a.npy"):
             np.save(tmp_path / folder / name, np.eye(20))
-    assert [file.noisy.name for file in list_files(tmp_path, ["sc"], "train", False)] == ["a.npy"]
+    assert [file.noisy.name for file in list_files(tmp_path, ["sc"], "train")] == ["a.npy"]

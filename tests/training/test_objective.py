@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
-from stm_experiments.data.batch import Batch
+from stm_experiments.core.batch import Batch
 from stm_experiments.models import CAEA
 from stm_experiments.training import Reconstruction
 

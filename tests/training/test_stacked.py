@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from stm_experiments.benchmarks.kills import differences
-from stm_experiments.data.batch import Batch
+from stm_experiments.core.batch import Batch
 from stm_experiments.models import StackedAutoencoder
 from stm_experiments.training import Stacked
 

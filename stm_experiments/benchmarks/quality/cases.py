@@ -211,7 +211,7 @@ def published_cases(root: str | Path) -> list[Case]:
         raise ValueError(f"--published: there is no folder {root}")
     cases = []
     for lattice in PUBLISHED:
-        for file in list_files(Path(root), [lattice], "validation", True):
+        for file in list_files(Path(root), [lattice], "validation"):
             noisy, clean = (torch.from_numpy(x) for x in load_pair(file, None) if x is not None)
             span = float(clean.max() - clean.min())
             none = float("nan")

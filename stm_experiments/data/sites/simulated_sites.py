@@ -1,9 +1,9 @@
-"""Site patches of simulated lattices."""
+"""Site patches of simulated images."""
 
 import logging
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,17 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from stm_experiments.core.seeds import seed_of
-from stm_experiments.data.batch import SPLITS
-from stm_experiments.data.module import check_counts
-from stm_experiments.data.sites.site_data import SiteData
-from stm_experiments.data.sites.site_loader import SiteSource
-from stm_experiments.data.sites.sites import SiteImage, find_sites
-from stm_experiments.data.sources.simulated import chosen_lattices, part_of
+from stm_experiments.data.settings import SPLITS, PatchSettings, check_counts, part_of
+from stm_experiments.data.sites.site_data import check_site_settings
+from stm_experiments.data.sites.site_loader import SiteImages
+from stm_experiments.data.sites.sites import SiteImage, make_site_image
+from stm_experiments.data.sources.simulated import check_presets, choose_lattices
 from stm_experiments.lattice.fit import LatticeError
 from stm_experiments.simulator import (
     PRESETS,
     AnyLattice,
     DefectCode,
     Noise,
-    Preset,
     Topographs,
     simulate,
 )
@@ -34,112 +32,94 @@ log = logging.getLogger(__name__)
 NEAR = 0.4  # of a true atom or defect from its site, distances of nearest neighbours
 
 
-class SimulatedSites(SiteData):
-    """Patches around the sites of simulated lattices, each image turned at random; fixed images.
+@dataclass(frozen=True)
+class SimulatedSites:
+    """Sites of simulated lattices; each image is turned at random; the images are fixed.
 
-    The sites are found in the noisy images, as they would be in real ones. What is true of them
+    The sites are found in the noisy images, as they are in real ones. What is true of them
     (``SiteImage.truth``) is used by no training:
 
     - ``kind``: index in the lattice's sites of the atom that belongs there; the number of these for
       a hollow,
     - ``defect``: a ``DefectCode``,
     - ``beside``: whether a defect of another site lies in the patch,
-    - ``turn``: by how much the crystal is turned, from image axis 1 towards axis 0, rad.
+    - ``turn``: angle by which the crystal is turned, from image axis 1 towards axis 0, rad.
 
-    Args:
+    Attributes:
         lattices: Settings by lattice name, such as spread (px per lattice constant).
-        noise: Strengths of everything that spoils an image.
+        noise: Strengths of all noises and artefacts.
+        images_per_epoch: Training images.
+        validation_images: Images that choose the best epoch.
+        test_images: Images whose sites are examined, and which no training uses.
         preset: ``physical``, ``published`` or ``released``.
         size: Image height and width, px.
-        images_per_epoch: Training images.
-        validation_images: Images on which the best epoch is chosen.
-        test_images: Images whose sites are examined, which no training has seen.
         width: Side of a patch, distances of nearest neighbours.
-        window: Side of a patch, px; the network's.
-        batch_size: Patches of a training step.
-        augment: Turn, mirror and shift the training patches.
         fraction: Use only this part of the images.
-        seed: Of everything random.
-        need_clean: Whether training needs noise-free partners: it cannot have them.
-
-    Raises:
-        ValueError: If a name or number makes no sense, or no lattice is found.
     """
 
-    def __init__(
-        self,
-        *,
-        lattices: Mapping[str, Mapping[str, Any]],
-        noise: Noise,
-        preset: str,
-        size: int,
-        images_per_epoch: int,
-        validation_images: int,
-        test_images: int,
-        width: float = 3.0,
-        window: int,
-        batch_size: int,
-        augment: bool,
-        seed: int,
-        fraction: float = 1.0,
-        need_clean: bool = False,
-    ) -> None:
+    lattices: Mapping[str, Mapping[str, Any]]
+    noise: Noise
+    images_per_epoch: int
+    validation_images: int
+    test_images: int
+    preset: str = "physical"
+    size: int = 257
+    width: float = 3.0
+    fraction: float = 1.0
+
+    def splits(self, settings: PatchSettings) -> dict[str, SiteImages]:
+        """Simulate the images and find their sites.
+
+        Raises:
+            ValueError: If a name or number makes no sense, or no lattice is found.
+        """
+        check_site_settings(settings)
         counts = {
-            "images_per_epoch": images_per_epoch,
-            "validation_images": validation_images,
-            "test_images": test_images,
+            "images_per_epoch": self.images_per_epoch,
+            "validation_images": self.validation_images,
+            "test_images": self.test_images,
         }
-        check_counts(size=size, **counts)
-        if preset not in PRESETS:
-            raise ValueError(f"data.preset is one of {', '.join(PRESETS)}, not {preset!r}")
-        kinds = chosen_lattices(lattices)
+        check_counts(size=self.size, **counts)
+        check_presets([self.preset])
+        lattices = choose_lattices(self.lattices)
         sources = {}
         for split, count in zip(SPLITS, counts.values(), strict=True):
-            number = part_of(count, fraction)
-            seeds = [seed_of(seed, split, 0, index, "image") for index in range(number)]
-            shown = [kinds[index % len(kinds)] for index in range(number)]
-            images = simulated_sites(shown, seeds, noise, PRESETS[preset], size, window, width)
-            sources[split] = SiteSource(images)
-        self._prepare(sources, window, batch_size, augment, seed, need_clean)
+            numbers = range(part_of(count, self.fraction))
+            turns = [lattices[number % len(lattices)] for number in numbers]
+            seeds = [seed_of(settings.seed, split, 0, number, "image") for number in numbers]
+            topographs = simulate(turns, seeds, self.noise, PRESETS[self.preset], self.size)
+            images = find_simulated_sites(topographs, turns, settings.window, self.width)
+            sources[split] = SiteImages(images)
+        return sources
 
 
-def simulated_sites(
-    lattices: list[AnyLattice],
-    seeds: list[int],
-    noise: Noise,
-    preset: Preset,
-    size: int,
-    window: int,
-    width: float,
+def find_simulated_sites(
+    topographs: Topographs, lattices: Sequence[AnyLattice], window: int, width: float
 ) -> list[SiteImage]:
-    """Simulates images and finds their sites; one without a lattice is logged and left out.
+    """Find the sites of simulated images; log and leave out images in which no lattice is found.
 
     Args:
-        lattices: Of each image.
-        seeds: Of each image.
-        noise: Strengths of everything that spoils it.
-        preset: The simulator's version.
-        size: Image height and width, px.
+        topographs: The images.
+        lattices: Lattice of each image.
         window: Side of the patches, px.
         width: The same in distances of nearest neighbours.
 
     Raises:
         ValueError: If no image is left.
     """
-    topographs = simulate(lattices, seeds, noise, preset, size)
     images = []
     for index, lattice in enumerate(lattices):
         name = f"{lattice.name} {index}"
         data = topographs.noisy[index, 0].double().numpy()
         try:
-            found = find_sites(name, data, window, width)
+            image = make_site_image(name, data, window, width)
         except LatticeError as error:
             log.warning("left out: %s: %s", name, error)
             continue
-        truth = truth_of(found, topographs, index, lattice, width)
+        truth = truth_of(image, topographs, index, lattice, width)
         label = int(topographs.lattice[index])
         orientation = topographs.orientation[index]
-        images.append(replace(found, truth=truth, lattice=label, orientation=orientation))
+        images.append(replace(image, truth=truth, lattice=label, orientation=orientation))
     if not images:
         raise ValueError("no lattice was found in any simulated image: lower the noise")
     return images

@@ -1,127 +1,127 @@
-"""The loader of site patches."""
+"""The loader of patches around lattice sites."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stm_experiments.core.batch import Batch, map_tensors
 from stm_experiments.core.seeds import generator
-from stm_experiments.data.batch import Batch, Images
-from stm_experiments.data.sites.sites import SPARE, SiteImage, cut, disc, turn_and_shift
+from stm_experiments.data.image_set import Images
+from stm_experiments.data.loader import ALONE, Consumer
+from stm_experiments.data.settings import PatchSettings
+from stm_experiments.data.sites.sites import (
+    MARGIN,
+    SiteImage,
+    cut_squares,
+    disc,
+    turn_and_shift,
+)
+from stm_experiments.data.source import ImageSource
 
 JITTER = 0.5  # shift of the training patches, standard deviation, px
 
 
-class SiteSource:
-    """Images with sites, as the source of a ``SiteLoader``.
+class SiteImages:
+    """Images of one split with the sites of their lattices.
 
     Args:
-        images: At least one.
-        parts: Which sites of each are used, [S] bool; None: all.
+        images: The images, at least one.
+        used: Which sites of each image are used, [S] bool each; None: all.
+        patches_per_epoch: Patches of an epoch, the same sites again and again; None: each site
+            once.
     """
 
     fixed = True
 
     def __init__(
-        self, images: Sequence[SiteImage], parts: Sequence[NDArray[np.bool_]] | None = None
+        self,
+        images: Sequence[SiteImage],
+        used: Sequence[NDArray[np.bool_]] | None = None,
+        patches_per_epoch: int | None = None,
     ) -> None:
         self.images = list(images)
         self.count = len(self.images)
-        self.parts = parts or [np.ones(len(image.kind), bool) for image in images]
+        self.used = used or [np.ones(len(image.kind), bool) for image in images]
+        self.patches_per_epoch = patches_per_epoch or int(sum(used.sum() for used in self.used))
 
     def __call__(self, epoch: int, first: int, last: int) -> Images:
-        """Images first .. last - 1, cut to the smallest one's size."""
-        chosen = self.images[first:last]
-        height, width = (min(image.image.shape[axis] for image in chosen) for axis in (1, 2))
+        """Return images ``first`` .. ``last - 1``, cropped to the size of the smallest one."""
+        images = self.images[first:last]
+        height, width = (min(image.image.shape[axis] for image in images) for axis in (1, 2))
         return Images(
-            noisy=torch.stack([image.image[:, :height, :width] for image in chosen]),
+            noisy=torch.stack([image.image[:, :height, :width] for image in images]),
             clean=None,
-            lattice=torch.tensor([image.lattice for image in chosen]),
-            orientation=torch.stack([image.orientation for image in chosen]),
+            lattice=torch.tensor([image.lattice for image in images]),
+            orientation=torch.stack([image.orientation for image in images]),
             number=torch.arange(first, last),
+            truth={},
         )
 
 
 class SiteLoader:
-    """Batches of the patches around the sites; iterating it gives one epoch.
+    """Batches of patches around sites; each iteration gives one epoch.
 
     Training patches are turned by any angle, mirrored and shifted by a little, anew in every epoch:
-    pure functions of (seed, epoch).
+    pure functions of (seed, epoch). Processes that train together get the same batches.
 
     Args:
-        source: The images.
-        split: Only ``train`` is shuffled and turned.
-        window: Patch size, px.
-        batch_size: Patches of a batch.
-        augment: Whether training patches are turned, mirrored and shifted.
-        seed: Of everything random.
-        device: Where the patches are.
-        place: Gives (epoch, batch) from which to go on.
-        patches: Patches of an epoch, the same sites again and again; None: each site once.
+        source: The images and their sites.
+        split: Only ``train`` is shuffled and augmented.
+        settings: Patch size, batch size, augmentation and seed.
+        consumer: Who takes the batches.
     """
 
     def __init__(
-        self,
-        source: SiteSource,
-        split: str,
-        *,
-        window: int,
-        batch_size: int,
-        augment: bool,
-        seed: int,
-        device: torch.device | None = None,
-        place: Callable[[], tuple[int, int]] = lambda: (0, 0),
-        patches: int | None = None,
+        self, source: SiteImages, split: str, settings: PatchSettings, consumer: Consumer = ALONE
     ) -> None:
         self.source, self.split = source, split
-        self.window, self.batch_size = window, batch_size
-        self.augment = augment and split == "train"
-        self.seed, self.place = seed, place
-        pairs = [
-            (image, torch.from_numpy(part))
-            for image, part in zip(source.images, source.parts, strict=True)
+        self.settings, self.consumer = settings, consumer
+        window = settings.window
+        sites = [
+            image.place[torch.from_numpy(used)]
+            for image, used in zip(source.images, source.used, strict=True)
         ]
-        wide = window + 2 * SPARE
-        squares = [cut(image.image, image.place[part], wide) for image, part in pairs]
-        self.squares = torch.cat(squares).to(device or torch.device("cpu"))
-        self.patches = patches or len(self.squares)
-        counts = torch.tensor([len(square) for square in squares])
-        self.image = torch.arange(len(pairs)).repeat_interleave(counts)
-        middle = torch.cat([image.place[part] for image, part in pairs])
-        self.position = (middle - (window - 1) / 2).round().long()
-        self.lattice = torch.tensor([image.lattice for image, _ in pairs])[self.image]
-        self.orientation = torch.stack([image.orientation for image, _ in pairs])[self.image]
+        squares = [
+            cut_squares(image.image, place, window + 2 * MARGIN)
+            for image, place in zip(source.images, sites, strict=True)
+        ]
+        self.squares = torch.cat(squares).to(consumer.device)
+        self.image = torch.arange(len(sites)).repeat_interleave(torch.tensor(list(map(len, sites))))
+        self.position = (torch.cat(sites) - (window - 1) / 2).round().long()
+        self.lattice = torch.tensor([image.lattice for image in source.images])[self.image]
+        self.orientation = torch.stack([image.orientation for image in source.images])[self.image]
 
     @property
     def patches_per_epoch(self) -> int:
         """Patches of an epoch."""
-        return self.patches
+        return self.source.patches_per_epoch
 
     def __len__(self) -> int:
-        """Batches of an epoch; the last may be smaller."""
-        return -(-self.patches // self.batch_size)
+        """Return the number of batches of an epoch; the last batch may be smaller."""
+        return -(-self.patches_per_epoch // self.settings.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        epoch, done = self.place()
-        draws = generator(self.seed, self.split, epoch, "sites")
-        number = self.patches
-        order = torch.arange(number)
-        if self.split == "train":
-            order = torch.randperm(number, generator=draws)
-        angle = 2 * torch.pi * torch.rand(number, generator=draws)
-        shift = JITTER * torch.randn(number, 2, generator=draws).clamp(-3, 3)
-        mirrored = torch.rand(number, generator=draws) < 0.5
-        for batch in range(done, len(self)):
-            draw = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        epoch, batches_done = self.consumer.place()
+        count, batch_size = self.patches_per_epoch, self.settings.batch_size
+        training = self.split == "train"
+        draws = generator(self.settings.seed, self.split, epoch, "sites")
+        order = torch.randperm(count, generator=draws) if training else torch.arange(count)
+        angle = 2 * torch.pi * torch.rand(count, generator=draws)
+        shift = JITTER * torch.randn(count, 2, generator=draws).clamp(-3, 3)
+        mirrored = torch.rand(count, generator=draws) < 0.5
+        window = self.settings.window
+        for first in range(batches_done * batch_size, count, batch_size):
+            draw = order[first : first + batch_size]
             rows = draw % len(self.squares)
             squares = self.squares[rows.to(self.squares.device)]
-            if self.augment:
-                moves = (angle[draw], shift[draw], mirrored[draw])
-                patches = turn_and_shift(squares, self.window, *moves)
+            if self.settings.augment and training:
+                patches = turn_and_shift(squares, window, angle[draw], shift[draw], mirrored[draw])
             else:
-                inner = squares[..., SPARE:-SPARE, SPARE:-SPARE]
-                patches = inner * disc(self.window).to(inner)
+                inner = squares[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+                patches = inner * disc(window).to(inner)
             device = patches.device
             yield Batch(
                 noisy=patches,
@@ -133,12 +133,32 @@ class SiteLoader:
                 truth={},
             )
 
+    def samples(self, count: int) -> Batch:
+        """Return ``count`` patches at equal steps through all sites, for pictures."""
+        step = max(1, self.patches_per_epoch // count)
+        settings = replace(self.settings, batch_size=self.patches_per_epoch)
+        batch = next(iter(SiteLoader(self.source, self.split, settings)))
+        return map_tensors(batch, lambda tensor: tensor[::step][:count])
+
     def state_dict(self) -> dict[str, int]:
-        """Nothing: batches follow from epoch and batch number, which the trainer keeps."""
+        """Return nothing: batches follow from the place, which the trainer keeps."""
         return {}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Nothing to restore."""
+        """Restore nothing."""
 
     def close(self) -> None:
-        """Nothing runs ahead."""
+        """Do nothing: no process simulates ahead."""
+
+
+def listed_images(sources: Mapping[str, ImageSource]) -> list[SiteImage]:
+    """Return the images whose sites are listed after training: those of the test, else all.
+
+    Args:
+        sources: The images of each split.
+
+    Returns:
+        The images; none if the sources have no sites.
+    """
+    source = sources.get("test", sources.get("train"))
+    return source.images if isinstance(source, SiteImages) else []

@@ -20,7 +20,7 @@ from stm_experiments.lattice.fit import LatticeFit, find_lattice
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-SPARE = 2  # px around a patch that are kept to turn and shift it
+MARGIN = 2  # px around a patch that are kept to turn and shift it
 _FINE, _SLOW = 0.12, 1.2  # widths of the band-pass, distances of nearest neighbours
 _OPEN = 0.85  # distance of a hollow from its atoms, of nearest neighbours; a close packing has less
 _STEPS = 48  # of the search for a hollow, along each lattice vector; thirds and quarters are met
@@ -60,7 +60,7 @@ class SiteImage:
     orientation: Tensor = field(default_factory=lambda: torch.full((3,), torch.nan).double())
 
 
-def find_sites(
+def make_site_image(
     name: str,
     data: Array,
     window: int,
@@ -176,7 +176,7 @@ def disc(window: int) -> Tensor:
     return (window / 2 - torch.hypot(r[:, None], r)).clamp(0, 1)
 
 
-def cut(image: Tensor, place: Tensor, window: int, angle: Tensor | None = None) -> Tensor:
+def cut_squares(image: Tensor, place: Tensor, window: int, angle: Tensor | None = None) -> Tensor:
     """Squares around places between pixels, by bicubic interpolation.
 
     Args:

@@ -1,22 +1,23 @@
-"""Image folders as a source of patches."""
+"""Image folders as a data source."""
 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from stm_experiments.core.batch import map_tensors
 from stm_experiments.core.images import ImageError
 from stm_experiments.core.normalisation import normalise_minmax
-from stm_experiments.data.batch import SPLITS, Images
-from stm_experiments.data.module import PatchData
-from stm_experiments.data.sources.simulated import chosen_lattices, part_of
+from stm_experiments.data.image_set import Images
+from stm_experiments.data.settings import SPLITS, PatchSettings, part_of
+from stm_experiments.data.sources.simulated import choose_lattices
 from stm_experiments.io.image import DECODERS, read_image
 from stm_experiments.simulator import LATTICES
 
@@ -25,54 +26,71 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ImageFile:
-    """One noisy image of a folder, its noise-free partner if it has one, and its lattice label."""
+    """An image of a folder.
+
+    Attributes:
+        noisy: The noisy image.
+        clean: Its noise-free partner, if it has one.
+        lattice: Its lattice label.
+    """
 
     noisy: Path
     clean: Path | None
     lattice: int
 
 
-def load_pair(file: ImageFile, resize: int | None) -> tuple[NDArray, NDArray | None]:
-    """Reads an image and its partner in one common scale.
+class Pair(NamedTuple):
+    """An image and its noise-free partner in one scale.
+
+    Attributes:
+        noisy: The noisy image on [-1, 1], [H, W] float32.
+        clean: Its partner, if it has one, [H, W] float32.
+    """
+
+    noisy: NDArray[np.float32]
+    clean: NDArray[np.float32] | None
+
+
+def load_pair(file: ImageFile, resize: int | None) -> Pair:
+    """Read an image and its partner in one common scale.
 
     The noisy image is mapped to [-1, 1] on its own pixels, before any resize (equation 1 of Binev
-    et al.). Published pairs were scaled separately, so the clean image is first brought to the
-    noisy one's scale by the affine map that fits it best.
+    et al.). Published pairs were scaled separately: the clean image is first brought to the scale
+    of the noisy one by the affine map that fits it best.
 
     Args:
         file: What to read.
         resize: Side after a bilinear resize, px; None keeps the size.
 
-    Returns:
-        Noisy and clean, float32 [H, W].
-
     Raises:
         ImageError: If a file cannot be used, or the pair's sizes differ.
     """
     noisy, _ = normalise_minmax(read_image(file.noisy), str(file.noisy))
-    clean = None
-    if file.clean is not None:
-        partner = read_image(file.clean)
-        if partner.shape != noisy.shape:
-            raise ImageError(
-                f"{file.clean} is {partner.shape[0]}x{partner.shape[1]} px, but its noisy partner "
-                f"is {noisy.shape[0]}x{noisy.shape[1]} px."
-            )
-        slope, shift = np.polyfit(partner.ravel(), noisy.ravel().astype(np.float64), 1)
-        clean = (slope * partner + shift).astype(np.float32)
-    if resize is not None:
-        side = (resize, resize)
-        noisy = np.asarray(Image.fromarray(noisy).resize(side, Image.Resampling.BILINEAR))
-        if clean is not None:
-            clean = np.asarray(Image.fromarray(clean).resize(side, Image.Resampling.BILINEAR))
-    return noisy, clean
+    if file.clean is None:
+        return Pair(resized(noisy, resize), None)
+    partner = read_image(file.clean)
+    if partner.shape != noisy.shape:
+        raise ImageError(
+            f"{file.clean} is {partner.shape[0]}x{partner.shape[1]} px, but its noisy partner "
+            f"is {noisy.shape[0]}x{noisy.shape[1]} px."
+        )
+    slope, shift = np.polyfit(partner.ravel(), noisy.ravel().astype(np.float64), 1)
+    clean = (slope * partner + shift).astype(np.float32)
+    return Pair(resized(noisy, resize), resized(clean, resize))
+
+
+def resized(image: NDArray[np.float32], side: int | None) -> NDArray[np.float32]:
+    """Resize an image [H, W] to a square of ``side`` px, bilinear with antialiasing."""
+    if side is None:
+        return image
+    return np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR))
 
 
 class FolderImages:
-    """Images of one split, read when they are first needed.
+    """Image files of one split, read when they are first needed.
 
     Args:
-        files: What to read; all of one size after the resize.
+        files: The files; all of one size after the resize.
         resize: Side after a bilinear resize, px; None keeps the size.
     """
 
@@ -91,141 +109,162 @@ class FolderImages:
             ImageError: If a file cannot be used, or the sizes differ.
         """
         pairs = [load_pair(file, self.resize) for file in self.files]
-        first = pairs[0][0].shape
-        for file, (noisy, _) in zip(self.files, pairs, strict=True):
-            if noisy.shape != first:
+        height, width = pairs[0].noisy.shape
+        for file, pair in zip(self.files, pairs, strict=True):
+            if pair.noisy.shape != (height, width):
                 raise ImageError(
-                    f"{file.noisy} is {noisy.shape[0]}x{noisy.shape[1]} px, but "
-                    f"{self.files[0].noisy.name} is {first[0]}x{first[1]} px: give all images one "
+                    f"{file.noisy} is {pair.noisy.shape[0]}x{pair.noisy.shape[1]} px, but "
+                    f"{self.files[0].noisy.name} is {height}x{width} px: give all images one "
                     "size, or set data.resize."
                 )
-        clean = [clean for _, clean in pairs if clean is not None]
+        clean = [pair.clean for pair in pairs if pair.clean is not None]
         return Images(
-            noisy=torch.from_numpy(np.stack([noisy for noisy, _ in pairs]))[:, None],
+            noisy=torch.from_numpy(np.stack([pair.noisy for pair in pairs]))[:, None],
             clean=torch.from_numpy(np.stack(clean))[:, None] if len(clean) == len(pairs) else None,
             lattice=torch.tensor([file.lattice for file in self.files]),
             orientation=torch.full((len(pairs), 3), torch.nan, dtype=torch.float64),
             number=torch.arange(len(pairs)),
+            truth={},
         )
 
     def __call__(self, epoch: int, first: int, last: int) -> Images:
-        """Images first .. last - 1, the same in every epoch."""
-        return self.images.part(first, last)
+        """Return images ``first`` .. ``last - 1``, the same in every epoch."""
+        return map_tensors(self.images, lambda tensor: tensor[first:last])
 
 
-class ImageData(PatchData):
-    """Patches of image files, with optional noise-free partners.
+@dataclass(frozen=True)
+class ImageData:
+    """Image files, with or without noise-free partners.
 
     ``root`` holds ``train``, ``validation`` and ``test`` and, for partners of the same file names,
     ``train_clean`` and so on; or one such folder per lattice (``root/fcc/train``).
 
-    Args:
+    Attributes:
         root: The folder.
         lattices: Settings by lattice name; the names label the images.
         resize: Side after a bilinear resize, px; None keeps the images as they are.
         fraction: Use only this part of the images of each split, spread over its lattices.
-        need_clean: Leave out training images without partner, because training needs it.
-        cutting: How patches are cut; see ``PatchData``.
-
-    Raises:
-        ValueError: If the folder does not hold such images.
     """
 
-    def __init__(
-        self,
-        *,
-        root: str | None,
-        lattices: Mapping[str, Mapping[str, Any]],
-        resize: int | None,
-        need_clean: bool,
-        fraction: float = 1.0,
-        **cutting: Any,
-    ) -> None:
-        if root is None:
+    root: str | None
+    lattices: Mapping[str, Mapping[str, Any]]
+    resize: int | None = None
+    fraction: float = 1.0
+
+    def splits(self, settings: PatchSettings) -> dict[str, FolderImages]:
+        """List the images of each split; they are read when they are first needed.
+
+        Raises:
+            ValueError: If the folder does not hold such images.
+        """
+        if self.root is None:
             raise ValueError("say where the images are: data.root=<folder>")
-        if not Path(root).is_dir():
+        root = Path(self.root)
+        if not root.is_dir():
             raise ValueError(f"data.root: there is no folder {root}")
-        if resize is not None and (not isinstance(resize, int) or resize < cutting["window"]):
+        window = settings.window
+        if self.resize is not None and (not isinstance(self.resize, int) or self.resize < window):
             raise ValueError(
-                f"data.resize is a size in px of at least the network's {cutting['window']} px "
-                f"patch, or null, not {resize!r}"
+                f"data.resize is a size in px of at least the network's {window} px patch, or "
+                f"null, not {self.resize!r}"
             )
-        names = [lattice.name for lattice in chosen_lattices(lattices)]
+        lattices = [lattice.name for lattice in choose_lattices(self.lattices)]
         sources = {}
         for split in SPLITS:
-            files = list_files(Path(root), names, split, need_clean)
+            files = choose_files(list_files(root, lattices, split), root, split, settings)
             if files:
-                count = part_of(len(files), fraction)
+                count = part_of(len(files), self.fraction)
                 spread = [files[index * len(files) // count] for index in range(count)]
-                sources[split] = FolderImages(spread, resize)
+                sources[split] = FolderImages(spread, self.resize)
         if not sources:
             raise ValueError(
                 f"{root} holds none of the folders {', '.join(SPLITS)} (or <lattice>/train and so "
-                f"on for {', '.join(names)})"
+                f"on for {', '.join(lattices)})"
             )
-        super().__init__(sources, need_clean=need_clean, **cutting)
+        return sources
 
 
-def list_files(root: Path, lattices: list[str], split: str, need_clean: bool) -> list[ImageFile]:
-    """Images of a split, sorted by lattice and name.
+def list_files(root: Path, lattices: list[str], split: str) -> list[ImageFile]:
+    """List the images of a split and their partners, sorted by lattice and name.
 
     Args:
         root: The data folder.
-        lattices: Names of the lattices that are wanted.
+        lattices: Names of the lattices whose images are listed.
         split: ``train``, ``validation`` or ``test``.
-        need_clean: Whether a training image without partner is of no use.
 
     Returns:
         The files; none if the split is absent.
 
     Raises:
-        ValueError: If a folder is there but holds no image, or images cannot be told apart.
+        ValueError: If a folder holds no image, or the lattices of images cannot be told apart.
     """
-    labels = list(LATTICES)
-    by_lattice = {name: root / name / split for name in lattices if (root / name).is_dir()}
-    if not by_lattice:
+    files = []
+    for name, folder in lattice_folders(root, lattices, split).items():
+        if not folder.is_dir():
+            continue
+        partners = folder.with_name(f"{split}_clean")
+        label = list(LATTICES).index(name)
+        paths = [
+            path
+            for path in sorted(folder.iterdir())
+            if path.suffix.lower() in DECODERS and not path.name.startswith(".")
+        ]
+        if not paths:
+            raise ValueError(f"{folder} holds no images ({', '.join(DECODERS)})")
+        for path in paths:
+            partner = partners / path.name
+            files.append(ImageFile(path, partner if partner.is_file() else None, label))
+    return files
+
+
+def lattice_folders(root: Path, lattices: list[str], split: str) -> dict[str, Path]:
+    """Return the folder of a split for each lattice; it need not exist.
+
+    Raises:
+        ValueError: If there is no folder for a lattice.
+    """
+    folders = {name: root / name / split for name in lattices if (root / name).is_dir()}
+    if not folders:
         if len(lattices) > 1 and (root / split).is_dir():
             raise ValueError(
                 f"{root} has no folder per lattice: choose one lattice, or sort the images into "
                 + ", ".join(f"{name}/{split}" for name in lattices)
             )
-        by_lattice = {lattices[0]: root / split}
-    missing = [name for name in lattices if name not in by_lattice]
+        folders = {lattices[0]: root / split}
+    missing = [name for name in lattices if name not in folders]
     if missing:
         raise ValueError(f"{root} has no folder for {', '.join(missing)}")
-    files = []
-    for name, folder in by_lattice.items():
-        if not folder.is_dir():
-            continue
-        partners = folder.with_name(f"{split}_clean")
-        here = [
-            ImageFile(path, partner if partner.is_file() else None, labels.index(name))
-            for path in sorted(folder.iterdir())
-            if path.suffix.lower() in DECODERS and not path.name.startswith(".")
-            for partner in [partners / path.name]
-        ]
-        if not here:
-            raise ValueError(f"{folder} holds no images ({', '.join(DECODERS)})")
-        files += here
+    return folders
+
+
+def choose_files(
+    files: list[ImageFile], root: Path, split: str, settings: PatchSettings
+) -> list[ImageFile]:
+    """Leave out images without partners where partners are needed, and partners where not.
+
+    Args:
+        files: The images of the split.
+        root: The data folder, for messages.
+        split: ``train``, ``validation`` or ``test``.
+        settings: Whether training needs partners.
+
+    Raises:
+        ValueError: If no image has the partner that it needs.
+    """
     paired = [file for file in files if file.clean is not None]
-    if need_clean and split == "train":
-        if not paired:
-            raise ValueError(
-                f"model.target=clean needs noise-free partners in {root}/{split}_clean"
-            )
-        for file in files:
-            if file.clean is None:
-                log.warning("%s has no noise-free partner and is left out", file.noisy)
-        return paired
+    need_clean = settings.need_clean
+    if need_clean and split == "train" and not paired:
+        raise ValueError(f"model.target=clean needs noise-free partners in {root}/{split}_clean")
     if need_clean and split == "validation" and files and not paired:
         raise ValueError(
             f"model.target=clean chooses its best epoch on noise-free partners, which {root} does "
             f"not have in {split}_clean"
         )
-    if split != "train" and paired:
+    if paired and (need_clean or split != "train"):
+        use = "left out" if split == "train" else "not scored"
         for file in files:
             if file.clean is None:
-                log.warning("%s has no noise-free partner and is not scored", file.noisy)
+                log.warning("%s has no noise-free partner and is %s", file.noisy, use)
         return paired
-    # Training against the noisy image never looks at partners: do not read them.
+    # Training against the noisy image never looks at partners: they are not read.
     return [ImageFile(file.noisy, None, file.lattice) for file in files]

@@ -1,27 +1,29 @@
-"""Clean images with simulated stripes as a source of pairs."""
+"""Pairs with and without stripes, made of a few clean images, as a data source."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from stm_experiments.core.batch import concatenate
 from stm_experiments.core.normalisation import normalise_minmax
 from stm_experiments.core.seeds import generator, seed_of
-from stm_experiments.data.batch import SPLITS, Images
-from stm_experiments.data.module import PatchData, check_counts
-from stm_experiments.data.sources.simulated import chosen_lattices, part_of
+from stm_experiments.data.image_set import Images
+from stm_experiments.data.settings import SPLITS, PatchSettings, check_counts, part_of
+from stm_experiments.data.sources.simulated import choose_lattices
 from stm_experiments.io.image import DECODERS, read_image
-from stm_experiments.simulator import LATTICES, PRESETS, Noise, simulate
+from stm_experiments.simulator import LATTICES, PRESETS, AnyLattice, Noise, simulate
 
-TURN = 10.0  # degrees, largest rotation
-BLUR = (0.3, 1.5)  # px, standard deviation
-SALT = 0.01  # share of the pixels, at most
-HALF = 0.5  # share of the pairs with each of flips, inversion, blur, salt and pepper
+# How the thesis varies its clean images.
+TURN = 10.0  # largest rotation, degrees
+BLUR = (0.3, 1.5)  # standard deviation of the blur, px
+SALT = 0.01  # largest share of the pixels with salt or pepper
+HALF = 0.5  # share of the pairs with each of: a flip, inversion, blur, salt and pepper
 
 
 @dataclass(frozen=True)
@@ -29,61 +31,77 @@ class CleanImages:
     """The few clean images of which all pairs of a split are made.
 
     Attributes:
-        files: The user's; none: simulated ones.
-        lattices: Of the simulated ones, by turns; the first one labels the user's.
-        noise: Strengths, of which only what belongs to the sample counts.
+        files: The user's images; none: simulated ones.
+        lattices: Lattices of the simulated images, by turns; the first one labels the user's.
+        noise: Strengths, of which only those of the sample count.
         size: Side of simulated images, px.
-        count: How many there are.
+        count: Number of images.
         split: ``train``, ``validation`` or ``test``.
-        seed: Of everything random.
+        seed: Seed of everything random.
     """
 
     files: tuple[Path, ...]
-    lattices: tuple[Any, ...]
+    lattices: tuple[AnyLattice, ...]
     noise: Noise
     size: int
     count: int
     split: str
     seed: int
-    _read: dict[int, Tensor] = field(default_factory=dict, compare=False, repr=False)
+    _cache: dict[int, Tensor] = field(default_factory=dict, compare=False, repr=False)
 
     def __getitem__(self, number: int) -> Tensor:
-        """Image [1, 1, H, W] in 256 grey levels on [0, 1]; kept once it is made.
+        """Return an image in 256 grey levels on [0, 1], [1, 1, H, W]; it is kept in memory.
 
         Raises:
             ValueError: If a file cannot be used.
         """
-        if number not in self._read:
+        if number not in self._cache:
             if self.files:
                 image = torch.from_numpy(normalise_minmax(read_image(self.files[number]))[0])
             else:
                 seed = seed_of(self.seed, self.split, number, "clean image")
-                lattice, preset = self.lattices[number % len(self.lattices)], PRESETS["physical"]
-                clean = simulate([lattice], [seed], self.noise, preset, self.size).clean[0, 0]
-                image = torch.from_numpy(normalise_minmax(clean.numpy())[0])
-            self._read[number] = ((image + 1) * 127.5).round()[None, None] / 255
-        return self._read[number]
+                preset = PRESETS["physical"]
+                clean = simulate(
+                    [self.lattice(number)], [seed], self.noise, preset, self.size
+                ).clean
+                image = torch.from_numpy(normalise_minmax(clean[0, 0].numpy())[0])
+            self._cache[number] = ((image + 1) * 127.5).round()[None, None] / 255
+        return self._cache[number]
 
-    def label(self, number: int) -> int:
-        """Index of an image's lattice."""
-        lattice = self.lattices[0 if self.files else number % len(self.lattices)]
-        return list(LATTICES).index(lattice.name)
+    def lattice(self, number: int) -> AnyLattice:
+        """Return the lattice of an image."""
+        return self.lattices[0 if self.files else number % len(self.lattices)]
+
+
+class StripedPair(NamedTuple):
+    """An image with and without stripes.
+
+    Attributes:
+        striped: The image with stripes on [0, 1], [1, 1, side, side].
+        clean: The image without stripes on [0, 1], [1, 1, side, side].
+        stripes: The pixels in stripes, [1, 1, side, side] bool.
+    """
+
+    striped: Tensor
+    clean: Tensor
+    stripes: Tensor
 
 
 @dataclass(frozen=True)
 class StripedPairs:
     """Pairs of an image with and without stripes, as a thesis on ZrTe3 makes them of a few images.
 
-    Pair i is a pure function of (seed, split, i): clean image i modulo their number, turned by up
-    to 10 degrees either way, the empty corners cropped, resized; half of the pairs each flipped
-    along either axis, inverted, blurred, given salt and pepper; that is the clean one. Then stripes
-    at random rows, of random widths, whose pixels are uniform noise from black to white.
+    Pair i is a pure function of (seed, split, i). Its clean image is clean image i modulo their
+    number: turned by up to 10 degrees in either direction, cropped to leave out the empty corners,
+    resized; half of the pairs each are flipped along either axis, inverted, blurred, given salt and
+    pepper. Its other image has stripes at random rows, of random widths; their pixels are uniform
+    noise from black to white.
 
     Attributes:
         clean: The clean images.
         side: Side of the pairs, px.
-        pairs: How many different pairs there are.
-        count: Pairs in an epoch; they are gone through by turns, epoch after epoch.
+        pairs: Number of different pairs.
+        count: Pairs in an epoch; consecutive epochs take consecutive pairs.
         stripes: Stripes in an image.
         widest: Largest width of a stripe, px.
     """
@@ -97,36 +115,35 @@ class StripedPairs:
     fixed = False  # all pairs at once would fill the memory; they are made anew, each always alike
 
     def __call__(self, epoch: int, first: int, last: int) -> Images:
-        """Pairs first .. last - 1 of an epoch, on [-1, 1]."""
+        """Return pairs ``first`` .. ``last - 1`` of an epoch, on [-1, 1]."""
         numbers = [(epoch * self.count + index) % self.pairs for index in range(first, last)]
-        made = [self.pair(number) for number in numbers]
-        noisy, clean, stripes = (torch.cat(each) for each in zip(*made, strict=True))
-        labels = [self.clean.label(number % self.clean.count) for number in numbers]
+        pairs = concatenate([self.pair(number) for number in numbers])
+        lattices = [self.clean.lattice(number % self.clean.count).name for number in numbers]
         return Images(
-            noisy=2 * noisy - 1,
-            clean=2 * clean - 1,
-            lattice=torch.tensor(labels),
+            noisy=2 * pairs.striped - 1,
+            clean=2 * pairs.clean - 1,
+            lattice=torch.tensor([list(LATTICES).index(name) for name in lattices]),
             orientation=torch.full((len(numbers), 3), torch.nan, dtype=torch.float64),
             number=torch.arange(first, last),
-            truth={"stripes": stripes},
+            truth={"stripes": pairs.stripes},
         )
 
-    def pair(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Striped and clean image on [0, 1], and where the stripes are; [1, 1, side, side] each."""
+    def pair(self, number: int) -> StripedPair:
+        """Make a pair."""
         draws = generator(self.clean.seed, self.clean.split, number, "pair")
-        clean = augmented(self.clean[number % self.clean.count], self.side, draws)
-        stripes = torch.zeros(self.side, dtype=torch.bool)
+        clean = vary(self.clean[number % self.clean.count], self.side, draws)
+        striped_rows = torch.zeros(self.side, dtype=torch.bool)
         starts = torch.randint(self.side, (self.stripes,), generator=draws)
         widths = torch.randint(1, self.widest + 1, (self.stripes,), generator=draws)
         for start, width in zip(starts.tolist(), widths.tolist(), strict=True):
-            stripes[start : start + width] = True
-        mask = stripes[:, None].expand(clean.shape)
+            striped_rows[start : start + width] = True
+        stripes = striped_rows[:, None].expand(clean.shape).clone()
         noise = torch.rand(clean.shape, generator=draws)
-        return noise.where(mask, clean), clean, mask.clone()
+        return StripedPair(noise.where(stripes, clean), clean, stripes)
 
 
-def augmented(image: Tensor, side: int, draws: torch.Generator) -> Tensor:
-    """One variant of a clean image [1, 1, H, W] on [0, 1], [1, 1, side, side]."""
+def vary(image: Tensor, side: int, draws: torch.Generator) -> Tensor:
+    """Return a random variant [1, 1, side, side] of a clean image [1, 1, H, W] on [0, 1]."""
     turn, *chances, blur, salt = torch.rand(7, generator=draws).tolist()
     flip_rows, flip_columns, invert, blurs = (chance < HALF for chance in chances)
     # Rotation, crop to the largest square without empty corners and resize are one sampling.
@@ -151,7 +168,7 @@ def augmented(image: Tensor, side: int, draws: torch.Generator) -> Tensor:
 
 
 def _blurred(image: Tensor, sigma: float) -> Tensor:
-    """An image [1, 1, H, W] convolved with a Gaussian of ``sigma`` px."""
+    """Convolve an image [1, 1, H, W] with a Gaussian of ``sigma`` px."""
     reach = math.ceil(3 * sigma)
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
     kernel = (kernel / kernel.sum())[None, None, None]
@@ -159,88 +176,94 @@ def _blurred(image: Tensor, sigma: float) -> Tensor:
     return F.conv2d(F.conv2d(padded, kernel), kernel.mT)
 
 
-class StripedData(PatchData):
+@dataclass(frozen=True)
+class StripedData:
     """Any number of pairs with and without stripes from a few clean images.
 
-    The images of validation and test are never trained on, not even turned or flipped: with a
-    folder they are the fourth and fifth of every five files, else simulated for themselves.
+    The images of validation and test are never trained on, not even turned or flipped: of a folder
+    they are the fourth and fifth of every five files, else they are simulated separately.
 
-    Args:
+    Attributes:
         root: Folder of clean images (PNG, TIFF, .npy); None: simulated.
         lattices: Settings by lattice name, of simulated images.
         noise: Strengths, of which only those of the sample count.
         size: Side of simulated clean images, px.
-        clean_images: How many of them are trained on.
-        pairs: Training pairs that are made of them.
+        clean_images: Number of simulated clean images that are trained on.
+        pairs: Training pairs that are made of the clean images.
         images_per_epoch: Pairs in an epoch; None: all.
-        validation_images: Pairs on which the best epoch is chosen.
+        validation_images: Pairs that choose the best epoch.
         test_images: Pairs of the final numbers.
         stripes: Stripes in an image.
         widest: Largest width of a stripe, px.
-        fraction: Of an epoch, and of the pairs of validation and test, use only this part.
-        window: Side of the pairs, px.
-        cutting: As for ``PatchData``.
-
-    Raises:
-        ValueError: If a number makes no sense or the folder has too few images.
+        fraction: Use only this part of an epoch, and of the pairs of validation and test.
     """
 
-    def __init__(
-        self,
-        *,
-        root: str | None,
-        lattices: Mapping[str, Mapping[str, Any]],
-        noise: Noise,
-        size: int,
-        clean_images: int,
-        pairs: int,
-        images_per_epoch: int | None,
-        validation_images: int,
-        test_images: int,
-        stripes: int,
-        widest: int,
-        fraction: float,
-        window: int,
-        seed: int,
-        **cutting: Any,
-    ) -> None:
+    root: str | None
+    lattices: Mapping[str, Mapping[str, Any]]
+    noise: Noise
+    size: int
+    clean_images: int
+    pairs: int
+    images_per_epoch: int | None
+    validation_images: int
+    test_images: int
+    stripes: int
+    widest: int
+    fraction: float = 1.0
+
+    def splits(self, settings: PatchSettings) -> dict[str, StripedPairs]:
+        """Return the pairs of each split; they are made when they are needed.
+
+        Raises:
+            ValueError: If a number makes no sense or the folder has too few images.
+        """
+        settings.require(
+            "striped pairs", patches_per_image=1, sampling="random", augment=False, fresh=True
+        )
+        images_per_epoch = self.pairs if self.images_per_epoch is None else self.images_per_epoch
         check_counts(
-            size=size, clean_images=clean_images, pairs=pairs, validation_images=validation_images,
-            test_images=test_images, stripes=stripes, widest=widest,
-            images_per_epoch=pairs if images_per_epoch is None else images_per_epoch,
-        )  # fmt: skip
-        epoch = part_of(pairs if images_per_epoch is None else images_per_epoch, fraction)
-        counts = (pairs, part_of(validation_images, fraction), part_of(test_images, fraction))
-        files = {split: () for split in SPLITS} if root is None else split_files(Path(root))
-        held_out = math.ceil(clean_images / 5)
-        few = dict(zip(SPLITS, (clean_images, held_out, held_out), strict=True))
-        sources = {
+            size=self.size,
+            clean_images=self.clean_images,
+            pairs=self.pairs,
+            validation_images=self.validation_images,
+            test_images=self.test_images,
+            stripes=self.stripes,
+            widest=self.widest,
+            images_per_epoch=images_per_epoch,
+        )
+        files = (
+            {split: () for split in SPLITS} if self.root is None else split_files(Path(self.root))
+        )
+        lattices = choose_lattices(self.lattices)
+        validation = part_of(self.validation_images, self.fraction)
+        test = part_of(self.test_images, self.fraction)
+        held_out = math.ceil(self.clean_images / 5)
+        clean_images = dict(zip(SPLITS, (self.clean_images, held_out, held_out), strict=True))
+        pairs = dict(zip(SPLITS, (self.pairs, validation, test), strict=True))
+        epoch = {**pairs, "train": part_of(images_per_epoch, self.fraction)}
+        return {
             split: StripedPairs(
                 CleanImages(
                     files=files[split],
-                    lattices=chosen_lattices(lattices),
-                    noise=noise,
-                    size=size,
-                    count=len(files[split]) or few[split],
+                    lattices=lattices,
+                    noise=self.noise,
+                    size=self.size,
+                    count=len(files[split]) or clean_images[split],
                     split=split,
-                    seed=seed,
+                    seed=settings.seed,
                 ),
-                side=window,
-                pairs=count,
-                count=epoch if split == "train" else count,
-                stripes=stripes,
-                widest=widest,
+                side=settings.window,
+                pairs=pairs[split],
+                count=epoch[split],
+                stripes=self.stripes,
+                widest=self.widest,
             )
-            for split, count in zip(SPLITS, counts, strict=True)
+            for split in SPLITS
         }
-        super().__init__(
-            sources, window=window, seed=seed, patches_per_image=1, sampling="random", stride=1,
-            augment=False, fresh=True, **cutting,
-        )  # fmt: skip
 
 
 def split_files(root: Path) -> dict[str, tuple[Path, ...]]:
-    """The image files of a folder, three of five for training.
+    """Return the image files of each split of a folder, three of five for training.
 
     Raises:
         ValueError: If there is no such folder, or fewer than five images in it.

@@ -7,10 +7,11 @@ import pytest
 import torch
 from scipy.spatial import KDTree
 
-from stm_experiments.data import SiteData
-from stm_experiments.data.sites.simulated_sites import simulated_sites
-from stm_experiments.data.sites.site_loader import SiteLoader, SiteSource
-from stm_experiments.data.sites.sites import cut, disc, turn_and_shift, with_hollows
+from stm_experiments.data import PatchData, PatchSettings, SiteData
+from stm_experiments.data.loader import Consumer, Place
+from stm_experiments.data.sites.simulated_sites import find_simulated_sites
+from stm_experiments.data.sites.site_loader import SiteImages, SiteLoader, listed_images
+from stm_experiments.data.sites.sites import cut_squares, disc, turn_and_shift, with_hollows
 from stm_experiments.lattice.fit import find_lattice
 from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate
 
@@ -19,9 +20,9 @@ PHYSICAL = PRESETS["physical"]
 
 @pytest.fixture(scope="module")
 def images():
-    return simulated_sites(
-        [LATTICES["mos2"]] * 2, [1, 2], NOISES["mos2_stem"], PHYSICAL, 161, 24, 3.0
-    )
+    lattices = [LATTICES["mos2"]] * 2
+    topographs = simulate(lattices, [1, 2], NOISES["mos2_stem"], PHYSICAL, 161)
+    return find_simulated_sites(topographs, lattices, window=24, width=3.0)
 
 
 def test_a_honeycomb_has_hollows_and_a_close_packing_none():
@@ -52,7 +53,7 @@ def test_sites_are_where_the_atoms_are(images):
 
 def test_patches_show_molybdenum_in_the_middle(images):
     image = images[0]
-    patches = cut(image.image, image.place, 24)
+    patches = cut_squares(image.image, image.place, 24)
     middle = patches[:, 0, 11:13, 11:13].mean((1, 2)).numpy()
     perfect = image.truth["defect"] == 0
     bright, faint, hollow = (middle[perfect & (image.truth["kind"] == k)] for k in range(3))
@@ -63,10 +64,10 @@ def test_turning_a_patch_is_cutting_it_turned(images):
     image = images[0]
     place = image.place[:20]
     angle = torch.linspace(-3, 3, 20)
-    wide = cut(image.image, place, 28)
+    wide = cut_squares(image.image, place, 28)
     none = torch.zeros(20, 2), torch.zeros(20, dtype=torch.bool)
     turned = turn_and_shift(wide, 24, angle, *none)
-    expected = cut(image.image, place, 24, angle) * disc(24)
+    expected = cut_squares(image.image, place, 24, angle) * disc(24)
     assert (turned - expected).square().mean() < 0.02 * expected.square().mean()
     quarter = turn_and_shift(wide, 24, torch.full((20,), math.pi / 2), *none)
     inner = wide[..., 2:-2, 2:-2] * disc(24)
@@ -75,7 +76,7 @@ def test_turning_a_patch_is_cutting_it_turned(images):
 
 
 def test_mirroring_and_shifting(images):
-    wide = cut(images[0].image, images[0].place[:4], 28)
+    wide = cut_squares(images[0].image, images[0].place[:4], 28)
     still, mirrored = torch.zeros(4), torch.ones(4, dtype=torch.bool)
     inner = wide[..., 2:-2, 2:-2] * disc(24)
     flipped = turn_and_shift(wide, 24, still, torch.zeros(4, 2), mirrored)
@@ -84,15 +85,16 @@ def test_mirroring_and_shifting(images):
     torch.testing.assert_close(moved, wide[..., 1:-3, 2:-2] * disc(24), atol=1e-4, rtol=0)
 
 
-def loader(images, **settings):
-    given = {"window": 24, "batch_size": 32, "augment": True, "seed": 0}
-    return SiteLoader(SiteSource(images), "train", **(given | settings))
+def loader(images, epoch=0, batch=0):
+    settings = PatchSettings(window=24, batch_size=32, augment=True)
+    consumer = Consumer(place=lambda: Place(epoch, batch))
+    return SiteLoader(SiteImages(images), "train", settings, consumer)
 
 
 def test_an_epoch_is_a_pure_function_of_its_number(images):
-    first = list(loader(images, place=lambda: (4, 0)))
-    again = list(loader(images, place=lambda: (4, 2)))
-    other = list(loader(images, place=lambda: (5, 0)))
+    first = list(loader(images, epoch=4))
+    again = list(loader(images, epoch=4, batch=2))
+    other = list(loader(images, epoch=5))
     assert len(again) == len(first) - 2
     for one, two in zip(first[2:], again, strict=True):
         assert torch.equal(one.noisy, two.noisy)
@@ -104,18 +106,18 @@ def test_an_epoch_is_a_pure_function_of_its_number(images):
 def test_an_image_of_ones_own(tmp_path, images):
     np.save(tmp_path / "own.npy", images[0].recorded)
     np.save(tmp_path / "flat.npy", np.ones((64, 64)))
-    settings = {"window": 24, "batch_size": 16, "augment": True, "seed": 0}
-    data = SiteData(root=str(tmp_path), pixel_nm=0.02, **settings)
-    (image,) = data.examined
+    settings = PatchSettings(window=24, batch_size=16, augment=True)
+    data = PatchData(SiteData(root=str(tmp_path), pixel_nm=0.02), settings)
+    (image,) = listed_images(data.sources)
     assert len(image.kind) == len(images[0].kind)
     assert image.pixel_nm == (0.02, 0.02)
     assert data.test_split == "validation"
     parts = [data.loader(split).patches_per_epoch for split in ("train", "validation")]
     assert sum(parts) == len(image.kind)
     assert len(data.samples(8).noisy) == 8
-    again = SiteData(root=str(tmp_path / "own.npy"), patches_per_epoch=700, **settings)
+    again = PatchData(SiteData(str(tmp_path / "own.npy"), patches_per_epoch=700), settings)
     assert sum(len(batch.noisy) for batch in again.loader("train")) == 700
     with pytest.raises(ValueError, match=r"data\.root"):
-        SiteData(root=None, **settings)
+        PatchData(SiteData(root=None), settings)
     with pytest.raises(ValueError, match="none of the 1 images can be used"):
-        SiteData(root=str(tmp_path / "flat.npy"), **settings)
+        PatchData(SiteData(str(tmp_path / "flat.npy")), settings)

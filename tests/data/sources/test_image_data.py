@@ -7,30 +7,18 @@ import pytest
 import torch
 from PIL import Image
 
-from stm_experiments.data import ImageData
+from stm_experiments.data import ImageData, PatchData, PatchSettings
 from stm_experiments.simulator import LATTICES
 
 LIMITS = {"spread": 10.0, "azimuth_max": 45.0, "tilt_max": 45.0}
 RANDOM = np.random.default_rng(0)
-SETTINGS = {
-    "resize": None,
-    "need_clean": False,
-    "window": 17,
-    "batch_size": 32,
-    "patches_per_image": 8,
-    "sampling": "random",
-    "stride": 4,
-    "augment": False,
-    "fresh": True,
-    "num_workers": 0,
-    "seed": 0,
-}
 
 
-def data(root, lattices=("fcc",), **settings):
+def data(root, lattices=("fcc",), resize=None, **settings):
     chosen = dict.fromkeys(lattices, LIMITS)
-    root = None if root is None else str(root)
-    return ImageData(root=root, lattices=chosen, **{**SETTINGS, **settings})
+    source = ImageData(root=None if root is None else str(root), lattices=chosen, resize=resize)
+    patches = {"window": 17, "batch_size": 32, "patches_per_image": 8, "num_workers": 0}
+    return PatchData(source, PatchSettings(**{**patches, **settings}))
 
 
 def pixels(height=32, width=32):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stm_experiments.data import ImageData
+from stm_experiments.data import ImageData, PatchData, PatchSettings
 from stm_experiments.models import CAEA
 
 
@@ -11,21 +11,13 @@ from stm_experiments.models import CAEA
     ("lattice", "expected"), [("sc", 0.0290), ("bcc", 0.0235), ("fcc", 0.0232)]
 )
 def test_published_weights_give_their_published_error(shared, lattice, expected):
-    data = ImageData(
+    source = ImageData(
         root=str(shared / "data" / "binev"),
         lattices={lattice: {"spread": 10.0, "azimuth_max": 45.0, "tilt_max": 45.0}},
         resize=256,
-        need_clean=False,
-        window=CAEA.window,
-        batch_size=4096,
-        patches_per_image=1,
-        sampling="grid",
-        stride=4,
-        augment=True,
-        fresh=True,
-        num_workers=0,
-        seed=0,
     )
+    settings = PatchSettings(window=CAEA.window, batch_size=4096, sampling="grid", augment=True)
+    data = PatchData(source, settings)
     net = CAEA()
     weights = shared / "data" / "binev" / "weights" / f"cae_a_{lattice}.pth"
     net.load_state_dict(torch.load(weights, "cpu", weights_only=True), strict=True)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -9,26 +10,19 @@ import tifffile
 import torch
 
 from stm_experiments import load
-from stm_experiments.data import LABELS, ScanData
-from stm_experiments.data.sources.scans import GAP, cut_tiles, longest_run, measured
+from stm_experiments.data import LATTICE_NAMES, PatchData, PatchSettings, ScanData
+from stm_experiments.data.sources.scans import GAP, cut_tiles, longest_run, measured_block
 from stm_experiments.io import Scan
 
 RANDOM = np.random.default_rng(0)
-SETTINGS = {
-    "window": 17,
-    "batch_size": 32,
-    "patches_per_image": 8,
-    "sampling": "random",
-    "stride": 4,
-    "augment": False,
-    "fresh": True,
-    "num_workers": 0,
-    "seed": 0,
-}
+PATCHES = {"window": 17, "batch_size": 32, "patches_per_image": 8, "num_workers": 0}
+ALL_PATCHES = {field.name for field in fields(PatchSettings)}
 
 
 def data(root, **settings):
-    return ScanData(root=None if root is None else str(root), **{**SETTINGS, **settings})
+    patches = {name: settings.pop(name) for name in ALL_PATCHES & settings.keys()}
+    source = ScanData(root=None if root is None else str(root), **settings)
+    return PatchData(source, PatchSettings(**{**PATCHES, **patches}))
 
 
 def pixels(height=64, width=64):
@@ -82,7 +76,7 @@ def test_files_of_any_format_and_size_and_a_bad_one(tmp_path, caplog):
     assert batch.noisy.shape == (32, 1, 17, 17)
     assert batch.clean is None
     assert batch.orientation.isnan().all()
-    assert {LABELS[label] for label in batch.lattice} == {"unknown lattice"}
+    assert {LATTICE_NAMES[label] for label in batch.lattice} == {"unknown lattice"}
 
 
 def test_a_scan_is_levelled_and_scaled_as_a_whole(tmp_path):
@@ -170,7 +164,7 @@ def test_an_unfinished_row_ends_the_scan_and_a_missing_pixel_does_not():
     mask[2, 3:] = False
     mask[4, 5] = False
     scan = Scan(np.arange(360.0).reshape(6, 60), mask, "m", None, "Z")
-    known = measured(scan)
+    known = measured_block(scan)
     assert known.shape == (3, 60)
     np.testing.assert_array_equal(known[mask[3:]], scan.data[3:][mask[3:]])
     assert known[1, 5] in scan.data[3:, 4:7]

@@ -1,10 +1,12 @@
 """Simulated images as training data: their scale, their labels, what is refused."""
 
+from dataclasses import fields
+
 import pytest
 import torch
 
 from stm_experiments.core.seeds import seed_of
-from stm_experiments.data import SimulatedData
+from stm_experiments.data import PatchData, PatchSettings, SimulatedData
 from stm_experiments.simulator import (
     LATTICES,
     NOISES,
@@ -19,28 +21,16 @@ LIMITS = {
     name: {"spread": x.spread, "azimuth_max": x.azimuth_max, "tilt_max": x.tilt_max}
     for name, x in LATTICES.items()
 }
-SETTINGS = {
-    "preset": "physical",
-    "size": 64,
-    "domains": 1,
-    "images_per_epoch": 6,
-    "validation_images": 2,
-    "test_images": 2,
-    "window": 17,
-    "batch_size": 32,
-    "patches_per_image": 8,
-    "sampling": "random",
-    "stride": 4,
-    "augment": False,
-    "fresh": True,
-    "num_workers": 0,
-    "seed": 0,
-}
+ALL_PATCHES = {field.name for field in fields(PatchSettings)}
+IMAGES = {"size": 64, "images_per_epoch": 6, "validation_images": 2, "test_images": 2}
+PATCHES = {"window": 17, "batch_size": 32, "patches_per_image": 8, "num_workers": 0}
 
 
-def data(lattices=("fcc",), noise=NOISES["paper"], **settings):
-    chosen = {name: LIMITS[name] for name in lattices}
-    return SimulatedData(lattices=chosen, noise=noise, **{**SETTINGS, **settings})
+def data(lattices=("fcc",), noise=NOISES["paper"], limits=LIMITS, **settings):
+    patches = {name: settings.pop(name) for name in ALL_PATCHES & settings.keys()}
+    chosen = {name: limits[name] for name in lattices}
+    source = SimulatedData(lattices=chosen, noise=noise, **{**IMAGES, **settings})
+    return PatchData(source, PatchSettings(**{**PATCHES, **patches}))
 
 
 def test_noisy_images_span_minus_one_to_one():
@@ -103,9 +93,7 @@ def test_an_image_shows_the_lattice_that_its_label_names():
 
 
 def test_a_spread_from_the_config_is_used():
-    wide = SimulatedData(
-        lattices={"sc": {**LIMITS["sc"], "spread": 20.0}}, noise=NOISES["none"], **SETTINGS
-    )
+    wide = data(["sc"], NOISES["none"], limits={"sc": {**LIMITS["sc"], "spread": 20.0}})
     assert wide.sources["train"].lattices[0].spread == 20.0
     assert not torch.equal(
         wide.sources["train"](0, 0, 1).clean,
@@ -144,4 +132,14 @@ def test_what_makes_no_sense_is_refused_by_the_name_of_its_key(settings, message
 
 def test_an_unknown_lattice_is_refused_by_name():
     with pytest.raises(ValueError, match=r"'bct' is not known; there are sc, bcc"):
-        SimulatedData(lattices={"bct": LIMITS["sc"]}, noise=NOISES["paper"], **SETTINGS)
+        data(["bct"], limits={"bct": LIMITS["sc"]})
+
+
+def test_the_published_counts_replace_those_that_are_null():
+    counts = {"images_per_epoch": None, "validation_images": None, "test_images": None}
+    sources = data(["fcc", "hex1"], fraction=0.5, **counts).sources
+    assert {split: source.count for split, source in sources.items()} == {
+        "train": 34 + 26, "validation": 4 + 3, "test": 4 + 4,
+    }  # fmt: skip
+    names = [lattice.name for lattice in sources["train"].lattices]
+    assert names == ["fcc"] * 34 + ["hex1"] * 26

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stm_experiments.app import build
-from stm_experiments.data import StripedData
+from stm_experiments.data import PatchData, PatchSettings, StripedData
 from stm_experiments.simulator import NOISES
 
 
@@ -22,13 +22,9 @@ def data(tmp_path=None, **given):
         "test_images": 4,
         "stripes": 3,
         "widest": 5,
-        "fraction": 1.0,
-        "window": 48,
-        "seed": 0,
-        "batch_size": 6,
-        "num_workers": 0,
     }
-    return StripedData(**{**settings, **given})
+    patches = PatchSettings(window=48, batch_size=6, num_workers=0, need_clean=True)
+    return PatchData(StripedData(**{**settings, **given}), patches)
 
 
 def folder_of(tmp_path, count):
@@ -68,10 +64,9 @@ def test_pairs_are_the_same_every_time_and_gone_through_by_turns():
 
 def test_pairs_of_one_image_differ():
     source = data().sources["train"]
-    _, first, _ = source.pair(0)
-    _, second, _ = source.pair(5)
-    assert not torch.equal(first, second)
-    assert [source.clean.label(number) for number in (0, 1, 2)] == [2, 3, 2]
+    assert not torch.equal(source.pair(0).clean, source.pair(5).clean)
+    assert [source.clean.lattice(number).name for number in (0, 1, 2)] == ["fcc", "hex1", "fcc"]
+    assert source(0, 0, 3).lattice.tolist() == [2, 3, 2]
 
 
 def test_images_of_validation_are_others():

@@ -1,0 +1,31 @@
+"""Sets of whole images, the same from every source."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from stm_experiments.simulator import LATTICES
+
+# Names of the lattice labels; the last one is label -1, too.
+LATTICE_NAMES = (*LATTICES, "unknown lattice")
+
+
+class Images(NamedTuple):
+    """Whole images, normalised and ready to be cut.
+
+    Attributes:
+        noisy: Images on [-1, 1], [N, 1, H, W].
+        clean: The same images without noise, in the noisy images' scale, [N, 1, H, W]; or None.
+        lattice: Lattice labels, as in ``Batch``, [N].
+        orientation: The three uniforms (azimuth, tilt, rotation), NaN where unknown, [N, 3].
+        number: Numbers of the images within their split and epoch, [N].
+        truth: What else the source knows of each pixel, by name, as in ``Batch``, [N, 1, H, W]
+            each.
+    """
+
+    noisy: Tensor
+    clean: Tensor | None
+    lattice: Tensor
+    orientation: Tensor
+    number: Tensor
+    truth: dict[str, Tensor]
