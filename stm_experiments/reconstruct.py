@@ -1,8 +1,7 @@
-"""Whole images through a network: each result in its scan's own units, and a picture of it."""
+"""The command that denoises scans: results in the units of the scan, and a picture of each."""
 
 import json
 import logging
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,15 @@ from stm_experiments.figures import save, whole_image
 from stm_experiments.io import scan_files
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
-from stm_experiments.restoration.denoise import DEFAULT, check, compare, denoise
+from stm_experiments.restoration.denoise import DEFAULT, check_settings, denoise
+from stm_experiments.restoration.denoised import Comparison, Denoised, compare_with_clean
+from stm_experiments.restoration.history import title
 
 log = logging.getLogger(__name__)
 
 
 def reconstruct(cfg: DictConfig) -> None:
-    """Reads, prepares, denoises, writes and draws each scan, going on past bad files.
+    """Read, prepare, denoise, write and draw each scan; a bad file does not stop the others.
 
     Args:
         cfg: ``conf/reconstruct.yaml`` as composed.
@@ -35,20 +36,19 @@ def reconstruct(cfg: DictConfig) -> None:
     settings = build.resolve(cfg)
     paths = scan_files.find(settings["image"])
     if settings["list"]:
-        scan_files.each(paths, scan_files.show_channels)
-        return
+        return scan_files.each(paths, scan_files.show_channels)
     folder = new_folder()
     if not isinstance(settings["prepare"], list):
         settings["prepare"] = [settings["prepare"]]
     scan_files.check_units(settings["unit"], settings["pixel_nm"])
     net = checkpoint.load(settings["checkpoint"] or DEFAULT)
-    check(net, settings["stride"], settings["prepare"], settings["normalisation"])
+    check_settings(net, settings["stride"], settings["prepare"], settings["normalisation"])
     stems = scan_files.stems(paths)
     scan_files.each(paths, lambda path: one(path, folder / stems[path], net, settings))
 
 
 def one(path: Path, stem: Path, net: Network, settings: dict[str, Any]) -> None:
-    """Takes one scan through the network, and writes ``stem`` with several endings."""
+    """Denoise one scan and write ``stem`` with several endings."""
     reading = ("channel", "direction", "unit", "pixel_nm")
     scan = scan_files.read(path, **{key: settings[key] for key in reading})
     clean = settings["clean"] and scan_files.partner(path, settings["clean"], scan.data.shape)
@@ -57,33 +57,33 @@ def one(path: Path, stem: Path, net: Network, settings: dict[str, Any]) -> None:
         result = denoise(
             scan,
             net,
-            settings["stride"],
-            settings["uncertainty"],
-            prepare=settings["prepare"],
-            normalisation=settings["normalisation"],
+            **{key: settings[key] for key in ("stride", "uncertainty", "prepare", "normalisation")},
             progress=lambda done, total: bars.update(bar, completed=done, total=total),
         )
-    say = partial(log.info, "%s: %s", path.name)
     for line in result.history:
-        say(line)
-    truth = None
-    if clean:
-        measures, truth = compare(result, clean)
-        Path(f"{stem}_metrics.json").write_text(json.dumps(measures, indent=2), encoding="utf-8")
-        values = ", ".join(f"{name} {value:.4g}" for name, value in measures.items())
-        say(f"against the clean image, fitted to the scan by an affine map and a plane: {values}")
-    endings = [".npy", ".tiff", ".gwy"] if find_spec("gwyfile") else [".npy", ".tiff"]
+        log.info("%s: %s", path.name, line)
+    comparison = compare_with_clean(result, clean) if clean else None
+    if comparison:
+        Path(f"{stem}_metrics.json").write_text(json.dumps(comparison.measures, indent=2), "utf-8")
+        values = ", ".join(f"{name} {value:.4g}" for name, value in comparison.measures.items())
+        log.info("%s: against the fitted clean image: %s", path.name, values)
+    write(result, stem, comparison)
+
+
+def write(result: Denoised, stem: Path, comparison: Comparison | None) -> None:
+    """Write a result, its uncertainty and a picture."""
+    endings = [".npy", ".tiff", *([".gwy"] if find_spec("gwyfile") else [])]
     for ending in endings:
         result.save(f"{stem}{ending}")
     if result.uncertainty is not None:
         np.save(f"{stem}_uncertainty.npy", result.uncertainty)
     figure = whole_image(
-        result.flat(result.before.data),
-        result.flat(result.data),
+        result.without_tilt(result.before.data),
+        result.without_tilt(result.data),
         result.unit,
         result.pixel_size,
-        result.title(),
-        clean=None if truth is None else result.flat(truth),
+        title(result),
+        clean=result.without_tilt(comparison.fitted) if comparison else None,
         uncertainty=result.uncertainty,
     )
     save(figure, f"{stem}.png")
@@ -91,7 +91,7 @@ def one(path: Path, stem: Path, net: Network, settings: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """The command ``stm-reconstruct``."""
+    """Run the command ``stm-reconstruct``."""
     launch(reconstruct, "reconstruct")
 
 

@@ -46,7 +46,7 @@ def errors_and_spreads(
         if net.card and net.card.normalisation == "plane":
             flat, affine = normalise_plane(noisy.numpy())
             noisy, clean = torch.from_numpy(flat), clean / affine.scale
-        output, spread = tiling.spread(whole, noisy, net.window, STRIDE)
+        output, spread = tiling.apply_with_deviation(whole, noisy, net.window, STRIDE)
         error = output - clean
         errors.append((error - error.median()).flatten())
         spreads.append(spread.flatten())

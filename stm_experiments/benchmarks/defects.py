@@ -29,7 +29,8 @@ from stm_experiments.lattice.defects import Counts, count_defects, find_defects,
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
 from stm_experiments.reporting.result_table import Cell, Table, embolden, number, to_csv
-from stm_experiments.restoration.denoise import as_scan, denoise
+from stm_experiments.restoration.denoise import denoise
+from stm_experiments.restoration.measured import as_scan
 from stm_experiments.restoration.preparation import prepare
 from stm_experiments.simulator import LATTICES, NOISES, PRESETS, DefectCode, Defects, simulate
 

@@ -1,11 +1,12 @@
-"""Whole images through a network: window by window, or piece by piece, in bounded memory.
+"""Application of networks to whole images: by windows or by pieces, in bounded memory.
 
 Every window is addressed by the flat index of its top left pixel. The same indices cut the windows
-out of the image and add them back, so that the two cannot disagree.
+out of the image and add them back.
 """
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,16 +15,16 @@ from stm_experiments.models.interfaces import Uncertain
 
 PIXELS_PER_BATCH = 2**21  # caps the memory of one batch of large windows, whatever batch_size says
 
-Progress = Callable[[int, int], object]
+Progress = Callable[[int, int], object]  # (done, total)
 
 
 def window_starts(length: int, window: int, stride: int) -> list[int]:
-    """First pixels of the windows along one axis.
+    """Return the first pixels of the windows along one axis.
 
     Args:
         length: Pixels along the axis.
-        window: Side of a window [px].
-        stride: Step between windows [px].
+        window: Side of a window, px.
+        stride: Step between windows, px.
 
     Returns:
         Multiples of ``stride``, and at the end ``length - window``: the last window is moved to the
@@ -48,7 +49,7 @@ def window_starts(length: int, window: int, stride: int) -> list[int]:
     return starts
 
 
-def reconstruct(
+def apply_network(
     net: Callable[[Tensor], Tensor],
     image: Tensor,
     window: int | None,
@@ -64,25 +65,25 @@ def reconstruct(
     positive up to the corner pixels, and the sum is divided by the sum of the weights: a network
     that returns its input returns the image. Sums are kept in float64, on the image's device.
 
-    A network without window gets the image in one pass, or a large one in pieces. Of each piece
+    A network without window gets the image in one pass, or a large one in pieces. Of each piece,
     ``margin`` pixels are dropped where it was cut off, and over the next ``margin`` it fades into
     its neighbour. The result is that of one pass if no output pixel depends on input further away
     than ``margin``, and the network's coarsest pixel divides ``piece - 3 margin``; a network that
-    also looks at the mean or the deviation of all it is given differs a little from piece to piece.
+    also uses the mean or the standard deviation of its input differs a little from piece to piece.
 
-    The network is called as it is: put it in eval mode first, on the image's device.
+    The network is called as it is: put it in evaluation mode first, on the image's device.
 
     Args:
-        net: Maps ``[B,1,window,window]`` to the same shape.
-        image: ``[H,W]`` or ``[1,1,H,W]``, in the units that the network expects.
-        window: Side of the network's window [px]. None: it takes any size (``stride`` and
+        net: Maps [B, 1, window, window] to the same shape.
+        image: [H, W] or [1, 1, H, W], in the units that the network expects.
+        window: Side of the network's window, px. None: it takes any size (``stride`` and
             ``batch_size`` are then not used).
-        stride: Step between windows [px], 1 to ``window``.
+        stride: Step between windows, px, 1 to ``window``.
         batch_size: Windows per call of the network; fewer if they would exceed 2 million pixels.
             None: 512 on a CPU (small windows then stay in its cache: twice the speed of 4096), else
             4096.
-        progress: Called after each batch or piece as ``progress(done, in_all)``.
-        piece: Largest side that a network without window is given at once [px].
+        progress: Called after each batch or piece as ``progress(done, total)``.
+        piece: Largest side that a network without window receives at once, px.
         margin: Pixels at the cut sides of a piece that are not used.
 
     Returns:
@@ -108,37 +109,48 @@ def reconstruct(
     return result.reshape(image.shape)
 
 
-def spread(
+class OutputWithDeviation(NamedTuple):
+    """The output of a network and how certain it is.
+
+    Attributes:
+        output: [H, W].
+        deviation: Standard deviation, [H, W], in the units of the output.
+    """
+
+    output: Tensor
+    deviation: Tensor
+
+
+def apply_with_deviation(
     net: Callable[[Tensor], Tensor],
     image: Tensor,
     window: int | None,
     stride: int,
     progress: Progress | None = None,
-) -> tuple[Tensor, Tensor]:
-    """``reconstruct``, and how much the result depends on how the image is turned.
+) -> OutputWithDeviation:
+    """Pass an image through a network, and through its mirror images for the uncertainty.
 
-    The image is sent through the network in the 4 symmetries that keep rows rows: as it is,
-    mirrored along either axis, and along both. A network that learnt the noise of scan lines would
-    not know an image that lies on its side. A network that knows its own uncertainty, [B,1,H,W] to
-    the same, is asked for that instead.
+    The deviation is the standard deviation (n - 1) of the outputs in the 4 symmetries that keep
+    rows rows: the image as it is, mirrored along either axis, and along both. (To a network that
+    learned the noise of scan lines, an image turned by 90 degrees is unknown.) A network that is
+    ``Uncertain`` states its own deviation instead.
 
     Args:
-        net: As for ``reconstruct``; the ``uncertainty`` of an ``Uncertain`` network is used.
-        image: ``[H,W]``.
-        window: As for ``reconstruct``.
-        stride: As for ``reconstruct``.
-        progress: As for ``reconstruct``, over all 4 passes.
+        net: As for ``apply_network``.
+        image: [H, W].
+        window: As for ``apply_network``.
+        stride: As for ``apply_network``.
+        progress: As for ``apply_network``, over all 4 passes.
 
     Returns:
-        The output of the image as it is, equal to that of ``reconstruct``, and the standard
-        deviation (n - 1) of the 4 outputs at each pixel; both ``[H,W]``, in the network's units.
+        The output, equal to that of ``apply_network``, and its deviation.
 
     Raises:
-        ValueError: As ``reconstruct``.
+        ValueError: As ``apply_network``.
     """
     if isinstance(net, Uncertain):
-        output = reconstruct(net, image, window, stride, progress=progress)
-        return output, reconstruct(net.uncertainty, image, window, stride)
+        output = apply_network(net, image, window, stride, progress=progress)
+        return OutputWithDeviation(output, apply_network(net.uncertainty, image, window, stride))
     outputs = []
     for number, axes in enumerate(((), (0,), (1,), (0, 1))):
 
@@ -147,24 +159,26 @@ def spread(
                 progress(number * total + done, 4 * total)
 
         mirrored = image.flip(axes)
-        outputs.append(reconstruct(net, mirrored, window, stride, progress=part).flip(axes))
-    return outputs[0], torch.stack(outputs).std(0)
+        outputs.append(apply_network(net, mirrored, window, stride, progress=part).flip(axes))
+    return OutputWithDeviation(outputs[0], torch.stack(outputs).std(0))
 
 
 def _plane(image: Tensor) -> Tensor:
-    """``[H,W]`` float32 view or copy of an ``[H,W]`` or ``[1,1,H,W]`` tensor."""
+    """Return a float32 view or copy [H, W] of a tensor [H, W] or [1, 1, H, W]."""
     if image.ndim == 4 and image.shape[:2] == (1, 1):
         image = image[0, 0]
     if image.ndim != 2 or image.numel() == 0:
-        raise ValueError(f"Expected one image [H,W] or [1,1,H,W], not {list(image.shape)}.")
+        raise ValueError(f"Expected one image [H, W] or [1, 1, H, W], not {list(image.shape)}.")
     return image.detach().to(torch.float32)
 
 
 def _call(net: Callable[[Tensor], Tensor], patches: Tensor) -> Tensor:
-    """The network's output, checked for shape and finite values, in float32."""
+    """Return the network's output in float32, checked for shape and finite values."""
     output = net(patches)
     if output.shape != patches.shape:
-        raise ValueError(f"The network made {list(output.shape)} of {list(patches.shape)}.")
+        raise ValueError(
+            f"The network changed the shape {list(patches.shape)} to {list(output.shape)}."
+        )
     if not torch.isfinite(output).all():
         raise ValueError("The network returned NaN or infinite values.")
     return output.to(torch.float32)
@@ -177,7 +191,7 @@ def _join(
     margin: int,
     progress: Progress | None,
 ) -> Tensor:
-    """The image in overlapping pieces that fade into each other: ``[H,W]`` to ``[H,W]``."""
+    """Map an image [H, W] in overlapping pieces that fade into each other."""
     if not 0 <= 4 * margin <= piece:
         raise ValueError(f"Four margins of {margin} px do not fit a piece of {piece} px.")
     rows, columns = (_spans(length, piece, margin) for length in plane.shape)
@@ -194,8 +208,16 @@ def _join(
     return total
 
 
-def _spans(length: int, piece: int, margin: int) -> list[tuple[int, int, Tensor]]:
-    """First and last + 1 pixel of each piece along an axis, and its weights, which add up to 1."""
+class _Piece(NamedTuple):
+    """A piece of an axis: its first pixel, its last + 1, and the weight of each pixel."""
+
+    start: int
+    stop: int
+    weight: Tensor
+
+
+def _spans(length: int, piece: int, margin: int) -> list[_Piece]:
+    """Return the pieces along an axis, whose weights add up to 1."""
     step = piece - 3 * margin
     fade = torch.cat([torch.zeros(margin), (torch.arange(margin) + 0.5) / max(margin, 1)])
     spans = []
@@ -205,7 +227,7 @@ def _spans(length: int, piece: int, margin: int) -> list[tuple[int, int, Tensor]
             weight[: 2 * margin] *= fade
         if start + piece < length:
             weight[piece - 2 * margin :] *= fade.flip(0)
-        spans.append((start, start + len(weight), weight))
+        spans.append(_Piece(start, start + len(weight), weight))
     return spans
 
 
@@ -217,7 +239,7 @@ def _blend(
     batch_size: int,
     progress: Progress | None,
 ) -> Tensor:
-    """Weighted mean over all windows that cover a pixel: ``[H,W]`` to ``[H,W]``."""
+    """Map an image [H, W] to the weighted mean over all windows that cover a pixel."""
     height, width = plane.shape
     device = plane.device
     rows = torch.tensor(window_starts(height, window, stride), device=device)
@@ -247,26 +269,26 @@ def _blend(
 
 
 def _axis_weight(starts: Tensor, bump: Tensor, length: int) -> Tensor:
-    """Sum of the bumps that begin at ``starts [n]`` on an axis of ``length`` pixels."""
+    """Return the sum of the bumps that begin at ``starts`` [n] on an axis of ``length`` pixels."""
     index = starts[:, None] + torch.arange(len(bump), device=bump.device)
     weight = torch.zeros(length, dtype=torch.float64, device=bump.device)
     return weight.index_add_(0, index.flatten(), bump.expand(len(starts), -1).flatten())
 
 
 def seam_energy(image: Tensor, window: int, stride: int) -> float:
-    """Gradient energy on the window grid over the gradient energy off it.
+    """Return the gradient energy on the window grid over the gradient energy off it.
 
     The gradient between two neighbouring pixels of a row or column is *on the grid* if at least one
     window of ``window_starts`` begins or ends between them (the image's own borders do not count),
     else *off* it. The measure is the mean squared gradient of the pairs on the grid, over both
-    axes, divided by that of the pairs off it. It is 1 for an image that does not know the grid,
+    axes, divided by that of the pairs off it. It is 1 for an image without relation to the grid,
     such as white noise, and larger where seams show. A lattice whose period fits the stride can
     differ from 1 without seams: compare with the seam energy of the input.
 
     Args:
-        image: ``[H,W]`` or ``[1,1,H,W]``.
-        window: Side of the windows that made it [px].
-        stride: Their step [px].
+        image: [H, W] or [1, 1, H, W].
+        window: Side of the windows that it was blended from, px.
+        stride: Their step, px.
 
     Returns:
         The ratio; 1.0 for a constant image or a single window; inf if only the grid has gradients.

@@ -1,13 +1,14 @@
-"""What can be done to a scan before a network sees it: levelling, row alignment, scars, clipping.
+"""Steps that prepare a scan for a network: levelling, row alignment, clipping, marking of scars.
 
-Every function takes ``[H,W]`` data, axis 1 the fast axis, and the mask of its measured pixels; only
-those are looked at and changed. It returns its result and one sentence that says, with numbers,
-what it did. None is applied unless somebody asks for it.
+Each step is a function of the data [H, W] (axis 1: fast axis), the mask of its measured pixels and
+the unit. It uses and changes measured pixels only, and says in one sentence, with numbers, what it
+did.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,172 +22,125 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 WIDEST_SCAR = 4  # px along the slow axis
+SHORTEST_SCAR = 16  # px along the fast axis; noise makes shorter runs by chance
 
 
-def plane(data: Array, mask: Mask, unit: str = "") -> tuple[Array, str]:
-    """Takes off the least-squares plane; the mean stays.
+class Prepared(NamedTuple):
+    """The result of a step.
 
-    Args:
-        data: ``[H,W]``, in ``unit``.
-        mask: ``[H,W]``, True where measured.
-        unit: For the sentence.
-
-    Returns:
-        The data without the plane, and what was done.
+    Attributes:
+        data: [H, W], in the unit of the scan.
+        mask: True for the pixels that still count as measured, [H, W].
+        sentence: Description of the step for the history.
     """
+
+    data: Array
+    mask: Mask
+    sentence: str
+
+
+def level_plane(data: Array, mask: Mask, unit: str = "") -> Prepared:
+    """Subtract the least-squares plane; the mean is kept."""
     surface, terms = fit_polynomial(data, mask, ((0, 1), (1, 0)))
-    return np.where(mask, data - surface, data), f"plane removed: {_slopes(terms, data, unit)}"
+    sentence = f"plane removed: {_slopes(terms, data.shape, unit)}"
+    return Prepared(np.where(mask, data - surface, data), mask, sentence)
 
 
-def poly2(data: Array, mask: Mask, unit: str = "") -> tuple[Array, str]:
-    """Takes off the least-squares surface of second degree (tilt, bow and twist); the mean stays.
-
-    Args:
-        data: ``[H,W]``, in ``unit``.
-        mask: ``[H,W]``, True where measured.
-        unit: For the sentence.
-
-    Returns:
-        The data without the surface, and what was done.
-    """
+def level_parabola(data: Array, mask: Mask, unit: str = "") -> Prepared:
+    """Subtract the least-squares surface of second degree (tilt, bow, twist); the mean is kept."""
     surface, terms = fit_polynomial(data, mask, ((0, 1), (1, 0), (0, 2), (1, 1), (2, 0)))
     bow = [amount(float(terms[k]), unit) for k in (2, 4)]
-    did = (
-        f"surface of second degree removed: {_slopes(terms, data, unit)}, and from the centre to "
-        f"the edge a bow of {bow[0]} along the fast axis, {bow[1]} along the slow axis"
+    sentence = (
+        f"surface of second degree removed: {_slopes(terms, data.shape, unit)}, and from the "
+        f"centre to the edge a bow of {bow[0]} along the fast axis, {bow[1]} along the slow axis"
     )
-    return np.where(mask, data - surface, data), did
+    return Prepared(np.where(mask, data - surface, data), mask, sentence)
 
 
-def rows_median(data: Array, mask: Mask, unit: str = "") -> tuple[Array, str]:
-    """Gives all rows the same median.
+def align_medians(data: Array, mask: Mask, unit: str = "") -> Prepared:
+    """Shift all rows to the same median.
 
-    It also takes off real height that differs from row to row, such as a terrace edge along them.
-
-    Args:
-        data: ``[H,W]``, in ``unit``.
-        mask: ``[H,W]``, True where measured.
-        unit: For the sentence.
-
-    Returns:
-        The aligned data, and what was done.
+    Real differences in height from row to row are lost, such as a terrace edge along the rows.
     """
     rows = np.flatnonzero(mask.any(axis=1))
     offsets = np.zeros(len(data))
     offsets[rows] = [np.median(data[row, mask[row]]) for row in rows]
-    return _shifted(data, mask, offsets, "rows aligned by their medians", unit)
+    return _without_offsets(data, mask, offsets, "rows aligned by their medians", unit)
 
 
-def rows_differences(data: Array, mask: Mask, unit: str = "") -> tuple[Array, str]:
-    """Shifts each row so that the median of its differences from the row before it becomes 0.
+def align_differences(data: Array, mask: Mask, unit: str = "") -> Prepared:
+    """Shift each row so that the median of its differences from the previous row becomes 0.
 
-    Unlike ``rows_median`` it keeps islands and terraces whose edges cross the rows. It takes off
-    the tilt along the slow axis too. Where a row is missing, the row before the gap is compared.
-
-    Args:
-        data: ``[H,W]``, in ``unit``.
-        mask: ``[H,W]``, True where measured.
-        unit: For the sentence.
-
-    Returns:
-        The aligned data, and what was done.
+    Unlike ``align_medians`` it keeps islands and terraces whose edges cross the rows. The tilt
+    along the slow axis is lost. After missing rows, a row is compared with the last measured one.
     """
     rows = np.flatnonzero(mask.any(axis=1))
     steps = np.zeros(len(data))
-    for before, row in pairwise(rows):
-        both = mask[before] & mask[row]
+    for previous, row in pairwise(rows):
+        both = mask[previous] & mask[row]
         if both.any():
-            steps[row] = np.median(data[row, both] - data[before, both])
-    did = "rows aligned by the medians of their differences"
-    return _shifted(data, mask, np.cumsum(steps), did, unit)
+            steps[row] = np.median(data[row, both] - data[previous, both])
+    aligned = "rows aligned by the medians of their differences"
+    return _without_offsets(data, mask, np.cumsum(steps), aligned, unit)
 
 
-def clip(data: Array, mask: Mask, unit: str = "") -> tuple[Array, str]:
-    """Clips what lies far outside of the bulk of the pixels.
+def clip_outliers(data: Array, mask: Mask, unit: str = "") -> Prepared:
+    """Clip the pixels far outside of the bulk of the heights.
 
     The bulk is the range from the 1st to the 99th percentile; the limits lie half that range below
     and above it. Level a tilted scan first.
-
-    Args:
-        data: ``[H,W]``, in ``unit``.
-        mask: ``[H,W]``, True where measured.
-        unit: For the sentence.
-
-    Returns:
-        The clipped data, and what was done.
     """
     first, last = np.percentile(data[mask], (1, 99))
     low, high = first - (last - first) / 2, last + (last - first) / 2
     outside = mask & ((data < low) | (data > high))
-    did = (
+    sentence = (
         f"clipped to {amount(low, unit)} ... {amount(high, unit)}: {int(outside.sum())} pixels "
         f"({_percent(outside, mask)})"
     )
-    return np.where(outside, np.clip(data, low, high), data), did
+    return Prepared(np.where(outside, np.clip(data, low, high), data), mask, sentence)
 
 
-def scars(data: Array, mask: Mask, unit: str = "", shortest: int = 16) -> tuple[Mask, str]:
-    """Marks scars: short runs along the fast axis that stand out from the rows above and below.
+def mark_scars(data: Array, mask: Mask, unit: str = "") -> Prepared:
+    """Mark scars as not measured: short runs that stand out from the rows above and below.
 
-    A run of 1 to 4 rows is a scar if, over at least ``shortest`` pixels on end, all of its rows lie
+    A run of 1 to 4 rows is a scar if, over at least 16 consecutive pixels, all of its rows lie
     above (or all below) both neighbouring rows, by more than the median distance of neighbouring
-    rows, and by twice that on average. Means over 5 pixels are compared: noise does not break runs.
-    Align the rows first: one that lies at another height stands out just so.
-    On simulated images of all lattices it marks 3 in 4 pixels of scars of 0.25 to 1 corrugation,
-    and 1 in 10 pixels that it marks is none.
+    rows, and by twice that on average. Means over 5 pixels are compared, so that noise does not
+    break runs. Align the rows first: a row at another height looks like a scar.
 
-    Args:
-        data: ``[H,W]``, in ``unit``.
-        mask: ``[H,W]``, True where measured.
-        unit: For the sentence.
-        shortest: Fewest pixels of a scar along the fast axis.
-
-    Returns:
-        The mask of the scars ``[H,W]``, and what was found. The data stay as they are.
+    On simulated images of all lattices it marks 3 of 4 pixels of scars of 0.25 to 1 corrugation;
+    1 of 10 marked pixels belongs to no scar.
     """
     smooth = ndimage.uniform_filter1d(data, 5, axis=1, mode="nearest")
     distance = np.abs(np.diff(smooth, axis=0))[mask[1:] & mask[:-1]]
     typical = float(np.median(distance)) if distance.size else 0.0
-    found = np.zeros(mask.shape, dtype=bool)
+    scars = np.zeros(mask.shape, dtype=bool)
     for width in range(1, min(WIDEST_SCAR, len(data) - 2) + 1):
-        measured = _over_rows(mask, width + 2, "min")
-        around = (smooth[: -width - 1], smooth[width + 1 :])
-        inside = smooth[1:-1]
-        above = _over_rows(inside, width, "min") - np.maximum(*around)
-        below = np.minimum(*around) - _over_rows(inside, width, "max")
-        for excess in (above, below):
-            labels, count = ndimage.label(
-                (excess > typical) & measured, [[0, 0, 0], [1, 1, 1], [0, 0, 0]]
-            )
-            lengths = np.bincount(labels.ravel(), minlength=count + 1)
-            sums = np.bincount(labels.ravel(), excess.ravel(), minlength=count + 1)
-            scar = (lengths >= shortest) & (sums > 2 * typical * lengths)
-            scar[0] = False
-            for row in range(width):
-                found[1 + row : 1 + row + len(excess)] |= scar[labels]
-    runs = ndimage.label(found)[1]
-    did = (
-        f"scars marked: {runs} runs, {int(found.sum())} pixels ({_percent(found, mask)}), that "
+        scars |= _scars_of_width(smooth, mask, width, typical)
+    runs = ndimage.label(scars)[1]
+    sentence = (
+        f"scars marked: {runs} runs, {int(scars.sum())} pixels ({_percent(scars, mask)}), that "
         f"stand out by more than {amount(2 * typical, unit)}"
     )
-    return found, did
+    return Prepared(data, mask & ~scars, sentence)
 
 
-LEVELLING = {
-    "plane": plane,
-    "poly2": poly2,
-    "rows_median": rows_median,
-    "rows_differences": rows_differences,
-    "clip": clip,
+Step = Callable[[Array, Mask, str], Prepared]
+STEPS: dict[str, Step] = {
+    "plane": level_plane,
+    "poly2": level_parabola,
+    "rows_median": align_medians,
+    "rows_differences": align_differences,
+    "clip": clip_outliers,
+    "scars": mark_scars,
 }
-STEPS = (*LEVELLING, "scars")
 
 
-def check(steps: Sequence[str]) -> None:
-    """Finds misspelt steps.
+def check_steps(steps: Sequence[str]) -> None:
+    """Check the names of steps.
 
     Raises:
-        ValueError: If one is not of ``STEPS``.
+        ValueError: If one is not in ``STEPS``.
     """
     for step in steps:
         if step not in STEPS:
@@ -194,60 +148,69 @@ def check(steps: Sequence[str]) -> None:
 
 
 def prepare(scan: Scan, steps: Sequence[str]) -> Scan:
-    """Applies steps to a scan, in their order, and writes each into its history.
+    """Apply steps to a scan in their order, and add a sentence of each to its history.
 
     Args:
-        scan: What was read.
-        steps: Names of ``STEPS``. ``scars`` makes the scars' pixels count as not measured: the
-            steps after it leave them out.
-
-    Returns:
-        The prepared scan.
+        scan: The scan as read.
+        steps: Names in ``STEPS``. After ``scars``, the pixels of the scars count as not measured,
+            and further steps ignore them.
 
     Raises:
         ValueError: If a step has another name.
     """
-    check(steps)
+    check_steps(steps)
     for step in steps:
-        if step == "scars":
-            found, did = scars(scan.data, scan.mask, scan.unit)
-            scan = replace(scan, mask=scan.mask & ~found)
-            data = scan.data
-        else:
-            data, did = LEVELLING[step](scan.data, scan.mask, scan.unit)
-        filled = np.where(scan.mask, data, np.median(data[scan.mask]))
-        scan = scan.with_data(filled, did)
+        data, mask, sentence = STEPS[step](scan.data, scan.mask, scan.unit)
+        filled = np.where(mask, data, np.median(data[mask]))
+        scan = replace(scan, mask=mask).with_data(filled, sentence)
     return scan
 
 
-def _slopes(terms: NDArray[np.float64], data: Array, unit: str) -> str:
-    """The tilt per pixel along both axes, in words."""
-    height, width = data.shape
+def _slopes(terms: Array, shape: tuple[int, ...], unit: str) -> str:
+    """Describe the tilt per pixel along both axes."""
+    height, width = shape
     fast = amount(2 * float(terms[0]) / max(width - 1, 1), unit)
     slow = amount(2 * float(terms[1]) / max(height - 1, 1), unit)
     return f"{fast}/px along the fast axis, {slow}/px along the slow axis"
 
 
-def _shifted(
-    data: Array, mask: Mask, offsets: NDArray[np.float64], did: str, unit: str
-) -> tuple[Array, str]:
-    """Data without one offset per row ``[H]``, whose median is kept, and what was done."""
+def _without_offsets(data: Array, mask: Mask, offsets: Array, sentence: str, unit: str) -> Prepared:
+    """Subtract one offset per row [H] except for their median."""
     rows = mask.any(axis=1)
     offsets = np.where(rows, offsets - np.median(offsets[rows]), 0.0)
     worst = int(np.abs(offsets).argmax())
-    did += (
+    sentence += (
         f": shifted by {amount(float(np.sqrt(np.mean(offsets[rows] ** 2))), unit)} rms, at most by "
         f"{amount(float(-offsets[worst]), unit)} (row {worst})"
     )
-    return np.where(mask, data - offsets[:, None], data), did
+    return Prepared(np.where(mask, data - offsets[:, None], data), mask, sentence)
 
 
-def _over_rows(values: NDArray, rows: int, which: str) -> NDArray:
-    """Least or largest of each ``rows`` rows on end: ``[H,W]`` to ``[H - rows + 1, W]``."""
-    windows = np.lib.stride_tricks.sliding_window_view(values, rows, axis=0)
-    result: NDArray = getattr(windows, which)(axis=-1)
-    return result
+def _scars_of_width(smooth: Array, mask: Mask, width: int, typical: float) -> Mask:
+    """Find scars of a number of rows in smoothed data [H, W]; see ``mark_scars``."""
+    scars = np.zeros(mask.shape, dtype=bool)
+    measured = _row_windows(mask, width + 2).all(axis=-1)
+    neighbours = (smooth[: -width - 1], smooth[width + 1 :])
+    inside = _row_windows(smooth[1:-1], width)
+    above = inside.min(axis=-1) - np.maximum(*neighbours)
+    below = np.minimum(*neighbours) - inside.max(axis=-1)
+    for excess in (above, below):
+        labels, count = ndimage.label(
+            (excess > typical) & measured, [[0, 0, 0], [1, 1, 1], [0, 0, 0]]
+        )
+        lengths = np.bincount(labels.ravel(), minlength=count + 1)
+        sums = np.bincount(labels.ravel(), excess.ravel(), minlength=count + 1)
+        scar = (lengths >= SHORTEST_SCAR) & (sums > 2 * typical * lengths)
+        scar[0] = False
+        for row in range(width):
+            scars[1 + row : 1 + row + len(excess)] |= scar[labels]
+    return scars
 
 
-def _percent(some: Mask, mask: Mask) -> str:
-    return f"{100 * some.sum() / mask.sum():.2g} %"
+def _row_windows(values: NDArray[np.generic], rows: int) -> NDArray[np.generic]:
+    """Return all groups of consecutive rows, [H - rows + 1, W, rows]."""
+    return np.lib.stride_tricks.sliding_window_view(values, rows, axis=0)
+
+
+def _percent(part: Mask, mask: Mask) -> str:
+    return f"{100 * part.sum() / mask.sum():.2g} %"

@@ -50,7 +50,7 @@ def test_severe_damage_is_left_and_flagged():
     rest = np.r_[0:38, 102:129]
     assert np.median(scan.uncertainty[rest]) == 0
     assert np.median(scan.uncertainty[middle]) > 0.3e-9
-    assert any("as the network sees it" in line for line in scan.history)
+    assert any("uncertainty by the network" in line for line in scan.history)
 
 
 def test_reconstruct_on_the_command_line(tmp_path, monkeypatch, capsys):

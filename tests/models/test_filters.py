@@ -87,7 +87,7 @@ def test_they_have_the_networks_signature(network):
     assert isinstance(net.label, str)
     # Each image by itself, the same through the whole-image path, and every time.
     torch.testing.assert_close(output[1:], net(batch[1:]))
-    torch.testing.assert_close(tiling.reconstruct(net, batch[0, 0], None, 1), output[0, 0])
+    torch.testing.assert_close(tiling.apply_network(net, batch[0, 0], None, 1), output[0, 0])
 
 
 @pytest.mark.parametrize("network", DENOISERS.values())

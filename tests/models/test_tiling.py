@@ -7,9 +7,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from stm_experiments.models.tiling import (
     PIXELS_PER_BATCH,
-    reconstruct,
+    apply_network,
+    apply_with_deviation,
     seam_energy,
-    spread,
     window_starts,
 )
 
@@ -32,7 +32,7 @@ def test_window_starts_cover_the_last_pixel():
 @pytest.mark.parametrize("stride", [1, 3, 4, 16, 17])
 def test_identity_network_returns_the_image(height, width, stride):
     x = image(height, width)
-    y = reconstruct(identity, x, 17, stride)
+    y = apply_network(identity, x, 17, stride)
     assert y.dtype == torch.float32
     torch.testing.assert_close(y, x, atol=1e-6, rtol=0)
 
@@ -40,18 +40,18 @@ def test_identity_network_returns_the_image(height, width, stride):
 @pytest.mark.parametrize("window", [1, 2, 16])
 def test_even_and_tiny_windows(window):
     x = image(19, 23)
-    torch.testing.assert_close(reconstruct(identity, x, window, 1), x, atol=1e-6, rtol=0)
+    torch.testing.assert_close(apply_network(identity, x, window, 1), x, atol=1e-6, rtol=0)
 
 
 def test_every_pixel_keeps_its_place():
     x = torch.arange(30 * 41, dtype=torch.float32).reshape(30, 41)
-    torch.testing.assert_close(reconstruct(identity, x, 9, 5), x, atol=1e-3, rtol=1e-6)
+    torch.testing.assert_close(apply_network(identity, x, 9, 5), x, atol=1e-3, rtol=1e-6)
 
 
 def test_windows_are_cut_where_unfold_cuts_them():
     x = image(20, 26)
     seen = []
-    reconstruct(lambda p: seen.append(p) or p, x, 8, 6)
+    apply_network(lambda p: seen.append(p) or p, x, 8, 6)
     expected = F.unfold(x[None, None], 8, stride=6)[0].T.reshape(-1, 1, 8, 8)
     assert torch.equal(torch.cat(seen), expected)
 
@@ -64,7 +64,7 @@ def test_overlap_is_the_weighted_mean_by_hand():
     def net(p):
         return torch.full_like(p, next(numbers))
 
-    y = reconstruct(net, torch.rand(2, 3), 2, 1, batch_size=1)
+    y = apply_network(net, torch.rand(2, 3), 2, 1, batch_size=1)
     torch.testing.assert_close(y, torch.tensor([[0.0, 0.5, 1.0]] * 2))
 
 
@@ -75,7 +75,7 @@ def test_weights_of_the_blend_by_hand():
     def net(p):
         return torch.full_like(p, next(numbers))
 
-    y = reconstruct(net, torch.rand(3, 4), 3, 1, batch_size=1)
+    y = apply_network(net, torch.rand(3, 4), 3, 1, batch_size=1)
     torch.testing.assert_close(y[0], torch.tensor([0.0, 1 / 3, 2 / 3, 1.0]))
 
 
@@ -83,17 +83,17 @@ def test_weights_of_the_blend_by_hand():
 def test_batch_size_does_not_matter(batch_size):
     net = torch.nn.Conv2d(1, 1, 3, padding=1)
     x = image(40, 37)
-    one = reconstruct(net, x, 9, 4, batch_size=50)
-    torch.testing.assert_close(reconstruct(net, x, 9, 4, batch_size), one, atol=1e-6, rtol=0)
+    one = apply_network(net, x, 9, 4, batch_size=50)
+    torch.testing.assert_close(apply_network(net, x, 9, 4, batch_size), one, atol=1e-6, rtol=0)
     assert not one.requires_grad
 
 
 def test_shape_of_the_input_is_kept_and_the_input_untouched():
     x = image(20, 24)
     before = x.clone()
-    assert reconstruct(identity, x[None, None], 8, 4).shape == (1, 1, 20, 24)
-    assert reconstruct(lambda p: p.mul_(0.5), x, 8, 4).shape == (20, 24)
-    reconstruct(lambda p: p * 0.5, x, None, 1)
+    assert apply_network(identity, x[None, None], 8, 4).shape == (1, 1, 20, 24)
+    assert apply_network(lambda p: p.mul_(0.5), x, 8, 4).shape == (20, 24)
+    apply_network(lambda p: p * 0.5, x, None, 1)
     assert torch.equal(x, before)
 
 
@@ -105,7 +105,7 @@ def test_without_window_there_is_one_pass():
         return p * 0.5
 
     x = image(5, 7)
-    assert torch.equal(reconstruct(net, x, None, 1), x * 0.5)
+    assert torch.equal(apply_network(net, x, None, 1), x * 0.5)
     assert calls == [(1, 1, 5, 7)]
 
 
@@ -133,26 +133,26 @@ def test_pieces_are_one_pass_where_the_margin_is_wide_enough(height, width):
         sizes.append(max(p.shape))
         return net(p)
 
-    whole = reconstruct(net, x, None, 1)
-    pieces = reconstruct(watched, x, None, 1, piece=64, margin=12)
+    whole = apply_network(net, x, None, 1)
+    pieces = apply_network(watched, x, None, 1, piece=64, margin=12)
     assert len(sizes) > 1
     assert max(sizes) <= 64
     torch.testing.assert_close(pieces, whole, atol=2e-6, rtol=0)
-    narrow = reconstruct(net, x, None, 1, piece=64, margin=4)
+    narrow = apply_network(net, x, None, 1, piece=64, margin=4)
     assert (narrow - whole).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize(("piece", "margin"), [(36, 9), (31, 0), (1, 0), (64, 3)])
 def test_pieces_of_an_identity_are_the_image(piece, margin):
     x = image(70, 41)
-    y = reconstruct(identity, x, None, 1, piece=piece, margin=margin)
+    y = apply_network(identity, x, None, 1, piece=piece, margin=margin)
     torch.testing.assert_close(y, x, atol=1e-6, rtol=0)
 
 
 def test_pieces_fade_into_each_other():
     # A network that adds a number of its own to each piece leaves ramps, no steps.
     numbers = iter(range(100))
-    y = reconstruct(lambda p: p * 0 + next(numbers), image(40, 100), None, 1, piece=60, margin=10)
+    y = apply_network(lambda p: p * 0 + next(numbers), image(40, 100), None, 1, piece=60, margin=10)
     steps = y[20].diff()
     assert y[20, 0] == 0
     assert y[20, -1] == y.max() == 2
@@ -162,7 +162,7 @@ def test_pieces_fade_into_each_other():
 
 def test_pieces_are_counted():
     calls = []
-    reconstruct(
+    apply_network(
         identity, image(40, 40), None, 1, progress=lambda *a: calls.append(a), piece=30, margin=5
     )
     assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
@@ -171,10 +171,16 @@ def test_pieces_are_counted():
 def test_spread_of_a_symmetric_network_is_zero():
     kernel = torch.ones(1, 1, 3, 3) / 9
     x = image(40, 29)
+
+    def blur(patches):
+        return F.conv2d(patches, kernel, padding=1)
+
     for window in (None, 9):
-        output, deviation = spread(lambda p: F.conv2d(p, kernel, padding=1), x, window, 4)
+        output, deviation = apply_with_deviation(
+            lambda p: F.conv2d(p, kernel, padding=1), x, window, 4
+        )
         torch.testing.assert_close(
-            output, reconstruct(lambda p: F.conv2d(p, kernel, padding=1), x, window, 4)
+            output, apply_network(lambda p: F.conv2d(p, kernel, padding=1), x, window, 4)
         )
         # The windows of the turned image lie elsewhere: a few windows' borders show.
         assert deviation.median() < 1e-6 if window is None else deviation.median() < 0.1
@@ -183,7 +189,7 @@ def test_spread_of_a_symmetric_network_is_zero():
 def test_spread_by_hand():
     # The network adds its columns' number: over the 4 symmetries that is x and 4 - x, each twice.
     columns = torch.arange(5.0).expand(5, 5)
-    output, deviation = spread(lambda p: p + columns, torch.zeros(5, 5), None, 1)
+    output, deviation = apply_with_deviation(lambda p: p + columns, torch.zeros(5, 5), None, 1)
     four = torch.stack([columns, 4 - columns] * 2)
     torch.testing.assert_close(output, columns)
     torch.testing.assert_close(deviation, four.std(0))
@@ -191,19 +197,19 @@ def test_spread_by_hand():
 
 def test_progress_of_spread_runs_through_all_passes():
     calls = []
-    spread(identity, image(16, 24), 8, 8, progress=lambda *a: calls.append(a))
+    apply_with_deviation(identity, image(16, 24), 8, 8, progress=lambda *a: calls.append(a))
     assert calls == [(6 * (n + 1), 24) for n in range(4)]
 
 
 def test_progress_counts_windows():
     calls = []
-    reconstruct(identity, image(16, 16), 8, 4, batch_size=4, progress=lambda *a: calls.append(a))
+    apply_network(identity, image(16, 16), 8, 4, batch_size=4, progress=lambda *a: calls.append(a))
     assert calls == [(4, 9), (8, 9), (9, 9)]
 
 
 def test_batches_are_bounded_in_pixels():
     sizes = []
-    reconstruct(lambda p: sizes.append(p.numel()) or p, image(600, 600), 300, 20)
+    apply_network(lambda p: sizes.append(p.numel()) or p, image(600, 600), 300, 20)
     assert max(sizes) <= PIXELS_PER_BATCH
     assert sum(sizes) == 16**2 * 300**2
 
@@ -224,7 +230,7 @@ def test_memory_does_not_grow_with_the_number_of_windows():
     # 33856 windows of 289 px are 9.8 million pixels; one batch of 256 is 74 thousand.
     x = image(200, 200)
     with LargestTensor() as largest:
-        reconstruct(identity, x, 17, 1, batch_size=256)
+        apply_network(identity, x, 17, 1, batch_size=256)
     assert largest.pixels == 256 * 17**2
 
 
@@ -243,14 +249,14 @@ def test_memory_does_not_grow_with_the_number_of_windows():
         ({"image": torch.zeros(2, 1, 20, 24)}, "one image"),
         ({"image": torch.zeros(20)}, "one image"),
         ({"image": torch.zeros(0, 20)}, "one image"),
-        ({"net": lambda p: p[..., :-1]}, "The network made"),
+        ({"net": lambda p: p[..., :-1]}, "The network changed the shape"),
         ({"net": lambda p: p * math.nan}, "returned NaN"),
     ],
 )
 def test_errors(kwargs, message):
     arguments = {"net": identity, "image": image(20, 24), "window": 8, "stride": 4} | kwargs
     with pytest.raises(ValueError, match=message):
-        reconstruct(**arguments)
+        apply_network(**arguments)
 
 
 def test_seam_energy_of_white_noise_is_one():
@@ -272,7 +278,7 @@ def test_seams_are_seen():
     def shifted(p):
         return p + numbers[: len(p)]
 
-    assert seam_energy(reconstruct(shifted, x * 0.1, 16, 16), 16, 16) > 5
+    assert seam_energy(apply_network(shifted, x * 0.1, 16, 16), 16, 16) > 5
 
 
 def test_seam_energy_without_contrast_or_seams():

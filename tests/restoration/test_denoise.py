@@ -6,29 +6,29 @@ from torch.nn import functional as F
 import stm_experiments
 from stm_experiments.io import Scan, ScanError, read_scan
 from stm_experiments.models import CAEA, checkpoint
-from stm_experiments.models.checkpoint import Card, CheckpointError
-from stm_experiments.models.interfaces import NetworkModule
-from stm_experiments.restoration.denoise import as_scan, compare, denoise
+from stm_experiments.models.checkpoint import CheckpointError
+from stm_experiments.models.interfaces import Card, NetworkModule
+from stm_experiments.restoration.denoise import denoise
+from stm_experiments.restoration.denoised import compare_with_clean
+from stm_experiments.restoration.history import title
+from stm_experiments.restoration.measured import as_scan
 from stm_experiments.restoration.preparation import STEPS, prepare
 
 
 class Identity(NetworkModule):
-    label = "Identity"
-    window = None
+    label = "identity"
 
     def forward(self, images):
         return images
 
 
 class Windows(Identity):
-    label = "Windows"
+    label = "windows"
     window = 9
 
 
 class Blur(NetworkModule):
     """A mean over 5x5 px with mirrored borders."""
-
-    window = None
 
     def forward(self, images):
         return F.avg_pool2d(F.pad(images, (2, 2, 2, 2), "reflect"), 5, stride=1)
@@ -89,7 +89,9 @@ def test_an_identity_gives_the_prepared_scan_back(step):
 
 
 def test_history_says_everything():
-    after = denoise(scan(), Windows(), 3, True, prepare=["plane"], normalisation="plane")
+    after = denoise(
+        scan(), Windows(), stride=3, uncertainty=True, prepare=["plane"], normalisation="plane"
+    )
     assert [line.split(" ")[0] for line in after.history] == [
         "read",
         "plane",
@@ -99,7 +101,7 @@ def test_history_says_everything():
         "uncertainty",
     ]
     assert "1st to 99th percentile" in after.history[2]
-    assert after.history[3].startswith("through Windows in windows of 9 px every 3 px: changed by")
+    assert after.history[3].startswith("through windows in windows of 9 px every 3 px: changed by")
     tilted = denoise(scan(), Identity(), normalisation="plane").history[1]
     assert "20 pm/px along the fast axis, -10 pm/px along the slow axis" in tilted
     assert after.with_data(after.data, "more").history[-1] == "more"
@@ -107,11 +109,11 @@ def test_history_says_everything():
 
 def test_the_title_says_what_is_shown():
     plain = denoise(scan(), Identity(), normalisation="minmax")
-    assert plain.title() == "a.sxm (Z, backward)\nthrough Identity"
+    assert title(plain) == "a.sxm (Z, backward)\nthrough identity"
     tilted = denoise(scan(mask=unfinished()), Identity(), prepare=["clip"], normalisation="plane")
-    assert tilted.title().endswith("prepared by clip, through Identity, shown without its tilt")
+    assert title(tilted).endswith("prepared by clip, through identity, shown without its tilt")
     mask = unfinished()
-    flat = tilted.flat(tilted.data)
+    flat = tilted.without_tilt(tilted.data)
     assert np.ptp(flat[mask]) < 0.1 * np.ptp(tilted.data[mask])
     assert np.isnan(flat[~mask]).all()
 
@@ -123,7 +125,7 @@ def test_what_was_not_measured_does_not_matter_and_stays_so():
     np.testing.assert_allclose(one.data[mask], part.data[mask[:25]], rtol=0, atol=1e-16)
     np.testing.assert_array_equal(part.mask, mask[:25])
     assert np.unique(one.data[~mask]) == pytest.approx(np.median(one.data[mask]))
-    assert np.isnan(one.flat(one.data)[~mask]).all()
+    assert np.isnan(one.without_tilt(one.data)[~mask]).all()
 
 
 def test_the_card_decides_the_normalisation():
@@ -191,7 +193,7 @@ def test_a_tilted_scan_is_equal_to_itself_and_to_its_levelled_self():
     data = heights()
     result = denoise(data, Blur())
     for partner in (data, 3 * (data - 2e-11 * COLUMNS + 1e-11 * ROWS) - 1e-9):
-        measures, fitted = compare(result, as_scan(partner))
+        measures, fitted = compare_with_clean(result, as_scan(partner))
         assert measures["mse_before"] < 1e-12
         assert measures["mse_after"] > 1e-6
         np.testing.assert_allclose(fitted, data, rtol=0, atol=1e-5 * np.ptp(data))
@@ -203,18 +205,18 @@ def test_comparison_with_a_clean_partner():
     mask = unfinished()
     result = denoise(scan(clean + noise, mask), Identity(), normalisation="minmax")
     partner = Scan(255 - 40 * clean / 1e-11, np.ones_like(mask), "", None, "grey")  # upside down
-    measures, fitted = compare(result, partner)
+    measures, fitted = compare_with_clean(result, partner)
     np.testing.assert_allclose(fitted[mask], clean[mask], atol=1e-12)
     expected = (noise[mask].std() / result.scale) ** 2
     assert measures["mse_before"] == pytest.approx(expected, rel=0.02)
     assert measures["mse_after"] == pytest.approx(measures["mse_before"], rel=1e-4)
     assert measures["psnr_before"] == pytest.approx(10 * np.log10(4 / measures["mse_before"]))
     assert 0 < measures["ssim_before"] < 1
-    same, _ = compare(denoise(clean, Identity(), normalisation="minmax"), partner)
+    same, _ = compare_with_clean(denoise(clean, Identity(), normalisation="minmax"), partner)
     assert same["mse_before"] == pytest.approx(0, abs=1e-12)
     assert same["ssim_before"] == pytest.approx(1)
     with pytest.raises(ValueError, match="the clean image has 30 x 60 px, the scan 40 x 60 px"):
-        compare(result, Scan(clean[:30], mask[:30], "", None, "grey"))
+        compare_with_clean(result, Scan(clean[:30], mask[:30], "", None, "grey"))
 
 
 def test_a_name_loads_a_shipped_model(tmp_path, monkeypatch):
@@ -238,7 +240,7 @@ def test_a_name_loads_a_shipped_model(tmp_path, monkeypatch):
         ({"stride": 2.5}, "whole number of px"),
         ({"prepare": ["level"]}, "no step 'level'"),
         ({"scan": np.zeros((30, 30))}, "constant"),
-        ({"scan": np.zeros((3, 30, 30))}, r"expected real numbers \[H,W\]"),
+        ({"scan": np.zeros((3, 30, 30))}, r"expected real numbers \[H, W\]"),
         ({"scan": np.full((30, 30), np.nan)}, "no pixel is a finite number"),
         ({"scan": heights()[:5]}, "smaller than the window"),
         ({"scan": "absent.sxm"}, "absent.sxm: no such file"),

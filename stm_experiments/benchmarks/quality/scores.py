@@ -71,9 +71,9 @@ class Network(NamedTuple):
     def __call__(self, image: Tensor, normalisation: str) -> Tensor:
         """A whole image [H, W] on [-1, 1] -> denoised, in the same scale."""
         if self.normalisation in (None, normalisation):
-            return tiling.reconstruct(self.net, image, self.window, self.stride)
+            return tiling.apply_network(self.net, image, self.window, self.stride)
         x, affine = NORMALISATIONS[self.normalisation](image.numpy())
-        output = tiling.reconstruct(self.net, torch.from_numpy(x), self.window, self.stride)
+        output = tiling.apply_network(self.net, torch.from_numpy(x), self.window, self.stride)
         return torch.from_numpy(denormalise(output.numpy(), affine)).float()
 
 

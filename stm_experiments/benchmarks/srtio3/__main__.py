@@ -44,7 +44,7 @@ from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.figures.canvas import save
 from stm_experiments.models import Gaussian, PatchPCA, checkpoint, tiling
 from stm_experiments.reporting.result_table import Cell, Table, embolden, number, to_csv
-from stm_experiments.restoration.floating import reconstruct_by_fit
+from stm_experiments.restoration.fit_weighted import apply_fit_weighted
 from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import CUT_LATTICES
 
@@ -89,10 +89,10 @@ def image_methods(nets: Mapping[str, Any], steps: Sequence[int] = (STEP,)) -> di
     for name, net in nets.items():
         for step in steps if net.window else (1,):
             full = f"{name}, step {step}" if net.window else name
-            found[full] = partial(tiling.reconstruct, net, window=net.window, stride=step)
+            found[full] = partial(tiling.apply_network, net, window=net.window, stride=step)
         if net.window:
             found[f"{name}, step {STEP}, by fit"] = partial(
-                reconstruct_by_fit, net, window=net.window, stride=STEP
+                apply_fit_weighted, net, window=net.window, stride=STEP
             )
     return found
 

@@ -22,7 +22,7 @@ from stm_experiments.figures.canvas import (
 from stm_experiments.io import read_scan
 from stm_experiments.lattice.fit import LatticeError, find_lattice
 from stm_experiments.restoration.denoise import denoise
-from stm_experiments.restoration.floating import reconstruct_by_fit
+from stm_experiments.restoration.fit_weighted import apply_fit_weighted
 
 _NEIGHBOURS = 50**0.5  # px between the Sr and Ti columns on which the network was trained
 _SHOWN = 110  # px of an image with a fault that are shown
@@ -136,9 +136,9 @@ def scan_figure(path: str, nets: Mapping[str, Any]) -> Figure:
     shown = {"as recorded": data}
     scaled_to_one = torch.from_numpy(normalise_minmax(data)[0])
     for name, net in nets.items():
-        shown[name] = denoise(data, net, 2).data
+        shown[name] = denoise(data, net, stride=2).data
         if net.window is not None:
-            made = reconstruct_by_fit(net, scaled_to_one, net.window, 2)
+            made = apply_fit_weighted(net, scaled_to_one, net.window, 2)
             shown[f"{name}, by fit"] = made.numpy()
     figure = new_figure(
         4 * len(shown),

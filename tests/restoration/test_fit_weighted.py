@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from stm_experiments.restoration.floating import reconstruct_by_fit
+from stm_experiments.restoration.fit_weighted import apply_fit_weighted
 
 WINDOW = 12
 
@@ -26,16 +26,16 @@ def crystal(patches):
 
 def test_a_network_that_copies_gives_the_image_back():
     image = torch.randn(40, 31)
-    made = reconstruct_by_fit(lambda x: x, image, WINDOW, 5)
+    made = apply_fit_weighted(lambda x: x, image, WINDOW, 5)
     torch.testing.assert_close(made, image, atol=1e-5, rtol=1e-5)
 
 
 def test_contrast_and_brightness_are_those_of_the_image():
     image = torch.randn(30, 30)
-    made = reconstruct_by_fit(lambda x: 0.1 * x + 3, image, WINDOW, 3)
+    made = apply_fit_weighted(lambda x: 0.1 * x + 3, image, WINDOW, 3)
     torch.testing.assert_close(made, image, atol=1e-4, rtol=1e-4)
     # Nothing is turned upside down to fit: such an output is no better than a constant.
-    first = reconstruct_by_fit(lambda x: -x, image[:24, :24], WINDOW, WINDOW)[:WINDOW, :WINDOW]
+    first = apply_fit_weighted(lambda x: -x, image[:24, :24], WINDOW, WINDOW)[:WINDOW, :WINDOW]
     torch.testing.assert_close(first, image[:WINDOW, :WINDOW].mean().expand_as(first))
 
 
@@ -45,7 +45,7 @@ def test_two_crystals_meet_at_their_boundary():
     clean = torch.where(rows < 32, stripes(0.0, rows), stripes(4.0, rows))[:, None].expand(64, 48)
     noise = 0.3 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
     made, mean = (
-        reconstruct_by_fit(crystal, clean + noise, WINDOW, 1, temperature=t) for t in (2, 1e9)
+        apply_fit_weighted(crystal, clean + noise, WINDOW, 1, temperature=t) for t in (2, 1e9)
     )
     near = slice(28, 36)
     off = [float((x - clean)[near].square().mean().sqrt()) for x in (made, mean)]
@@ -57,6 +57,6 @@ def test_what_makes_no_sense_is_refused():
     image = torch.zeros(20, 20)
     for wrong in ({"reach": 0.0}, {"temperature": -1.0}):
         with pytest.raises(ValueError, match="reach and temperature are positive"):
-            reconstruct_by_fit(crystal, image, WINDOW, 2, **wrong)
+            apply_fit_weighted(crystal, image, WINDOW, 2, **wrong)
     with pytest.raises(ValueError, match="stride must be between 1 and the window"):
-        reconstruct_by_fit(crystal, image, WINDOW, 13)
+        apply_fit_weighted(crystal, image, WINDOW, 13)

@@ -1,0 +1,88 @@
+"""The sentences that describe how a scan was denoised."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stm_experiments.core.normalisation import AffineMap
+from stm_experiments.core.units import amount
+from stm_experiments.io.scan import Scan
+from stm_experiments.models import tiling
+from stm_experiments.models.interfaces import Network, Uncertain
+from stm_experiments.restoration.denoised import Denoised, NetworkRun
+from stm_experiments.restoration.wave_report import wave_report
+
+Array = NDArray[np.float64]
+
+
+def history_of(before: Scan, run: NetworkRun, after: Array, uncertainty: Array | None) -> list[str]:
+    """Describe a pass through a network, one sentence for each thing that was done.
+
+    Args:
+        before: The scan that the network received.
+        run: The network's input and output.
+        after: The result in the scan's unit, [H, W], NaN where not measured.
+        uncertainty: In the scan's unit, [H, W], NaN where not measured; None: not computed.
+    """
+    sentences = [
+        _map_sentence(run.normalisation, run.affine, before.unit),
+        f"through {model_name(run.net, run.stride)}: {_change(before, after)}",
+        *wave_report(run.image, run.output, run.affine.scale, before.unit, before.pixel_size),
+        *_seam_sentence(run),
+    ]
+    if uncertainty is not None:
+        typical = amount(float(np.nanmedian(uncertainty)), before.unit)
+        source = "by the network" if isinstance(run.net, Uncertain) else "from 4 mirror images"
+        sentences.append(f"uncertainty {source}: median {typical}")
+    return sentences
+
+
+def model_name(net: Network, stride: int) -> str:
+    """Name a network and its windows."""
+    if net.window is None:
+        return net.label
+    return f"{net.label} in windows of {net.window} px every {stride} px"
+
+
+def title(result: Denoised) -> str:
+    """Return the title of a picture that shows a result without its tilt."""
+    steps = [f"through {result.model}"]
+    if result.prepared:
+        steps.insert(0, f"prepared by {', '.join(result.prepared)}")
+    if np.ptp(result.level[result.mask]) > 0:
+        steps.append("shown without its tilt")
+    source = f" ({result.channel}, {result.direction})" if result.channel else ""
+    return f"{result.name or 'image'}{source}\n{', '.join(steps)}"
+
+
+def _change(before: Scan, after: Array) -> str:
+    """Describe by how much, and at how many pixels, the data changed."""
+    rms = float(np.sqrt(np.nanmean((after - before.data) ** 2)))
+    same = float(np.mean((after == before.data)[before.mask]))
+    share = f", {1 - same:.1%} of the pixels" if same > 0.001 else ""
+    return f"changed by {amount(rms, before.unit)} rms{share}"
+
+
+def _seam_sentence(run: NetworkRun) -> list[str]:
+    """Compare the seam energies of output and input; nothing where they are not defined."""
+    window = run.net.window
+    if window is None:
+        return []
+    try:
+        after, before = (
+            tiling.seam_energy(image, window, run.stride) for image in (run.output, run.image)
+        )
+    except ValueError:  # as at stride 1, where all pixels lie on the grid
+        return []
+    return [f"seam energy {after:.3g}, before {before:.3g} (1: no seams)"]
+
+
+def _map_sentence(normalisation: str, affine: AffineMap, unit: str) -> str:
+    """Describe the map to [-1, 1]."""
+    span = amount(2 * affine.scale, unit)
+    if normalisation == "minmax":
+        return f"mapped to [-1, 1] by its lowest and highest pixel ({span} apart), and back after"
+    fast, slow = amount(affine.column_slope, unit), amount(affine.row_slope, unit)
+    return (
+        f"mapped to [-1, 1] without its plane ({fast}/px along the fast axis, {slow}/px along the "
+        f"slow axis) and by its 1st to 99th percentile ({span} apart), and back after"
+    )
