@@ -21,6 +21,7 @@ from stm_experiments.restoration.denoise import DEFAULT, check_settings, denoise
 from stm_experiments.restoration.denoised import Comparison, Denoised, compare_with_clean
 from stm_experiments.restoration.history import title
 
+COMPARED = "against the clean image, fitted to the scan by an affine map and a plane"
 log = logging.getLogger(__name__)
 
 
@@ -36,7 +37,8 @@ def reconstruct(cfg: DictConfig) -> None:
     settings = build.resolve(cfg)
     paths = scan_files.find(settings["image"])
     if settings["list"]:
-        return scan_files.each(paths, scan_files.show_channels)
+        scan_files.each(paths, scan_files.show_channels)
+        return
     folder = new_folder()
     if not isinstance(settings["prepare"], list):
         settings["prepare"] = [settings["prepare"]]
@@ -54,10 +56,11 @@ def one(path: Path, stem: Path, net: Network, settings: dict[str, Any]) -> None:
     clean = settings["clean"] and scan_files.partner(path, settings["clean"], scan.data.shape)
     with Progress() as bars:
         bar = bars.add_task(path.name)
+        chosen = ("stride", "uncertainty", "prepare", "normalisation")
         result = denoise(
             scan,
             net,
-            **{key: settings[key] for key in ("stride", "uncertainty", "prepare", "normalisation")},
+            **{key: settings[key] for key in chosen},
             progress=lambda done, total: bars.update(bar, completed=done, total=total),
         )
     for line in result.history:
@@ -66,7 +69,7 @@ def one(path: Path, stem: Path, net: Network, settings: dict[str, Any]) -> None:
     if comparison:
         Path(f"{stem}_metrics.json").write_text(json.dumps(comparison.measures, indent=2), "utf-8")
         values = ", ".join(f"{name} {value:.4g}" for name, value in comparison.measures.items())
-        log.info("%s: against the fitted clean image: %s", path.name, values)
+        log.info(f"{path.name}: {COMPARED}: {values}")
     write(result, stem, comparison)
 
 

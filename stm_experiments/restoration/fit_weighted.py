@@ -22,12 +22,12 @@ class _Windows(NamedTuple):
     """A batch of windows; P pixels each.
 
     Attributes:
-        index: Of their pixels in the flat image, [B, P].
+        pixels: Their indices in the flat image, [B, P].
         outputs: Of the network, fitted to the windows, [B, P].
         squares: Squared differences of output and image, [B, P].
     """
 
-    index: Tensor
+    pixels: Tensor
     outputs: Tensor
     squares: Tensor
 
@@ -91,15 +91,15 @@ def apply_fit_weighted(
         best = torch.full_like(flat, math.inf)
         for batch in batches():
             variances.append(batch.squares.mean(1))
-            best.scatter_reduce_(0, batch.index.flatten(), blurred(batch.squares).flatten(), "amin")
+            best.scatter_reduce_(0, batch.pixels.flatten(), blurred(batch.squares).flatten(), "amin")
         unit = 2 * temperature * float(torch.cat(variances).median().clamp(min=1e-12))
         bump = torch.sin(math.pi * (pixel.double() + 0.5) / window)
         bumps = (bump[:, None] * bump).flatten()
         total, weights = (torch.zeros(len(flat), dtype=torch.float64) for _ in range(2))
-        for index, outputs, squares in batches():
-            weight = bumps * torch.exp((best[index] - blurred(squares)).double() / unit)
-            total.index_add_(0, index.flatten(), (weight * outputs).flatten())
-            weights.index_add_(0, index.flatten(), weight.flatten())
+        for pixels, outputs, squares in batches():
+            weight = bumps * torch.exp((best[pixels] - blurred(squares)).double() / unit)
+            total.index_add_(0, pixels.flatten(), (weight * outputs).flatten())
+            weights.index_add_(0, pixels.flatten(), weight.flatten())
     return (total / weights).view(height, width).float()
 
 
