@@ -21,7 +21,8 @@ from stm_experiments.restoration.denoise import DEFAULT, check_settings, denoise
 from stm_experiments.restoration.denoised import Comparison, Denoised, compare_with_clean
 from stm_experiments.restoration.history import title
 
-COMPARED = "against the clean image, fitted to the scan by an affine map and a plane"
+READING = ("channel", "direction", "unit", "pixel_nm")
+DENOISING = ("stride", "uncertainty", "prepare", "normalisation")
 log = logging.getLogger(__name__)
 
 
@@ -51,35 +52,31 @@ def reconstruct(cfg: DictConfig) -> None:
 
 def one(path: Path, stem: Path, net: Network, settings: dict[str, Any]) -> None:
     """Denoise one scan and write ``stem`` with several endings."""
-    reading = ("channel", "direction", "unit", "pixel_nm")
-    scan = scan_files.read(path, **{key: settings[key] for key in reading})
+    scan = scan_files.read(path, **{key: settings[key] for key in READING})
     clean = settings["clean"] and scan_files.partner(path, settings["clean"], scan.data.shape)
     with Progress() as bars:
         bar = bars.add_task(path.name)
-        chosen = ("stride", "uncertainty", "prepare", "normalisation")
         result = denoise(
             scan,
             net,
-            **{key: settings[key] for key in chosen},
+            **{key: settings[key] for key in DENOISING},
             progress=lambda done, total: bars.update(bar, completed=done, total=total),
         )
-    for line in result.history:
-        log.info("%s: %s", path.name, line)
     comparison = compare_with_clean(result, clean) if clean else None
-    if comparison:
-        Path(f"{stem}_metrics.json").write_text(json.dumps(comparison.measures, indent=2), "utf-8")
-        values = ", ".join(f"{name} {value:.4g}" for name, value in comparison.measures.items())
-        log.info(f"{path.name}: {COMPARED}: {values}")
     write(result, stem, comparison)
+    for line in [*result.history, *([comparison.sentence()] if comparison else [])]:
+        log.info("%s: %s", path.name, line)
 
 
 def write(result: Denoised, stem: Path, comparison: Comparison | None) -> None:
-    """Write a result, its uncertainty and a picture."""
+    """Write a result, its uncertainty, its measures and a picture."""
     endings = [".npy", ".tiff", *([".gwy"] if find_spec("gwyfile") else [])]
     for ending in endings:
         result.save(f"{stem}{ending}")
     if result.uncertainty is not None:
         np.save(f"{stem}_uncertainty.npy", result.uncertainty)
+    if comparison:
+        Path(f"{stem}_metrics.json").write_text(json.dumps(comparison.measures, indent=2), "utf-8")
     figure = whole_image(
         result.without_tilt(result.before.data),
         result.without_tilt(result.data),

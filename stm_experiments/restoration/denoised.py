@@ -78,6 +78,11 @@ class Comparison(NamedTuple):
     measures: dict[str, float]
     fitted: Array
 
+    def sentence(self) -> str:
+        """Return the measures in words."""
+        values = ", ".join(f"{name} {value:.4g}" for name, value in self.measures.items())
+        return f"against the clean image, fitted to the scan by an affine map and a plane: {values}"
+
 
 def compare_with_clean(result: Denoised, clean: Scan) -> Comparison:
     """Measure a denoised scan, and the scan before, against a partner without noise.

@@ -91,7 +91,9 @@ def apply_fit_weighted(
         best = torch.full_like(flat, math.inf)
         for batch in batches():
             variances.append(batch.squares.mean(1))
-            best.scatter_reduce_(0, batch.pixels.flatten(), blurred(batch.squares).flatten(), "amin")
+            best.scatter_reduce_(
+                0, batch.pixels.flatten(), blurred(batch.squares).flatten(), "amin"
+            )
         unit = 2 * temperature * float(torch.cat(variances).median().clamp(min=1e-12))
         bump = torch.sin(math.pi * (pixel.double() + 0.5) / window)
         bumps = (bump[:, None] * bump).flatten()
