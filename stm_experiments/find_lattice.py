@@ -31,24 +31,23 @@ def find(cfg: DictConfig) -> None:
         ValueError: If a setting or the checkpoint cannot be used, or some of the files.
     """
     settings = build.resolve(cfg)
-    paths = scan_files.find(settings["image"])
+    paths = scan_files.find_scan_files(settings["image"])
     folder = new_folder()
-    scan_files.check_units(settings["unit"], settings["pixel_nm"])
+    scan_files.check_unit_settings(settings["unit"], settings["pixel_nm"])
     if not isinstance(settings["grains"], int) or settings["grains"] < 1:
         raise ValueError(f"grains is a whole number of at least 1, not {settings['grains']!r}")
     net = checkpoint.load(settings["checkpoint"] or DEFAULT) if settings["denoise"] else None
-    stems = scan_files.stems(paths)
-    scan_files.each(paths, lambda path: one(path, folder, stems[path], net, settings))
+    stems = scan_files.result_stems(paths)
+    scan_files.for_each_file(paths, lambda path: one(path, folder / stems[path], net, settings))
 
 
-def one(path: Path, folder: Path, stem: str, net: Network | None, settings: dict[str, Any]) -> None:
+def one(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) -> None:
     """Finds the lattice of one image and writes a table, a description and a picture."""
     reading = ("channel", "direction", "unit", "pixel_nm")
-    scan = scan_files.read(path, **{key: settings[key] for key in reading})
+    scan = scan_files.read_with_units(path, **{key: settings[key] for key in reading})
     data = scan.data if net is None else denoise(scan, net).data
     data = -data if settings["invert"] else data
     fits = find_grains(data, scan.mask, scan.pixel_size, settings["grains"])
-    stem = f"{folder / stem}".removesuffix("_reconstructed")
     about = [describe(fit, scan.unit) for fit in fits]
     Path(f"{stem}_lattice.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
     with Path(f"{stem}_sites.csv").open("w", newline="", encoding="utf-8") as file:
@@ -61,7 +60,7 @@ def one(path: Path, folder: Path, stem: str, net: Network | None, settings: dict
     save(lattice_map(shown, fits, title), f"{stem}_lattice.png")
     for text in about:
         print(f"{path.name}: {text['summary']}")
-    print(f"{folder}: {Path(stem).name}_lattice.json, _lattice.png, _sites.csv")
+    print(f"{stem.parent}: {stem.name}_lattice.json, _lattice.png, _sites.csv")
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ def find_sites(cfg: DictConfig) -> None:
     """
     settings = build.resolve(cfg)
     folder = new_folder()
-    scan_files.check_units(None, settings["pixel_nm"])
+    scan_files.check_unit_settings(None, settings["pixel_nm"])
     net = checkpoint.load(settings["checkpoint"])
     width = net.card.config.get("data", {}).get("width") if net.card else None
     if not isinstance(net, Variational) or net.window is None or width is None:

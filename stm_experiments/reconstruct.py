@@ -36,24 +36,24 @@ def reconstruct(cfg: DictConfig) -> None:
         ValueError: If a setting or the checkpoint cannot be used, or some of the files.
     """
     settings = build.resolve(cfg)
-    paths = scan_files.find(settings["image"])
+    paths = scan_files.find_scan_files(settings["image"])
     if settings["list"]:
-        scan_files.each(paths, scan_files.show_channels)
+        scan_files.for_each_file(paths, lambda path: print(scan_files.describe_channels(path)))
         return
     folder = new_folder()
     if not isinstance(settings["prepare"], list):
         settings["prepare"] = [settings["prepare"]]
-    scan_files.check_units(settings["unit"], settings["pixel_nm"])
+    scan_files.check_unit_settings(settings["unit"], settings["pixel_nm"])
     net = checkpoint.load(settings["checkpoint"] or DEFAULT)
     check_settings(net, settings["stride"], settings["prepare"], settings["normalisation"])
-    stems = scan_files.stems(paths)
-    scan_files.each(paths, lambda path: one(path, folder / stems[path], net, settings))
+    stems = scan_files.result_stems(paths, ending="_reconstructed")
+    scan_files.for_each_file(paths, lambda path: one(path, folder / stems[path], net, settings))
 
 
 def one(path: Path, stem: Path, net: Network, settings: dict[str, Any]) -> None:
     """Denoise one scan and write ``stem`` with several endings."""
-    scan = scan_files.read(path, **{key: settings[key] for key in READING})
-    clean = settings["clean"] and scan_files.partner(path, settings["clean"], scan.data.shape)
+    scan = scan_files.read_with_units(path, **{key: settings[key] for key in READING})
+    clean = settings["clean"] and scan_files.read_partner(path, settings["clean"], scan.data.shape)
     with Progress() as bars:
         bar = bars.add_task(path.name)
         result = denoise(

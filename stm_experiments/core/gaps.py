@@ -24,4 +24,5 @@ def fill_nearest(image: NDArray[Number], mask: NDArray[np.bool_]) -> NDArray[Num
     nearest: Any = ndimage.distance_transform_edt(
         ~mask, return_distances=False, return_indices=True
     )
-    return image[tuple(nearest)]
+    filled: NDArray[Number] = image[tuple(nearest)]
+    return filled

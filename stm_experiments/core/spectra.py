@@ -40,7 +40,8 @@ def hann_power(image: Tensor, *, periodic: bool = True) -> Tensor:
     )
     window = rows[:, None] * columns
     mean = (image * window).sum() / window.sum()
-    return torch.fft.fft2((image - mean) * window).abs().square()
+    power: Tensor = torch.fft.fft2((image - mean) * window).abs().square()
+    return power
 
 
 def bragg_peaks(

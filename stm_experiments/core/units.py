@@ -1,10 +1,24 @@
-"""SI prefixes."""
+"""SI prefixes, and quantities as text."""
 
 import math
 from typing import NamedTuple
 
+PREFIXES = {
+    "": 1.0,
+    "f": 1e-15,
+    "p": 1e-12,
+    "n": 1e-9,
+    "u": 1e-6,
+    "\N{MICRO SIGN}": 1e-6,
+    "\N{GREEK SMALL LETTER MU}": 1e-6,
+    "m": 1e-3,
+    "c": 1e-2,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+}
 PREFIXED = ("m", "A", "V")  # the units of scans that get a prefix; others are left as they are
-_PREFIXES = {-5: "f", -4: "p", -3: "n", -2: "\N{MICRO SIGN}", -1: "m", 0: ""}  # powers of 1000
+_POWERS = {-5: "f", -4: "p", -3: "n", -2: "\N{MICRO SIGN}", -1: "m", 0: ""}  # of 1000
 
 
 class Scale(NamedTuple):
@@ -30,7 +44,7 @@ def fitting_unit(value: float, unit: str, smallest: int = -5) -> Scale:
     if unit not in PREFIXED or value == 0:
         return Scale(1.0, unit)
     power = min(max(math.floor(math.log10(abs(value)) / 3), smallest), 0)
-    return Scale(1000.0**power, _PREFIXES[power] + unit)
+    return Scale(1000.0**power, _POWERS[power] + unit)
 
 
 def amount(value: float, unit: str) -> str:

@@ -17,16 +17,18 @@ from stm_experiments.io.trace import Unreadable, check_size
 Array = NDArray[Any]
 
 
-DEFLATE = (8, 32946)  # TIFF's numbers for it
+# TIFF's numbers for compressions and for the meaning of values.
+DEFLATE = (8, 32946)
 UNBOUNDED = (34925, 34926, 50000)  # LZMA and Zstandard, which tifffile decodes to any length
-MOST_DEFLATED = 1032  # bytes that one byte of a deflated stream can stand for
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE = range(4)
+MOST_DEFLATED = 1032  # bytes that one byte of a deflated stream can become
 
 
 def read_image(path: str | Path) -> NDArray[np.float64]:
     """Read one grey image in its own units.
 
     Formats: ``.png`` (1 to 16 bit), ``.tif`` and ``.tiff`` (integer or float, any compression that
-    tifffile or Pillow decodes but LZMA and Zstandard), ``.npy`` (boolean, integer or float). A
+    tifffile or Pillow decodes except LZMA and Zstandard), ``.npy`` (boolean, integer or float). A
     colour image whose channels are equal is grey, and an opaque alpha channel is dropped. Pillow's
     limit on the pixel count (``PIL.Image.MAX_IMAGE_PIXELS``, error above twice that) holds for PNG
     and TIFF.
@@ -36,7 +38,7 @@ def read_image(path: str | Path) -> NDArray[np.float64]:
             characters.
 
     Returns:
-        ``[H,W]`` float64, unscaled: grey levels, or whatever unit the file is in.
+        [H, W] float64, unscaled: grey levels, or the unit of the file.
 
     Raises:
         ImageError: If the file is missing, unreadable, of another format, truncated, too large, in
@@ -58,12 +60,12 @@ def read_image(path: str | Path) -> NDArray[np.float64]:
         raise ImageError(f"{path}: not a {suffix[1:].upper()} file, or a damaged one.") from None
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: too large to be an image ({_clause(error)}).") from error
-    except Exception as error:  # decoders of damaged files raise whatever they like
+    except Exception as error:  # damaged files make decoders raise anything
         raise ImageError(f"{path}: cannot be read ({_clause(error)}).") from error
     return check_image(array, str(path))
 
 
-def _read_png(file: BinaryIO) -> Array:
+def _decode_png(file: BinaryIO) -> Array:
     header = file.read(26)
     size = file.seek(0, 2)
     file.seek(0)
@@ -83,26 +85,12 @@ def _read_png(file: BinaryIO) -> Array:
         return _grey(np.asarray(image))
 
 
-def _read_tiff(file: BinaryIO) -> Array:
+def _decode_tiff(file: BinaryIO) -> Array:
     with tifffile.TiffFile(file) as tiff:
         if len(tiff.pages) == 0:
             raise Unreadable("holds no image")
         page, series = tiff.pages.first, tiff.series[0]
-        if len(tiff.pages) > 1 or (page.samplesperpixel == 1 and len(series.shape) != 2):
-            raise Unreadable("a stack of images, expected one")
-        if Image.MAX_IMAGE_PIXELS and math.prod(series.shape) > 2 * Image.MAX_IMAGE_PIXELS:
-            raise Unreadable("too large to be an image")
-        size = tiff.filehandle.size
-        segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
-        missing = len(segments) != math.prod(page.chunked) or any(n == 0 for _, n in segments)
-        if missing or any(offset + n > size for offset, n in segments):
-            raise Unreadable("truncated file")  # tifffile would fill the gap with zeros
-        if page.compression in UNBOUNDED:
-            raise Unreadable("compressed with LZMA or Zstandard, save it with another compression")
-        if page.compression in DEFLATE:
-            _check_deflated(tiff, page)
-        if page.photometric not in (0, 1, 2, 3):  # white is zero, black is zero, RGB, palette
-            raise Unreadable("neither grey nor RGB")
+        _check_tiff(tiff, page, series)
         try:
             array = series.asarray()
         except ValueError as error:
@@ -111,17 +99,36 @@ def _read_tiff(file: BinaryIO) -> Array:
             file.seek(0)
             with Image.open(file, formats=["TIFF"]) as image:  # a compression tifffile lacks
                 return _grey(np.asarray(image.convert("RGBA") if image.mode == "P" else image))
-        if page.colormap is not None and page.photometric == 3:
+        if page.colormap is not None and page.photometric == PALETTE:
             return _grey(np.moveaxis(page.colormap[:, array], 0, -1))
-        if page.photometric == 0 and array.dtype.kind in "bu":
-            return (2**page.bitspersample - 1) - array.astype(np.float64)
+        if page.photometric == WHITE_IS_ZERO and array.dtype.kind in "bu":
+            return np.asarray((2**page.bitspersample - 1) - array.astype(np.float64))
         if "S" in series.axes:
             return _grey(np.moveaxis(array, series.axes.index("S"), -1))
-        return array
+        return np.asarray(array)
+
+
+def _check_tiff(tiff: tifffile.TiffFile, page: Any, series: Any) -> None:
+    """Refuse what is no single grey or RGB image, is cut short, or inflates without bound."""
+    if len(tiff.pages) > 1 or (page.samplesperpixel == 1 and len(series.shape) != 2):
+        raise Unreadable("a stack of images, expected one")
+    if Image.MAX_IMAGE_PIXELS and math.prod(series.shape) > 2 * Image.MAX_IMAGE_PIXELS:
+        raise Unreadable("too large to be an image")
+    size = tiff.filehandle.size
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    missing = len(segments) != math.prod(page.chunked) or any(n == 0 for _, n in segments)
+    if missing or any(offset + n > size for offset, n in segments):
+        raise Unreadable("truncated file")  # tifffile would fill the gap with zeros
+    if page.compression in UNBOUNDED:
+        raise Unreadable("compressed with LZMA or Zstandard, save it with another compression")
+    if page.compression in DEFLATE:
+        _check_deflated(tiff, page)
+    if page.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE):
+        raise Unreadable("neither grey nor RGB")
 
 
 def _check_deflated(tiff: tifffile.TiffFile, page: Any) -> None:
-    """Refuse a deflated segment that is larger than its tile or strip; tifffile inflates it all."""
+    """Refuse a deflated segment that exceeds its tile or strip: tifffile would inflate it all."""
     largest = math.prod(page.chunks) * page.dtype.itemsize
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
         tiff.filehandle.seek(offset)
@@ -131,7 +138,7 @@ def _check_deflated(tiff: tifffile.TiffFile, page: Any) -> None:
             raise Unreadable("damaged: a segment holds more than it should")
 
 
-def _read_npy(file: BinaryIO) -> Array:
+def _decode_npy(file: BinaryIO) -> Array:
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_1_0
     if version != (1, 0):
@@ -145,11 +152,11 @@ def _read_npy(file: BinaryIO) -> Array:
     return array
 
 
-DECODERS = {".png": _read_png, ".tif": _read_tiff, ".tiff": _read_tiff, ".npy": _read_npy}
+DECODERS = {".png": _decode_png, ".tif": _decode_tiff, ".tiff": _decode_tiff, ".npy": _decode_npy}
 
 
 def _grey(array: Array) -> Array:
-    """``[H,W]`` from ``[H,W]``, or from ``[H,W,1..4]`` with equal channels and opaque alpha."""
+    """Return [H, W] of [H, W], or of [H, W, 1 to 4] with equal channels and opaque alpha."""
     if array.ndim == 2:
         return array
     if array.ndim != 3 or array.shape[2] > 4:
@@ -165,5 +172,5 @@ def _grey(array: Array) -> Array:
 
 
 def _clause(error: Exception) -> str:
-    """The first line of another library's message, without its full stop."""
+    """Return the first line of another library's message, without its full stop."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

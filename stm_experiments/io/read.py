@@ -1,4 +1,4 @@
-"""Reading a scan, whatever the file's format: choose its reader, its channel, its direction."""
+"""Reads a scan of any format: chooses the reader, the channel and the direction."""
 
 import contextlib
 import logging
@@ -14,7 +14,7 @@ from stm_experiments.io.scan import Scan, ScanError
 from stm_experiments.io.trace import Trace, Unreadable
 from stm_experiments.io.vendors import gwyddion, igor, nanonis, omicron, plain, rhk, text
 
-READERS: dict[str, Callable[[Path], list[Trace]]] = {
+FORMATS: dict[str, Callable[[Path], list[Trace]]] = {
     ".sxm": nanonis.traces,
     ".gwy": gwyddion.traces,
     ".ibw": igor.traces,
@@ -31,7 +31,8 @@ READERS: dict[str, Callable[[Path], list[Trace]]] = {
     ".png": plain.traces,
     ".npy": plain.traces,
 }
-TOPOGRAPHY = ("z", "topo", "height")
+TOPOGRAPHY = ("z", "topo", "height")  # starts of the names of height channels
+LONGEST_NAME = 100  # characters of a channel or unit
 
 
 def read_scan(path: str | Path, channel: str | None = None, direction: str = "forward") -> Scan:
@@ -44,17 +45,17 @@ def read_scan(path: str | Path, channel: str | None = None, direction: str = "fo
     Args:
         path: The file; its name is taken literally.
         channel: Its name or the unique start of it, in any case; None: the topography, or the first
-            channel where there is none.
+            channel if there is no topography.
         direction: ``"forward"`` or ``"backward"``; ``"forward/down"`` and ``"backward/down"`` for
-            the second pass of a scan up and down again. A file of backward scans alone is read
-            backward if forward is asked for.
+            the second pass of a scan up and down again. ``"forward"`` reads the backward scan of a
+            file that holds backward scans alone.
 
     Returns:
         The scan. Pixels that are NaN, infinite or beyond the end of an unfinished scan are masked.
 
     Raises:
         ScanError: If the file cannot be read, lacks the channel or direction (the message lists
-            what there is), or holds no measured pixel.
+            those that exist), or holds no measured pixel.
     """
     path = Path(path)
     with _one_sentence(path):
@@ -80,7 +81,7 @@ def read_scan(path: str | Path, channel: str | None = None, direction: str = "fo
 
 
 def list_channels(path: str | Path) -> dict[str, list[str]]:
-    """Name the channels of a microscope file or image, each with its directions.
+    """Return the channels of a microscope file or image, each with its directions.
 
     Args:
         path: As in ``read_scan``.
@@ -95,52 +96,52 @@ def list_channels(path: str | Path) -> dict[str, list[str]]:
 
 def _traces(path: Path) -> list[Trace]:
     name = path.name.lower()
-    reader = next((READERS[ending] for ending in READERS if name.endswith(ending)), None)
+    reader = next((FORMATS[ending] for ending in FORMATS if name.endswith(ending)), None)
     if reader is None:
-        raise Unreadable(f"unknown format '{path.suffix}', use {', '.join(READERS)}")
+        raise Unreadable(f"unknown format '{path.suffix}', use {', '.join(FORMATS)}")
     if path.is_dir():
         raise Unreadable("a folder, expected a file")
-    found: list[Trace] = []
-    seen: Counter[tuple[str, str]] = Counter()
+    traces: list[Trace] = []
+    copies: Counter[tuple[str, str]] = Counter()
     for trace in reader(path):
-        name = _printable(trace.channel[:100]) or "image"
-        seen[name, trace.direction] += 1
-        number = seen[name, trace.direction]
+        name = _printable(trace.channel[:LONGEST_NAME]) or "image"
+        copies[name, trace.direction] += 1
+        number = copies[name, trace.direction]
         unique = name if number == 1 else f"{name} #{number}"
-        found.append(trace._replace(channel=unique, unit=_printable(trace.unit[:100])))
-    if not found:
+        traces.append(trace._replace(channel=unique, unit=_printable(trace.unit[:LONGEST_NAME])))
+    if not traces:
         raise Unreadable("holds no image")
-    return found
+    return traces
 
 
 def _choose(traces: list[Trace], channel: str | None, direction: str) -> Trace:
-    name = _topography(traces) if channel is None else _match(traces, channel)
-    there = {trace.direction: trace for trace in traces if trace.channel == name}
-    asked = direction.lower().removesuffix("/up")
-    if asked == "forward" and all(trace.direction.startswith("backward") for trace in traces):
-        asked = "backward"
-    if asked not in there:
+    name = _topography(traces) if channel is None else _full_name(traces, channel)
+    by_direction = {trace.direction: trace for trace in traces if trace.channel == name}
+    key = direction.lower().removesuffix("/up")
+    if key == "forward" and all(trace.direction.startswith("backward") for trace in traces):
+        key = "backward"
+    if key not in by_direction:
         raise Unreadable(f"{name} has no direction '{direction}', there is {_listing(traces)}")
-    return there[asked]
+    return by_direction[key]
 
 
 def _topography(traces: list[Trace]) -> str:
-    """The channel that most looks like heights."""
+    """Return the channel that most likely holds heights; the first of equals."""
 
-    def doubt(trace: Trace) -> int:
-        named = trace.channel.lower().startswith(TOPOGRAPHY)
-        return 0 if named and trace.unit == "m" else 1 if trace.unit == "m" else 2 if named else 3
+    def doubt(trace: Trace) -> tuple[bool, bool]:
+        return trace.unit != "m", not trace.channel.lower().startswith(TOPOGRAPHY)
 
-    return min(traces, key=doubt).channel  # the first of equals
+    return min(traces, key=doubt).channel
 
 
-def _match(traces: list[Trace], channel: str) -> str:
+def _full_name(traces: list[Trace], channel: str) -> str:
+    """Return the one channel of this name, in any case, or of a name that starts so."""
     names = list(dict.fromkeys(trace.channel for trace in traces))
-    asked = channel.lower()
+    lower = channel.lower()
     for candidates in (
         [name for name in names if name == channel],
-        [name for name in names if name.lower() == asked],
-        [name for name in names if asked and name.lower().startswith(asked)],
+        [name for name in names if name.lower() == lower],
+        [name for name in names if lower and name.lower().startswith(lower)],
     ):
         if len(candidates) == 1:
             return candidates[0]
@@ -155,18 +156,19 @@ def _directions(traces: list[Trace]) -> dict[str, list[str]]:
 
 
 def _listing(traces: list[Trace]) -> str:
-    """All channels, each with its directions."""
-    return "; ".join(f"{name} ({', '.join(found)})" for name, found in _directions(traces).items())
+    """List all channels, each with its directions."""
+    channels = _directions(traces).items()
+    return "; ".join(f"{name} ({', '.join(directions)})" for name, directions in channels)
 
 
 def _printable(text: str) -> str:
-    """A text of a file on one line, without control characters."""
+    """Return a text of a file on one line, without control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 @contextlib.contextmanager
 def _one_sentence(path: Path) -> Iterator[None]:
-    """Turn whatever a reader raises into a ScanError that names the file; keep libraries quiet."""
+    """Turn any exception of a reader into a ScanError that names the file; silence libraries."""
     loggers = [logging.getLogger(name) for name in ("igor2", "tifffile")]
     levels = [logger.level for logger in loggers]
     try:
@@ -181,7 +183,7 @@ def _one_sentence(path: Path) -> Iterator[None]:
         raise ScanError(f"{path}: {_printable(str(error))}.") from None
     except Image.DecompressionBombError as error:
         raise ScanError(f"{path}: too large to be an image.") from error
-    except Exception as error:  # readers of damaged files raise whatever they like
+    except Exception as error:  # damaged files make readers raise anything
         reason = _printable(str(error)[:200]).rstrip(".") or type(error).__name__
         raise ScanError(f"{path}: cannot be read ({reason}).") from error
     finally:

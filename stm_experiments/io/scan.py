@@ -1,20 +1,17 @@
 """One image channel of a microscope file: numbers in SI units, and what is known about them."""
 
-import io
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from PIL import Image
 
 from stm_experiments.core.images import ImageError
+from stm_experiments.io.export import encode_npy, encode_png, encode_tiff
 from stm_experiments.io.trace import Unreadable
-from stm_experiments.io.vendors import gwyddion
+from stm_experiments.io.vendors.gwyddion import encode_gwy
 
 
 class ScanError(ImageError):
@@ -26,17 +23,17 @@ class Scan:
     """One channel of a scan.
 
     Attributes:
-        data: ``[H,W]`` in ``unit``. Axis 0 is the slow axis, row 0 at the top as the microscope's
-            own program shows it; axis 1 is the fast axis, left to right. Finite everywhere.
-        mask: ``[H,W]``, True where measured; elsewhere ``data`` is the median of what is measured.
+        data: [H, W] in ``unit``. Axis 0 is the slow axis, row 0 at the top as in the microscope's
+            own program; axis 1 is the fast axis, left to right. Finite everywhere.
+        mask: [H, W], True where measured; elsewhere ``data`` is the median of what is measured.
         unit: Of the data, SI: ``"m"`` for heights, ``"A"`` for currents, ``"V"``; ``""`` unknown.
         pixel_size: nm per px along axes 0 and 1; None: unknown.
         channel: Name of the channel in the file.
-        direction: ``"forward"`` or ``"backward"`` (already unmirrored); with ``"/down"`` behind it
-            for the second pass of a microscope that scans up and down again.
+        direction: ``"forward"`` or ``"backward"`` (already unmirrored); ``"/down"`` is appended for
+            the second pass of a microscope that scans up and down again.
         channels: Names of all channels in the file.
-        history: One line for each thing that was done to the data since the microscope's file was
-            read; ``.gwy`` and ``.tif`` keep it.
+        history: One line for each step that changed the data since the microscope's file was read;
+            ``.gwy`` and ``.tif`` keep it.
         name: File name without its folder.
     """
 
@@ -50,29 +47,29 @@ class Scan:
     history: tuple[str, ...] = ()
     name: str = ""
 
-    def with_data(self, data: NDArray[Any], *did: str) -> "Scan":
-        """Put new data in.
+    def with_data(self, data: NDArray[Any], *steps: str) -> "Scan":
+        """Return a copy with other data.
 
         Args:
-            data: ``[H,W]`` real numbers, in the scan's unit.
-            did: What was done to get it; one line of history each.
+            data: [H, W] real numbers, in the scan's unit; becomes float64.
+            steps: What was done to the data; one line of history each.
 
-        Returns:
-            A copy with this data (float64) and a longer history.
+        Raises:
+            ValueError: If the data have another shape.
         """
         data = np.asarray(data, np.float64)
         if data.shape != self.mask.shape:
             raise ValueError(f"data of shape {data.shape} for a scan of {self.mask.shape}.")
-        return replace(self, data=data, history=(*self.history, *did))
+        return replace(self, data=data, history=(*self.history, *steps))
 
     def save(self, path: str | Path) -> None:
         """Write the scan to a new file; the suffix chooses the format.
 
         ``.npy``: float64 data alone. ``.tif``, ``.tiff``: float32, with pixel size, unit, channel
-        and history in an ImageJ description. ``.gwy``: Gwyddion's format, all of it. ``.png``:
-        16-bit grey from the lowest to the highest measured value, to look at: units, pixel size and
-        history are lost. Pixels that were not measured are NaN in the first two, masked in
-        Gwyddion's and black in the last.
+        and history in an ImageJ description. ``.gwy``: Gwyddion's format, with all of that.
+        ``.png``: 16-bit grey from the lowest to the highest measured value, for a look: units,
+        pixel size and history are lost. Pixels that were not measured are NaN in ``.npy`` and
+        ``.tif``, masked in ``.gwy`` and black in ``.png``.
 
         Args:
             path: Must not exist.
@@ -86,7 +83,7 @@ class Scan:
         if writer is None:
             raise ScanError(f"{path}: cannot write '{path.suffix}', use {', '.join(WRITERS)}.")
         try:
-            content = writer(self)  # before the file is made, so that a failure leaves none
+            content = writer(self)  # before the file exists, so that a failure leaves none
             with path.open("xb") as file:
                 file.write(content)
         except Unreadable as error:
@@ -97,12 +94,6 @@ class Scan:
             raise ScanError(f"{path}: cannot be written ({error.strerror}).") from error
 
 
-def _npy(scan: Scan) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, np.where(scan.mask, scan.data, np.nan), allow_pickle=False)
-    return buffer.getvalue()
-
-
 def _tiff(scan: Scan) -> bytes:
     about = {
         "channel": scan.channel,
@@ -110,25 +101,12 @@ def _tiff(scan: Scan) -> bytes:
         "value_unit": scan.unit,
         "history": scan.history,
     }
-    resolution, lateral = None, {}
-    if scan.pixel_size is not None:
-        height, width = scan.pixel_size
-        resolution = (1 / width, 1 / height)  # px per unit, a ratio of two 32-bit integers
-        lateral = {"unit": "nm", "pixel_size_nm": json.dumps(scan.pixel_size)}
-    buffer = io.BytesIO()
-    tifffile.imwrite(
-        buffer,
-        np.where(scan.mask, scan.data, np.nan).astype(np.float32),
-        imagej=True,  # the description that Fiji, Gwyddion and we read
-        resolution=resolution,
-        metadata={**lateral, "scan": json.dumps(about)},
-    )
-    return buffer.getvalue()
+    return encode_tiff(scan.data, scan.mask, scan.pixel_size, about)
 
 
 def _gwy(scan: Scan) -> bytes:
     backward = scan.direction.startswith("backward")
-    return gwyddion.encode(
+    return encode_gwy(
         scan.data,
         scan.mask,
         scan.unit,
@@ -138,20 +116,10 @@ def _gwy(scan: Scan) -> bytes:
     )
 
 
-def _png(scan: Scan) -> bytes:
-    measured = scan.data[scan.mask]
-    low, high = measured.min(), measured.max()
-    grey = (scan.data - low) / (high - low if high > low else 1.0)
-    grey = np.where(scan.mask, np.clip(grey, 0, 1), 0) * (2**16 - 1)
-    buffer = io.BytesIO()
-    Image.fromarray(np.rint(grey).astype(np.uint16)).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
 WRITERS: dict[str, Callable[[Scan], bytes]] = {
-    ".npy": _npy,
+    ".npy": lambda scan: encode_npy(scan.data, scan.mask),
     ".tif": _tiff,
     ".tiff": _tiff,
     ".gwy": _gwy,
-    ".png": _png,
+    ".png": lambda scan: encode_png(scan.data, scan.mask),
 }

@@ -1,4 +1,4 @@
-"""Several scans in one call: finding them, naming their results, going on past bad ones."""
+"""Several scans in one call: finding the files, naming their results, skipping bad ones."""
 
 import glob
 import logging
@@ -8,19 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from stm_experiments.io.read import READERS, list_channels, read_scan
+from stm_experiments.io.read import FORMATS, list_channels, read_scan
 from stm_experiments.io.scan import Scan, ScanError
 
 log = logging.getLogger(__name__)
 
 
-def find(pattern: str) -> list[Path]:
-    """The files that are meant.
+def find_scan_files(pattern: str) -> list[Path]:
+    """Return the files that a file name, a folder or a pattern stands for.
 
     Args:
-        pattern: A file, taken literally; a folder: all files in it that could be scans (hidden
-            files and Omicron's ``.mtrx``, which holds settings, are left out); or a pattern with
-            ``*`` and so on.
+        pattern: A file, taken literally; a folder: all files in it that can be scans (except hidden
+            files and Omicron's ``.mtrx``, which holds settings); or a pattern with ``*`` and so on.
 
     Returns:
         Paths in order of their names, at least one.
@@ -30,7 +29,7 @@ def find(pattern: str) -> list[Path]:
     """
     path = Path(pattern)
     if path.is_dir():
-        endings = tuple(ending for ending in READERS if ending != ".mtrx")
+        endings = tuple(ending for ending in FORMATS if ending != ".mtrx")
         scans = [
             file
             for file in path.iterdir()
@@ -41,14 +40,14 @@ def find(pattern: str) -> list[Path]:
         return sorted(scans)
     if path.exists():
         return [path]
-    found = sorted(Path(name) for name in glob.glob(pattern) if not Path(name).is_dir())
-    if not found:
+    paths = sorted(Path(name) for name in glob.glob(pattern) if not Path(name).is_dir())
+    if not paths:
         raise ValueError(f"{pattern}: no such file")
-    return found
+    return paths
 
 
-def check_units(unit: str | None, pixel_nm: float | None) -> None:
-    """Refuses units that ``read`` cannot put in.
+def check_unit_settings(unit: str | None, pixel_nm: float | None) -> None:
+    """Refuse units that ``read_with_units`` cannot set.
 
     Raises:
         ValueError: If one is wrong.
@@ -59,14 +58,14 @@ def check_units(unit: str | None, pixel_nm: float | None) -> None:
         raise ValueError(f"pixel_nm is above 0, or null, not {pixel_nm!r}")
 
 
-def read(
+def read_with_units(
     path: Path,
     channel: str | None,
     direction: str,
     unit: str | None,
     pixel_nm: float | None,
 ) -> Scan:
-    """``read_scan``, with units for files that do not say them.
+    """Read a scan and set the units that its file does not state.
 
     Args:
         path: The file.
@@ -76,7 +75,7 @@ def read(
         pixel_nm: Size of a pixel, nm; None: the file's.
 
     Raises:
-        ScanError: As ``read_scan``, or if the file says another unit or pixel size.
+        ScanError: As ``read_scan``, or if the file states another unit or pixel size.
     """
     scan = read_scan(path, channel, direction)
     if unit and unit != scan.unit:
@@ -96,20 +95,30 @@ def read(
     return scan
 
 
-def show_channels(path: Path) -> None:
-    """Prints a line for a file: its channels, each with its directions."""
-    channels = (f"{name} ({', '.join(found)})" for name, found in list_channels(path).items())
-    print(f"{path.name}: {', '.join(channels)}")
-
-
-def partner(path: Path, clean: str, shape: tuple[int, ...]) -> Scan:
-    """The same image without noise: the file ``clean``, or the one named alike in that folder.
+def describe_channels(path: Path) -> str:
+    """Return one line about a file: its channels, each with its directions.
 
     Raises:
-        ScanError: If it cannot be read or is not of this shape.
+        ScanError: If the file cannot be read.
     """
-    given = Path(clean)
-    scan = read_scan(given / path.name if given.is_dir() else given)
+    channels = list_channels(path).items()
+    texts = [f"{name} ({', '.join(directions)})" for name, directions in channels]
+    return f"{path.name}: {', '.join(texts)}"
+
+
+def read_partner(path: Path, clean: str, shape: tuple[int, ...]) -> Scan:
+    """Read the same image without noise.
+
+    Args:
+        path: The scan.
+        clean: The partner's file, or a folder with a file of the scan's name.
+        shape: (H, W) of the scan, px.
+
+    Raises:
+        ScanError: If it cannot be read or has another shape.
+    """
+    partner = Path(clean)
+    scan = read_scan(partner / path.name if partner.is_dir() else partner)
     if scan.data.shape != shape:
         raise ScanError(
             f"the clean image has {scan.data.shape[0]} x {scan.data.shape[1]} px, the scan "
@@ -118,12 +127,16 @@ def partner(path: Path, clean: str, shape: tuple[int, ...]) -> Scan:
     return scan
 
 
-def stems(paths: Sequence[Path]) -> dict[Path, str]:
-    """A name for each file's results, different even where letters' case does not count.
+def result_stems(paths: Sequence[Path], ending: str = "") -> dict[Path, str]:
+    """Return a name for each file's results; no two differ by the case of letters alone.
 
     Files of equal stems, such as ``scan.sxm`` and ``scan.png``, get numbers from the second on.
+
+    Args:
+        paths: The files.
+        ending: Appended to each name.
     """
-    named: dict[Path, str] = {}
+    stems: dict[Path, str] = {}
     taken = {path.stem.casefold() for path in paths}
     first = set()
     for path in paths:
@@ -134,19 +147,19 @@ def stems(paths: Sequence[Path]) -> dict[Path, str]:
             stem = f"{stem}_{number}"
         first.add(path.stem.casefold())
         taken.add(stem.casefold())
-        named[path] = f"{stem}_reconstructed"
-    return named
+        stems[path] = stem + ending
+    return stems
 
 
-def each(paths: Sequence[Path], work: Callable[[Path], object]) -> None:
-    """Does the work for each file and goes on past those that fail.
+def for_each_file(paths: Sequence[Path], work: Callable[[Path], object]) -> None:
+    """Do the work for each file and continue after those that fail.
 
     Args:
         paths: The files.
         work: What to do with one.
 
     Raises:
-        ValueError: At the end, naming all files that failed; the error itself if there is but one
+        ValueError: At the end, naming all files that failed; the error itself if there is only one
             file.
     """
     failed = []

@@ -1,4 +1,4 @@
-"""What the reader of each format returns, and what readers share."""
+"""The undecoded image that the reader of each format returns, and checks that readers share."""
 
 import importlib
 import math
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 
 class Unreadable(Exception):
-    """A clause that says what is wrong with a file; ``read_scan`` makes the sentence of it."""
+    """A clause that says what is wrong with a file; ``read_scan`` makes it a sentence."""
 
 
 class Trace(NamedTuple):
-    """One image of a file, which is not decoded yet; what the reader of each format returns.
+    """One image of a file, not decoded yet.
 
     Attributes:
         channel: As in ``Scan``.
         direction: As in ``Scan``.
         unit: As in ``Scan``.
         pixel_size: As in ``Scan``.
-        decode: Gives ``[H,W]`` float64, oriented as in ``Scan``, NaN where not measured.
-        history: As in ``Scan``: of files that ``Scan.save`` wrote.
+        decode: Returns [H, W] float64, oriented as in ``Scan``, NaN where not measured.
+        history: As in ``Scan``, of files that ``Scan.save`` wrote.
     """
 
     channel: str
@@ -37,11 +37,11 @@ def library(module: str, need: str) -> Any:
     """Import an optional library.
 
     Args:
-        module: What to import.
-        need: What needs what, such as "reading .sxm files needs nanonispy2".
+        module: Its import name.
+        need: A clause such as "reading .sxm files needs nanonispy2".
 
     Raises:
-        Unreadable: If it is absent; says how to install it.
+        Unreadable: If it is absent; the message says how to install it.
     """
     try:
         return importlib.import_module(module)
@@ -49,29 +49,29 @@ def library(module: str, need: str) -> Any:
         raise Unreadable(f'{need}: pip install "stm_experiments[scans]"') from None
 
 
-def check_size(height: int, width: int, held: int) -> None:
+def check_size(height: int, width: int, capacity: int) -> None:
     """Refuse a size that a header states but its file cannot hold, before anything is allocated.
 
-    An unfinished scan may be shorter than its header says, so up to 2^24 px are always believed.
+    An unfinished scan may be shorter than its header says, so up to 2^24 px are always accepted.
 
     Args:
         height: px.
         width: px.
-        held: Pixels that the file could hold at most.
+        capacity: Number of pixels that the file can hold at most.
 
     Raises:
         Unreadable: If the size is not positive or too large.
     """
     if height < 1 or width < 1:
         raise Unreadable(f"damaged: its header says {width} x {height} px")
-    if height * width > min(max(held, 2**24), 2**28):
+    if height * width > min(max(capacity, 2**24), 2**28):
         raise Unreadable(f"too large or damaged: its header says {width} x {height} px")
 
 
 def pixel_size_nm(
     height: float, width: float, shape: tuple[int, int]
 ) -> tuple[float, float] | None:
-    """Divide a frame's size by its pixels.
+    """Return the size of a pixel of a frame.
 
     Args:
         height: Edge to edge along axis 0, m.

@@ -1,24 +1,12 @@
-"""Units as microscope files write them, brought to SI."""
+"""Converts units, as microscope files write them, to SI."""
 
 import math
 import re
 
-PREFIXES = {
-    "": 1.0,
-    "f": 1e-15,
-    "p": 1e-12,
-    "n": 1e-9,
-    "u": 1e-6,
-    "\N{MICRO SIGN}": 1e-6,
-    "\N{GREEK SMALL LETTER MU}": 1e-6,
-    "m": 1e-3,
-    "c": 1e-2,
-    "k": 1e3,
-    "M": 1e6,
-    "G": 1e9,
-}
+from stm_experiments.core.units import PREFIXES
+
 BASES = ("m", "A", "V", "Hz", "N", "s", "S", "W", "J", "K", "Pa", "F", "C", "T", "eV")
-SPELT = {
+SPELLINGS = {
     "angstrom": "\N{ANGSTROM SIGN}",
     "angstroms": "\N{ANGSTROM SIGN}",
     "ang": "\N{ANGSTROM SIGN}",
@@ -31,7 +19,7 @@ SPELT = {
     "volt": "V",
     "volts": "V",
 }
-NONE = ("", "-", "--", "1", "none", "a.u.", "arb", "arb.")
+NO_UNIT = ("", "-", "--", "1", "none", "a.u.", "arb", "arb.")
 
 
 def to_si(unit: str) -> tuple[float, str]:
@@ -41,14 +29,14 @@ def to_si(unit: str) -> tuple[float, str]:
         unit: As the file has it, perhaps with spaces or brackets around it.
 
     Returns:
-        The factor that brings values to SI, and the SI unit. 1 and the unit itself where it is a
-        compound or unknown, 1 and ``""`` where there is none.
+        The factor that converts values to SI, and the SI unit. 1 and the unit itself if it is a
+        compound or unknown, 1 and ``""`` if there is none.
     """
     unit = unit.strip(" \t\r\n\0[]()")
-    unit = SPELT.get(unit.lower(), unit)
+    unit = SPELLINGS.get(unit.lower(), unit)
     if unit == "\N{ANGSTROM SIGN}":
         return 1e-10, "m"
-    if unit.lower() in NONE:
+    if unit.lower() in NO_UNIT:
         return 1.0, ""
     for base in BASES:
         if unit.endswith(base) and unit.removesuffix(base) in PREFIXES:
@@ -63,7 +51,7 @@ def length_nm(text: str) -> float:
         text: A number and a unit of length.
 
     Returns:
-        nm; NaN where the text is no length.
+        nm; NaN if the text is no length.
     """
     match = re.fullmatch(r"\s*([-+]?[\d.]{1,40}(?:[eE][-+]?\d{1,4})?)\s*([^\d\s]{1,20})\s*", text)
     if match is None:

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from stm_experiments.io import ScanError
-from stm_experiments.io.scan_files import each, find, partner, read, stems
+from stm_experiments.io.scan_files import (
+    find_scan_files,
+    for_each_file,
+    read_partner,
+    read_with_units,
+    result_stems,
+)
 
 
 @pytest.fixture
@@ -17,15 +23,15 @@ def folder(tmp_path):
 
 
 def test_a_file_is_taken_literally(folder):
-    assert find(f"{folder}/a[1].npy") == [folder / "a[1].npy"]
+    assert find_scan_files(f"{folder}/a[1].npy") == [folder / "a[1].npy"]
 
 
 def test_a_folder_holds_its_scans(folder):
-    assert [path.name for path in find(str(folder))] == ["a[1].npy", "b.npy"]
+    assert [path.name for path in find_scan_files(str(folder))] == ["a[1].npy", "b.npy"]
 
 
 def test_a_pattern_matches_files_only(folder):
-    assert [path.name for path in find(f"{folder}/*")] == [
+    assert [path.name for path in find_scan_files(f"{folder}/*")] == [
         "2020_0001.mtrx",
         "a[1].npy",
         "b.npy",
@@ -38,14 +44,14 @@ def test_a_pattern_matches_files_only(folder):
 )
 def test_nothing_found_is_an_error(folder, what, message):
     with pytest.raises(ValueError, match=message):
-        find(f"{folder}/{what}")
+        find_scan_files(f"{folder}/{what}")
 
 
 def test_equal_stems_get_names_of_their_own(tmp_path):
     names = ["one/scan.npy", "scan.png", "Scan.npy", "scan.sxm", "scan_1.npy", "other.npy"]
     paths = [tmp_path / name for name in names]
-    named = stems(paths)
-    assert [named[path].removesuffix("_reconstructed") for path in paths] == [
+    named = result_stems(paths)
+    assert [named[path] for path in paths] == [
         "scan",
         "scan_2",
         "Scan_3",
@@ -65,31 +71,31 @@ def test_bad_files_do_not_stop_the_others(tmp_path):
         done.append(path.name)
 
     with pytest.raises(ValueError, match="1 of 3 files failed: b"):
-        each(paths, work)
+        for_each_file(paths, work)
     assert done == ["a", "c"]
-    each(paths[:1], work)
+    for_each_file(paths[:1], work)
     with pytest.raises(ValueError, match=r"^bad$"):
-        each(paths[1:2], work)
+        for_each_file(paths[1:2], work)
 
 
 def test_units_are_put_in_where_the_file_is_silent(folder):
-    plain = read(folder / "b.npy", None, "forward", None, None)
+    plain = read_with_units(folder / "b.npy", None, "forward", None, None)
     assert (plain.unit, plain.pixel_size, plain.history) == ("", None, ())
-    scan = read(folder / "b.npy", None, "forward", "m", 0.5)
+    scan = read_with_units(folder / "b.npy", None, "forward", "m", 0.5)
     assert (scan.unit, scan.pixel_size) == ("m", (0.5, 0.5))
     assert scan.history == ("unit m as given", "pixel of 0.5 nm as given")
     scan.save(folder / "known.tiff")
-    same = read(folder / "known.tiff", None, "forward", "m", 0.5)
+    same = read_with_units(folder / "known.tiff", None, "forward", "m", 0.5)
     assert (same.unit, same.pixel_size) == ("m", pytest.approx((0.5, 0.5)))
     with pytest.raises(ScanError, match="values are in m, not A"):
-        read(folder / "known.tiff", None, "forward", "A", None)
+        read_with_units(folder / "known.tiff", None, "forward", "A", None)
     with pytest.raises(ScanError, match=r"a pixel is 0\.5 x 0\.5 nm, not 0\.6 nm"):
-        read(folder / "known.tiff", None, "forward", None, 0.6)
+        read_with_units(folder / "known.tiff", None, "forward", None, 0.6)
 
 
 def test_the_partner_is_a_file_or_named_alike(folder):
     np.save(folder / "deeper" / "b.npy", np.eye(5))
     for clean in (folder / "deeper" / "b.npy", folder / "deeper"):
-        assert partner(folder / "b.npy", str(clean), (5, 5)).data.shape == (5, 5)
+        assert read_partner(folder / "b.npy", str(clean), (5, 5)).data.shape == (5, 5)
     with pytest.raises(ScanError, match="the clean image has 5 x 5 px, the scan 5 x 7 px"):
-        partner(folder / "b.npy", str(folder / "deeper"), (5, 7))
+        read_partner(folder / "b.npy", str(folder / "deeper"), (5, 7))

@@ -140,7 +140,7 @@ def test_omicron_needs_its_parameter_file(tmp_path, write):
     with pytest.raises(ScanError, match="renamed or damaged"):
         read_scan(renamed)
     (tmp_path / "session_0001.mtrx").unlink()
-    with pytest.raises(ScanError, match=r"session_0001\.mtrx is not beside it"):
+    with pytest.raises(ScanError, match=r"session_0001\.mtrx is not in its folder"):
         read_scan(renamed)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from stm_experiments.data.settings import PatchSettings, check_counts, part_of
 from stm_experiments.data.sites.site_loader import SiteImages
 from stm_experiments.data.sites.sites import SiteImage, make_site_image
-from stm_experiments.io.scan_files import find, read
+from stm_experiments.io.scan_files import find_scan_files, read_with_units
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +89,10 @@ def read_site_images(
         ValueError: If no image can be used.
     """
     images, reasons = [], []
-    paths = find(root)
+    paths = find_scan_files(root)
     for path in paths:
         try:
-            scan = read(path, channel, "forward", None, pixel_nm)
+            scan = read_with_units(path, channel, "forward", None, pixel_nm)
             image = make_site_image(
                 path.name, scan.data, window, width, mask=scan.mask, pixel_nm=scan.pixel_size
             )

@@ -18,7 +18,7 @@ from stm_experiments.core.seeds import generator
 from stm_experiments.data.image_set import Images
 from stm_experiments.data.settings import SPLITS, PatchSettings, check_counts, part_of
 from stm_experiments.io import Scan, ScanError, read_scan
-from stm_experiments.io.scan_files import find
+from stm_experiments.io.scan_files import find_scan_files
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ class ScanData:
         """
         if self.root is None:
             raise ValueError("say where the scans are: data.root=<folder>")
-        paths = find(self.root)
+        paths = find_scan_files(self.root)
         normalise = NORMALISATIONS[self.normalisation]
         files, reasons = [], []
         for path in paths:

@@ -1,1 +1,1 @@
-"""One reader for each microscope format."""
+"""Readers of microscope formats, one module each; ``traces`` lists the images of a file."""

@@ -19,8 +19,16 @@ DIRECTIONS = {"forward": "forward", "right": "forward", "backward": "backward", 
 UNMEASURED = "masked pixels were not measured"
 
 
+class _Object(NamedTuple):
+    """An object: its name, and where its components start and end."""
+
+    name: str
+    start: int
+    end: int
+
+
 class _Part(NamedTuple):
-    """A component: its name, its one-letter type, and where its value lies."""
+    """A component: its name, its one-letter type, and where its value starts and ends."""
 
     name: str
     kind: bytes
@@ -31,20 +39,20 @@ class _Part(NamedTuple):
 def traces(path: Path) -> list[Trace]:
     """List the data fields of a Gwyddion file.
 
-    The channel is the field's title, without the " (Backward)" or " [Left]" that Gwyddion puts
-    behind the titles of unmirrored backward scans. Masks are marks, not gaps, but for those of
-    files that ``encode`` wrote.
+    The channel is the field's title, without the " (Backward)" or " [Left]" that Gwyddion appends
+    to the titles of unmirrored backward scans. Masks are marks, not gaps, except in files that
+    ``encode_gwy`` wrote.
     """
     gwyfile = library("gwyfile.objects", "reading .gwy files needs gwyfile")
     content = path.read_bytes()
     if content[:4] != b"GWYP":
         raise Unreadable("not a Gwyddion file of version 2")
-    name, start, end = _object(content, 4, len(content))
-    if name != "GwyContainer":
+    container = _object(content, 4, len(content))
+    if container.name != "GwyContainer":
         raise Unreadable("damaged: holds no GwyContainer")
-    parts = {part.name: part for part in _parts(content, start, end)}
+    parts = {part.name: part for part in _parts(content, container.start, container.end)}
     numbers = sorted(int(m[1]) for name in parts if (m := re.fullmatch(r"/(\d{1,9})/data", name)))
-    found = []
+    traces = []
     for number in numbers:
         field = _field(gwyfile, content, parts[f"/{number}/data"])
         mask = None
@@ -56,14 +64,14 @@ def traces(path: Path) -> list[Trace]:
         if title is not None:
             text = content[title.start : title.end].rstrip(b"\0").decode("utf-8", "replace")
         history = () if meta is None else _history(content, meta)
-        found.append(_trace(text, field, mask, history))
-    return found
+        traces.append(_trace(text, field, mask, history))
+    return traces
 
 
 def _history(content: bytes, meta: _Part) -> tuple[str, ...]:
-    """The lines of what ``encode`` was told as "History"."""
-    _, start, end = _object(content, meta.start, meta.end)
-    for part in _parts(content, start, end):
+    """Return the lines of the text that ``encode_gwy`` received as "History"."""
+    container = _object(content, meta.start, meta.end)
+    for part in _parts(content, container.start, container.end):
         if part.name == "History" and part.kind == b"s":
             lines = content[part.start : part.end].rstrip(b"\0").decode("utf-8", "replace")
             return tuple(lines.split("\n")) if lines else ()
@@ -95,15 +103,15 @@ def _unit(field: Any, key: str) -> str:
 
 
 def _field(gwyfile: Any, content: bytes, part: _Part) -> Any:
-    """Decode a data field, after a look at all its lengths: gwyfile believes them."""
-    name, start, end = _object(content, part.start, part.end)
-    for inner in _parts(content, start, end, MOST_PARTS):
-        if inner.kind == b"o":
-            _, inner_start, inner_end = _object(content, inner.start, inner.end)
-            if any(p.kind in b"oOS" for p in _parts(content, inner_start, inner_end, MOST_PARTS)):
+    """Decode a data field, after a check of all its lengths, which gwyfile does not check."""
+    outer = _object(content, part.start, part.end)
+    for component in _parts(content, outer.start, outer.end, MOST_PARTS):
+        if component.kind == b"o":
+            inner = _object(content, component.start, component.end)
+            if any(p.kind in b"oOS" for p in _parts(content, inner.start, inner.end, MOST_PARTS)):
                 raise Unreadable("damaged: a data field holds what it should not")
-    field = gwyfile.GwyObject.frombuffer(content[part.start : end])
-    if name != "GwyDataField" or field["data"].dtype != np.float64:
+    field = gwyfile.GwyObject.frombuffer(content[part.start : outer.end])
+    if outer.name != "GwyDataField" or field["data"].dtype != np.float64:
         raise Unreadable(f"damaged: /{part.name}/ is no data field")
     check_size(field["yres"], field["xres"], len(content))
     if field["yres"] * field["xres"] != field["data"].size:
@@ -112,7 +120,7 @@ def _field(gwyfile: Any, content: bytes, part: _Part) -> Any:
 
 
 def _parts(content: bytes, start: int, end: int, most: int = 2**20) -> Iterator[_Part]:
-    """The components between two places, each inside of them."""
+    """Iterate over the components between two places; none reaches beyond them."""
     for _ in range(most):
         if start >= end:
             return
@@ -128,16 +136,16 @@ def _parts(content: bytes, start: int, end: int, most: int = 2**20) -> Iterator[
 
 
 def _end(content: bytes, kind: bytes, start: int, end: int) -> int:
-    """Where the value that starts here ends."""
+    """Return where the value ends that starts here."""
     if kind in SIZES:
         return start + SIZES[kind]
     if kind == b"s":
-        return content.index(b"\0", start, end) + 1
+        return int(content.index(b"\0", start, end)) + 1
     if kind == b"o":
-        return _object(content, start, end)[2]
+        return _object(content, start, end).end
     if start + 4 > end:
         raise Unreadable("truncated or damaged")
-    (count,) = struct.unpack_from("<I", content, start)
+    count = int(struct.unpack_from("<I", content, start)[0])
     start += 4
     if kind in ARRAYS:
         return start + count * ARRAYS[kind]
@@ -148,18 +156,18 @@ def _end(content: bytes, kind: bytes, start: int, end: int) -> int:
     return start
 
 
-def _object(content: bytes, start: int, end: int) -> tuple[str, int, int]:
-    """Name of an object, and where its components start and end."""
+def _object(content: bytes, start: int, end: int) -> _Object:
+    """Read the head of the object that starts here."""
     stop = content.index(b"\0", start, end)
     if stop + 5 > end:
         raise Unreadable("truncated or damaged")
     (size,) = struct.unpack_from("<I", content, stop + 1)
     if stop + 5 + size > end:
         raise Unreadable("truncated or damaged")
-    return content[start:stop].decode("utf-8"), stop + 5, stop + 5 + size
+    return _Object(content[start:stop].decode("utf-8"), stop + 5, stop + 5 + size)
 
 
-def encode(
+def encode_gwy(
     data: NDArray[np.float64],
     mask: NDArray[np.bool_],
     unit: str,
@@ -167,25 +175,22 @@ def encode(
     title: str,
     about: dict[str, str],
 ) -> bytes:
-    """Write one channel as a Gwyddion file.
+    """Return the content of a Gwyddion file of one channel.
 
     Args:
-        data: ``[H,W]`` in ``unit``.
-        mask: ``[H,W]``, False for the pixels that become masked, as not measured.
+        data: [H, W] in ``unit``.
+        mask: [H, W], False for the pixels that become masked, as not measured.
         unit: SI.
         pixel_size: nm per px along axes 0 and 1, or None.
         title: Of the channel.
         about: Texts that Gwyddion shows as the channel's metadata.
-
-    Returns:
-        The file's content.
 
     Raises:
         Unreadable: If gwyfile is absent.
     """
     gwyfile = library("gwyfile.objects", "writing .gwy files needs gwyfile")
     height, width = data.shape
-    pixel = pixel_size or (1e9, 1e9)  # a frame of one unit a pixel where that is unknown
+    pixel = pixel_size or (1e9, 1e9)  # unknown: a frame of one unit per pixel
     frame = {
         "xreal": width * pixel[1] / 1e9,
         "yreal": height * pixel[0] / 1e9,
@@ -198,7 +203,7 @@ def encode(
     if not mask.all():
         parts["/0/mask"] = gwyfile.GwyDataField((~mask).astype(np.float64), **frame)
         about = about | {"Mask": UNMEASURED}
-    # gwyfile would take a text of one letter, such as "Z", for a single character.
+    # gwyfile would write a text of one letter, such as "Z", as a single character.
     parts["/0/meta"] = gwyfile.GwyContainer(about, dict.fromkeys(about, "s"))
     content: bytes = gwyfile.GwyContainer(parts, {"/0/data/title": "s"}).serialize()
     return b"GWYP" + content

@@ -12,7 +12,7 @@ from stm_experiments.io.trace import Trace, Unreadable, check_size, library, pix
 from stm_experiments.io.units import to_si
 
 HEADER, WAVE = 64, 320  # bytes of the two headers of version 5
-MOST_TEXT = 2**22  # bytes of notes and labels, which igor2 holds as one object a byte
+MOST_TEXT = 2**22  # bytes of notes and labels; igor2 makes one object of each byte
 MOST_LAYERS = 256
 # Asylum's instruments leave the unit out and name the layer after the quantity.
 LAYER_UNITS = {
@@ -28,8 +28,8 @@ LAYER_UNITS = {
 def traces(path: Path) -> list[Trace]:
     """List the layers of an Igor wave.
 
-    Rows of the picture are the wave's axis 1; row 0 is at the top, so they are turned over where
-    y grows with the index. The name of the wave or layer says if it is a backward scan ("Backward",
+    Rows of the picture are the wave's axis 1; row 0 is at the top, so they are reversed if y grows
+    with the index. The name of the wave or layer says whether it is a backward scan ("Backward",
     "Retrace"): its scale is already that of an unmirrored one.
     """
     igor = library("igor2.binarywave", "reading .ibw files needs igor2")
@@ -54,20 +54,20 @@ def traces(path: Path) -> list[Trace]:
         size = pixel_size_nm(y_step * x_factor * height, x_step * x_factor * width, (height, width))
 
     def decode(layer: int, factor: float) -> NDArray[np.float64]:
-        picture = layers[:, :, layer].T.astype(np.float64) * factor
+        picture: NDArray[np.float64] = layers[:, :, layer].T.astype(np.float64) * factor
         return picture[:: -1 if y_step > 0 else 1, :: -1 if x_step < 0 else 1]
 
-    found = []
+    traces = []
     for i, name in enumerate(names):
         channel, direction = _direction(name)
         layer_unit = next((u for q, u in LAYER_UNITS.items() if channel.lower().startswith(q)), "")
         factor, unit = to_si(unit_text or layer_unit)
-        found.append(Trace(channel, direction, unit, size, partial(decode, i, factor)))
-    return found
+        traces.append(Trace(channel, direction, unit, size, partial(decode, i, factor)))
+    return traces
 
 
 def _check(path: Path) -> None:
-    """Refuse headers that would have igor2 allocate more than the file holds."""
+    """Refuse headers that would make igor2 allocate more than the file holds."""
     with path.open("rb") as file:
         header = file.read(HEADER + WAVE)
     size = path.stat().st_size
@@ -92,7 +92,7 @@ def _check(path: Path) -> None:
 
 
 def _direction(name: str) -> tuple[str, str]:
-    """Channel and direction from a name such as "HeightRetrace" or "Z Backward Up"."""
+    """Return channel and direction of a name such as "HeightRetrace" or "Z Backward Up"."""
     for ending, direction in (("Retrace", "backward"), ("Trace", "forward")):
         if name.endswith(ending) and name != ending:
             return name.removesuffix(ending).strip(), direction

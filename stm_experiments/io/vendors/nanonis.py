@@ -2,12 +2,22 @@
 
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stm_experiments.io.trace import Trace, Unreadable, check_size, library, pixel_size_nm
 from stm_experiments.io.units import to_si
+
+
+class _Channel(NamedTuple):
+    """A channel of the header's table."""
+
+    name: str
+    unit: str
+    directions: tuple[str, ...]
+
 
 DIRECTIONS = {
     "both": ("forward", "backward"),
@@ -21,9 +31,9 @@ ORDERS = {"MSBFIRST": ">", "LSBFIRST": "<"}
 def traces(path: Path) -> list[Trace]:
     """List the images of a Nanonis file.
 
-    nanonispy2 finds the header; its own arrays are not used, since it refuses unfinished files and
-    channels that were recorded in one direction. Lines lie in the order of acquisition: from the
-    bottom up if SCAN_DIR is up, backward ones from right to left.
+    nanonispy2 reads the header only, for it refuses unfinished files and channels that were
+    recorded in one direction. Lines lie in the order of acquisition: from the bottom up if SCAN_DIR
+    is up, backward lines from right to left.
     """
     nanonis = library("nanonispy2.read", "reading .sxm files needs nanonispy2")
 
@@ -46,26 +56,26 @@ def traces(path: Path) -> list[Trace]:
         raise Unreadable(f"holds {kind} {order} values, expected FLOAT MSBFIRST")
     dtype = np.dtype(ORDERS[order] + TYPES[kind])
 
-    def decode(number: int, backward: bool, factor: float) -> NDArray[np.float64]:
+    def decode(number: int, direction: str, factor: float) -> NDArray[np.float64]:
         offset = start + number * height * width * dtype.itemsize
-        there = min(max(len(content) - offset, 0) // dtype.itemsize, height * width)
+        count = min(max(len(content) - offset, 0) // dtype.itemsize, height * width)
         data = np.full(height * width, np.nan)
-        data[:there] = np.frombuffer(content, dtype, there, min(offset, len(content)))
-        data = data.reshape(height, width)[:: -1 if upward else 1, :: -1 if backward else 1]
-        return data * factor
+        data[:count] = np.frombuffer(content, dtype, count, min(offset, len(content)))
+        rows, columns = -1 if upward else 1, -1 if direction == "backward" else 1
+        return data.reshape(height, width)[::rows, ::columns] * factor
 
     size = pixel_size_nm(range_y, range_x, (height, width))
-    found: list[Trace] = []
-    for name, unit, directions in _channels(entries["DATA_INFO"]):
-        factor, si = to_si(unit)
-        for direction in directions:
-            read = partial(decode, len(found), direction == "backward", factor)
-            found.append(Trace(name, direction, si, size, read))
-    return found
+    traces: list[Trace] = []
+    for channel in _channels(entries["DATA_INFO"]):
+        factor, si = to_si(channel.unit)
+        for direction in channel.directions:
+            read = partial(decode, len(traces), direction, factor)
+            traces.append(Trace(channel.name, direction, si, size, read))
+    return traces
 
 
 def _entries(header: str) -> dict[str, list[str]]:
-    """The header's lines by their ``:KEY:``."""
+    """Return the header's lines by their ``:KEY:``."""
     entries: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in header.splitlines():
@@ -79,17 +89,17 @@ def _entries(header: str) -> dict[str, list[str]]:
     return entries
 
 
-def _channels(table: list[str]) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Name, unit and directions of each channel, in the order of the data."""
+def _channels(table: list[str]) -> list[_Channel]:
+    """Return the channels in the order of the data."""
     rows = [[cell.strip() for cell in line.strip().split("\t")] for line in table if line.strip()]
     names = [cell.lower() for cell in rows[0]] if rows else []
     if not {"name", "unit", "direction"} <= set(names):
         raise Unreadable("damaged: its header has no table of channels")
-    found = []
+    channels = []
     for row in rows[1:]:
         cells = dict(zip(names, row, strict=False))
         directions = DIRECTIONS.get(cells.get("direction", "").lower())
         if directions is None:
             raise Unreadable("damaged: the directions of a channel are unknown")
-        found.append((cells["name"], cells["unit"], directions))
-    return found
+        channels.append(_Channel(cells["name"], cells["unit"], directions))
+    return channels

@@ -1,4 +1,4 @@
-"""Omicron Matrix data files (``..._mtrx``), with the session's parameter files beside them."""
+"""Omicron Matrix data files (``..._mtrx``), with the session's parameter files in their folder."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,14 +12,14 @@ from stm_experiments.io.trace import Trace, Unreadable, check_size, library, pix
 from stm_experiments.io.units import to_si
 
 MOST_PARAMETERS = 2**26  # bytes of parameter files that are read; real sessions have some MB
-DEEPEST = 4  # blocks within blocks; real files have two
+DEEPEST = 4  # nested blocks; real files have two
 
 
 def traces(path: Path) -> list[Trace]:
     """List the images of a Matrix data file: forward, backward, and both again on the way down.
 
-    access2theMatrix unmirrors backward lines and puts the first line at the bottom, where it was
-    scanned, as row 0; here the top is row 0. Lines that an unfinished scan lacks are NaN.
+    access2theMatrix unmirrors backward lines and makes the first line, at the bottom, row 0; here
+    the top is row 0. Lines that an unfinished scan lacks are NaN.
     """
     module = library("access2thematrix", "reading _mtrx files needs access2theMatrix")
     if path.suffix.lower() == ".mtrx":
@@ -45,11 +45,11 @@ def traces(path: Path) -> list[Trace]:
             data[lines - len(image) :] = image
         return data[::-1] * factor
 
-    found = []
+    traces = []
     for name in map(str, names.values()):
         direction = name.removesuffix("/up")
-        found.append(Trace(matrix.channel_name, direction, unit, size, partial(decode, name)))
-    return found
+        traces.append(Trace(matrix.channel_name, direction, unit, size, partial(decode, name)))
+    return traces
 
 
 def _check_parameters(path: Path) -> None:
@@ -64,16 +64,16 @@ def _check_parameters(path: Path) -> None:
         total += link.stat().st_size
         number += 1
     if number == 1:
-        raise Unreadable(f"its session's parameter file {session}_0001.mtrx is not beside it")
+        raise Unreadable(f"its session's parameter file {session}_0001.mtrx is not in its folder")
     if total > MOST_PARAMETERS:
         raise Unreadable(f"its session's parameter files have {total} bytes, too many to be true")
 
 
 def _matrix(module: Any) -> Any:
-    """access2theMatrix's reader, without its slow or fragile parts."""
+    """Return access2theMatrix's reader, without its slow or fragile parts."""
 
     class Matrix(module.MtrxData):
-        depth = 0  # of blocks within blocks, each a copy of its part of the file
+        depth = 0  # of nested blocks, each a copy of its part of the file
 
         def _scan_raw_param(self, position: int, data: bytes) -> Any:
             if data[position : position + 4] == b"KRAM":  # remarks, matched with slow patterns
@@ -85,7 +85,7 @@ def _matrix(module: Any) -> Any:
                 return self._nested(super()._scan_raw_data, position, data)
             length = int.from_bytes(data[position + 4 : position + 8], "little")
             values = data[position + 8 : position + 8 + length]
-            # A file that ends early holds fewer values than it says, and is still of use.
+            # A file that ends early holds fewer values than it states, and is still useful.
             count = min(int(self.data_item_count), len(values) // 4)
             self.data = np.frombuffer(values, "<i4", count)
             self.data_item_count: int = count

@@ -1,4 +1,4 @@
-"""Scans kept as plain images: PNG, TIFF with a pixel size, .npy."""
+"""Scans in plain image files: PNG, TIFF with a pixel size, .npy."""
 
 import json
 import math
@@ -13,11 +13,11 @@ from stm_experiments.io.trace import Trace, Unreadable
 from stm_experiments.io.units import to_si
 
 UNITS_PER_METRE = {2: 1 / 0.0254, 3: 100.0}  # of TIFF's ResolutionUnit: inches, centimetres
-LARGEST = 1e4  # nm per px; a coarser one is the printing resolution that programs put in unasked
+LARGEST = 1e4  # nm per px; a coarser value is the printing resolution that programs write
 
 
 def traces(path: Path) -> list[Trace]:
-    """List the one image of a plain file: grey levels, or what ``Scan.save`` wrote in a TIFF."""
+    """List the one image of a plain file: grey levels, or what a TIFF of ``Scan.save`` holds."""
     suffix = path.suffix.lower()
     with path.open("rb") as file:
         array = DECODERS[suffix](file)
@@ -37,7 +37,7 @@ def traces(path: Path) -> list[Trace]:
 
 
 def _about_tiff(path: Path) -> tuple[dict[str, Any], tuple[float, float] | None]:
-    """What the description says of a TIFF that we wrote, and the pixel size of any, nm."""
+    """Return the description in a TIFF of ``Scan.save``, and the pixel size of any TIFF, nm."""
     with tifffile.TiffFile(path) as tiff:
         imagej = tiff.imagej_metadata or {}
         tags = tiff.pages.first.tags
@@ -52,14 +52,14 @@ def _about_tiff(path: Path) -> tuple[dict[str, Any], tuple[float, float] | None]
         per_metre = UNITS_PER_METRE[kind]
     height, width = (1e9 / (r * per_metre) if r > 0 else math.nan for r in resolution)
     about = dict(json.loads(imagej.get("scan", "{}")))
-    if about:  # of ours, where the tags are the same but rounded to 32 bits
+    if about:  # in a TIFF of ours the tags are rounded to 32 bits
         height, width = map(float, json.loads(imagej.get("pixel_size_nm", "[0, 0]")))
-    known = 0 < height < LARGEST and 0 < width < LARGEST
-    return about, (height, width) if known else None
+    plausible = 0 < height < LARGEST and 0 < width < LARGEST
+    return about, (height, width) if plausible else None
 
 
 def _ratio(value: Any) -> float:
-    """A resolution tag as a number; NaN where there is none."""
+    """Return a resolution tag as a number; NaN if there is none."""
     if isinstance(value, tuple) and len(value) == 2 and value[1]:
         return float(value[0]) / float(value[1])
     return math.nan

@@ -1,6 +1,6 @@
 """RHK scan files (.sm4): a tree of objects (kind, offset, size), each page one image or spectrum.
 
-What the fields mean is known from Gwyddion's and spym's readers; RHK publishes no description.
+The meaning of the fields is that in Gwyddion's and spym's readers; RHK publishes no description.
 """
 
 import struct
@@ -21,13 +21,32 @@ DIRECTIONS = {0: "forward", 1: "backward", 2: "forward", 3: "backward"}  # right
 
 
 class _Page(NamedTuple):
-    """The fields of a page's header that matter, in SI units."""
+    """The fields of a page's header that are used, in the units that its strings name.
+
+    Attributes:
+        shape: Rows and columns.
+        direction: As in ``Scan``.
+        x_step: Signed distance of two columns.
+        y_step: Signed distance of two rows.
+        z_step: Height of one count.
+        z_offset: Height at a count of 0.
+        strings: The page's texts.
+    """
 
     shape: tuple[int, int]
     direction: str
-    steps: tuple[float, float, float]  # along x, y and z, signed
+    x_step: float
+    y_step: float
+    z_step: float
     z_offset: float
     strings: list[str]
+
+
+class _Place(NamedTuple):
+    """Where an object lies in the file, bytes."""
+
+    offset: int
+    size: int
 
 
 def traces(path: Path) -> list[Trace]:
@@ -40,40 +59,40 @@ def traces(path: Path) -> list[Trace]:
     if content[2 : 2 + len(SIGNATURE)] != SIGNATURE:
         raise Unreadable("not an RHK .sm4 file")
     header_size, objects = struct.unpack_from("<H", content)[0], _unpack("<I", content, 42)[0]
-    index = _objects(content, 2 + header_size, objects)[PAGE_INDEX_HEADER][0]
+    index = _objects(content, 2 + header_size, objects)[PAGE_INDEX_HEADER].offset
     pages, objects = _unpack("<II", content, index)
-    at = _objects(content, index + 16, objects)[PAGE_INDEX_ARRAY][0]
+    at = _objects(content, index + 16, objects)[PAGE_INDEX_ARRAY].offset
     if pages > MOST_PAGES:
         raise Unreadable(f"damaged: its header says {pages} pages")
-    found = []
+    traces = []
     for _ in range(pages):
         is_spectrum, _, objects, _ = _unpack("<4I", content, at + 16)
         parts = _objects(content, at + 32, objects)
         at += 32 + 12 * objects
         if not is_spectrum:
-            found.append(_trace(content, parts))
-    return found
+            traces.append(_trace(content, parts))
+    return traces
 
 
-def _trace(content: bytes, parts: dict[int, tuple[int, int]]) -> Trace:
-    page = _page(content, parts[PAGE_HEADER][0])
+def _trace(content: bytes, parts: dict[int, _Place]) -> Trace:
+    page = _page(content, parts[PAGE_HEADER].offset)
     start, size = parts[PAGE_DATA]
     check_size(*page.shape, len(content))
     x_factor, x_unit = to_si(page.strings[X_UNIT])
     z_factor, unit = to_si(page.strings[Z_UNIT])
     height, width = page.shape
-    frame = (page.steps[1] * x_factor * height, page.steps[0] * x_factor * width)
+    frame = (page.y_step * x_factor * height, page.x_step * x_factor * width)
 
     def decode() -> NDArray[np.float64]:
         data = np.full(height * width, np.nan)
-        there = min(size, max(len(content) - start, 0)) // 4
+        count = min(size, max(len(content) - start, 0)) // 4
         done = page.strings[LINES_DONE].strip()
         if done.isdecimal() and 0 < int(done) < height:
-            there = min(there, int(done) * width)
-        there = min(there, height * width)
-        data[:there] = np.frombuffer(content, "<i4", there, min(start, len(content)))
-        data = (data * page.steps[2] + page.z_offset) * z_factor
-        rows, columns = -1 if page.steps[1] > 0 else 1, -1 if page.steps[0] < 0 else 1
+            count = min(count, int(done) * width)
+        count = min(count, height * width)
+        data[:count] = np.frombuffer(content, "<i4", count, min(start, len(content)))
+        data = (data * page.z_step + page.z_offset) * z_factor
+        rows, columns = -1 if page.y_step > 0 else 1, -1 if page.x_step < 0 else 1
         return data.reshape(height, width)[::rows, ::columns]
 
     return Trace(
@@ -93,7 +112,7 @@ def _page(content: bytes, at: int) -> _Page:
     place = _objects(content, at + field_size, objects).get(STRINGS)
     strings = []
     if place is not None:
-        position = place[0]
+        position = place.offset
         for _ in range(min(string_count, 64)):
             (length,) = _unpack("<H", content, position)
             text = content[position + 2 : position + 2 + 2 * length]
@@ -102,19 +121,19 @@ def _page(content: bytes, at: int) -> _Page:
     strings += [""] * (LINES_DONE + 1 - len(strings))
     if direction not in DIRECTIONS:
         raise Unreadable(f"damaged: unknown scan direction {direction}")
-    return _Page((height, width), DIRECTIONS[direction], (x, y, z), z_offset, strings)
+    return _Page((height, width), DIRECTIONS[direction], x, y, z, z_offset, strings)
 
 
-def _objects(content: bytes, at: int, count: int) -> dict[int, tuple[int, int]]:
-    """Offset and size, in bytes, of the first object of each kind in a list."""
+def _objects(content: bytes, at: int, count: int) -> dict[int, _Place]:
+    """Return where the first object of each kind in a list lies."""
     if count > MOST_OBJECTS:
         raise Unreadable(f"damaged: a list of {count} objects")
-    found: dict[int, tuple[int, int]] = {}
+    places: dict[int, _Place] = {}
     for i in range(count):
         kind, offset, size = _unpack("<III", content, at + 12 * i)
         if size:
-            found.setdefault(kind, (offset, size))
-    return found
+            places.setdefault(kind, _Place(offset, size))
+    return places
 
 
 def _unpack(form: str, content: bytes, at: int) -> tuple[int, ...]:

@@ -11,8 +11,8 @@ from stm_experiments.io.trace import Trace, Unreadable, check_size, pixel_size_n
 from stm_experiments.io.units import length_nm, to_si
 
 ISO_TITLE = "ISO/TC 201 SPM data transfer format"
-ISO_LINES = 128  # of header, each line with its meaning; numbered from 1 in the standard
-MOST_CHANNELS = 8  # that ISO 28600 has room for
+ISO_LINES = 128  # lines of header, which the standard numbers from 1
+MOST_CHANNELS = 8  # in the header of ISO 28600
 
 
 def traces(path: Path) -> list[Trace]:
@@ -23,7 +23,7 @@ def traces(path: Path) -> list[Trace]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = content.decode("latin-1")  # as older programs write "µm"
+        text = content.decode("latin-1")  # older programs write "µm" so
     if text.startswith(ISO_TITLE):
         return _iso(text)
     lines = text.splitlines()
@@ -47,7 +47,7 @@ def traces(path: Path) -> list[Trace]:
 
 
 def _numbers(lines: list[str]) -> NDArray[np.float64]:
-    """``[H,W]`` from lines of numbers between blanks, commas or semicolons."""
+    """Return [H, W] of lines of numbers that blanks, commas or semicolons separate."""
     first = next((line for line in lines if line.strip()), "")
     if not first:
         raise Unreadable("holds no numbers")
@@ -58,7 +58,7 @@ def _numbers(lines: list[str]) -> NDArray[np.float64]:
 
 
 def _from_points(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float, float]]:
-    """A grid, and its steps along axes 0 and 1, from rows of x, y, z in any order."""
+    """Return the grid of rows of x, y, z in any order, and its steps along axes 0 and 1."""
     if points.shape[1] != 3:
         raise Unreadable(f"has {points.shape[1]} columns, expected x, y and z")
     x, column = np.unique(points[:, 0], return_inverse=True)
@@ -71,7 +71,7 @@ def _from_points(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], tupl
 
 
 def _iso(text: str) -> list[Trace]:
-    """The channels of an ISO 28600 map: one line a pixel, one number a channel."""
+    """List the channels of an ISO 28600 map: one line per pixel, one number per channel."""
     lines = text.splitlines()
     if len(lines) <= ISO_LINES:
         raise Unreadable("truncated")
@@ -92,7 +92,7 @@ def _iso(text: str) -> list[Trace]:
     filled[: len(numbers)] = numbers[:, :count]
     rows = -1 if head[23].lower() == "bottom to top" else 1
     columns = -1 if head[21].lower() == "right to left" else 1
-    found = []
+    traces = []
     for i in range(count):
         name, unit_text = (
             (head[69], head[70]) if count == 1 else (head[95 + 3 * i], head[96 + 3 * i])
@@ -100,5 +100,5 @@ def _iso(text: str) -> list[Trace]:
         z_factor, unit = to_si(unit_text)
         grid = filled[:, i].reshape(height, width)[::rows, ::columns] * z_factor
         size = pixel_size_nm(*frame, (height, width))
-        found.append(Trace(name or f"channel {i}", "forward", unit, size, grid.copy))
-    return found
+        traces.append(Trace(name or f"channel {i}", "forward", unit, size, grid.copy))
+    return traces
