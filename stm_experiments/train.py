@@ -10,13 +10,14 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig
 
 from stm_experiments.app import build
+from stm_experiments.app.comparison import print_comparison
 from stm_experiments.app.job import describe_job, job_folder, restore_config
 from stm_experiments.app.launching import Interrupted, launch
 from stm_experiments.app.messages import one_sentence
 from stm_experiments.data import PatchData
 from stm_experiments.evaluation.assess import assess, check_baselines
 from stm_experiments.models import checkpoint, interfaces
-from stm_experiments.reporting.runs import print_comparison, read_runs
+from stm_experiments.reporting.runs import read_runs
 from stm_experiments.training import callbacks, logs
 from stm_experiments.training.run_folder import RunFolder
 

@@ -6,19 +6,29 @@ from html.parser import HTMLParser
 from urllib.parse import unquote, urlparse
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
 from PIL import Image
+from plotly.offline import get_plotlyjs
 
-from stm_experiments.latent.codes_csv import write_latent_csv
+from stm_experiments.latent.codes_csv import read_latent_csv, write_latent_csv
 from stm_experiments.report import main
 from stm_experiments.reporting import paper
-from stm_experiments.reporting.latent_summary import MEASURES, latent_knowledge
+from stm_experiments.reporting.latent_cloud import RunCodes, latent_cloud
 from stm_experiments.reporting.report import write_report
 from stm_experiments.reporting.result_table import to_csv, to_latex, to_markdown
 from stm_experiments.reporting.runs import find_runs
-from stm_experiments.reporting.summary import all_runs, baselines, seeds, table_2, times
+from stm_experiments.reporting.summary import (
+    CODE_COLUMNS,
+    baselines_table,
+    codes_table,
+    errors_table,
+    runs_table,
+    seeds_table,
+    times_table,
+)
 
 ODD = "7_<b>odd & 'quoted' Ω #1"
 FIGURES = ("curves", "latent", "network", "patches", "reconstructions")
@@ -101,7 +111,7 @@ def write_run(folder, job, lattice, name, seed=0, scale=1.0, figures=FIGURES):
 
 
 def write_about(folder, job, overrides, **about):
-    known = {
+    defaults = {
         "job": job,
         "overrides": overrides,
         "versions": {"python": "3.11.7", "torch": "2.13.0"},
@@ -111,7 +121,7 @@ def write_about(folder, job, overrides, **about):
         "train_seconds": 90.5,
         "patches_per_second": 9000.0,
     }
-    (folder / "run.json").write_text(json.dumps({**known, **about}), encoding="utf-8")
+    (folder / "run.json").write_text(json.dumps({**defaults, **about}), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -153,22 +163,25 @@ def page(sweep):
 class Links(HTMLParser):
     def __init__(self, text):
         super().__init__()
-        self.found, self.ids, self.images = [], set(), 0
+        self.targets, self.ids, self.images = [], set(), 0
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         attributes = dict(attrs)
-        self.found += [attributes[key] for key in ("href", "src") if key in attributes]
+        self.targets += [attributes[key] for key in ("href", "src") if key in attributes]
         self.ids.add(attributes.get("id"))
         self.images += tag == "img"
 
 
 def test_the_page_asks_nothing_of_a_network_and_all_its_links_lead_somewhere(page):
     text = page.read_text(encoding="utf-8")
+    assert "Content-Security-Policy\" content=\"default-src 'none'" in text
+    assert text.count(get_plotlyjs()) == 1
+    text = text.replace(get_plotlyjs(), "")  # has addresses of maps that this page does not draw
     assert not re.search(r"https?:|//\w+\.\w+/|@import|url\(", re.sub(r"base64,\S+", "", text))
     links = Links(text)
-    assert len(links.found) > 30
-    for link in links.found:
+    assert len(links.targets) > 30
+    for link in links.targets:
         if link.startswith("#"):
             assert link[1:] in links.ids
         elif not link.startswith("data:"):
@@ -181,7 +194,7 @@ def test_the_page_asks_nothing_of_a_network_and_all_its_links_lead_somewhere(pag
 
 def test_odd_names_are_text_and_never_markup(page):
     text = page.read_text(encoding="utf-8")
-    assert "&lt;b&gt;odd &amp; &#x27;quoted&#x27;" in text
+    assert "&lt;b&gt;odd &amp; &#39;quoted&#39;" in text
     assert "<b>odd" not in text
     assert "<script>alert" not in text
 
@@ -209,7 +222,7 @@ def test_the_tables_hold_the_numbers_of_the_files(sweep, page):
             assert float(row["MSE noisy high"]) == run.metrics["test/mse_noisy"] + 0.0005
             assert float(row["val. loss"]) == run.metrics["val/loss"]
             assert float(row["PCA-10 MSE noisy"]) == 0.03
-    table = table_2(runs)
+    table = errors_table(runs)
     assert len(table.rows) == 21
     both = [run for run in runs if run.about.get("job") in (0, 1)]
     first = table.rows[0]
@@ -232,34 +245,35 @@ def test_the_tables_hold_the_numbers_of_the_files(sweep, page):
 
 def test_spreads_over_seeds_and_speeds_are_right(sweep):
     runs = find_runs(sweep)
-    row = next(row for row in seeds(runs).rows if row[3].value == 2)
+    row = next(row for row in seeds_table(runs).rows if row[3].value == 2)
     values = [r.metrics["test/mse_noisy"] for r in runs if r.about.get("job") in (0, 1)]
     assert row[4].value == pytest.approx(np.mean(values))
     assert row[4].text.endswith(f"± {np.std(values, ddof=1):.5f}")
-    row = times(runs).rows[0]
+    row = times_table(runs).rows[0]
     assert row[10].value == pytest.approx(52 * 3000 * 100 / 148.3)
     assert row[11].value == pytest.approx(9000 / row[10].value)
 
 
 def test_what_codes_know_is_told_beside_those_who_learnt_nothing(sweep):
     run = next(run for run in find_runs(sweep) if run.finished)
-    known = {
+    scores = {
         "CAE-A": {"single/probe": 0.33, "pooled/probe": 0.90, "invariance/turns": 0.5},
         "untrained": {"single/probe": 0.30, "pooled/probe": 0.93, "invariance/turns": 0.4},
     }
-    (run.folder / "latent.json").write_text(json.dumps(known), encoding="utf-8")
-    rows = latent_knowledge(find_runs(sweep)).rows
+    (run.folder / "latent.json").write_text(json.dumps(scores), encoding="utf-8")
+    rows = codes_table(find_runs(sweep)).rows
     assert [row[2].text for row in rows] == ["CAE-A", "untrained"]
     assert [row[3].bold for row in rows] == [True, False]
     assert [row[4].bold for row in rows] == [False, True]
-    turns = next(i for i, (heading, *_) in enumerate(MEASURES, 3) if "turns" in heading)
+    turns = next(i for i, column in enumerate(CODE_COLUMNS, 3) if "turns" in column.heading)
     assert [row[turns].bold for row in rows] == [False, True]
     page = write_report(find_runs(sweep), sweep, sweep / "report")
-    assert "no merit of training" in page.read_text(encoding="utf-8")
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    assert "training is not the reason that pooled codes tell the lattices apart" in text
 
 
 def test_the_untouched_input_is_best_only_against_clean(sweep):
-    rows = [row for row in baselines(find_runs(sweep)).rows if row[0].text == "sc"]
+    rows = [row for row in baselines_table(find_runs(sweep)).rows if row[0].text == "sc"]
     noisy = next(row for row in rows if row[1].text == "noisy input")
     assert not noisy[2].bold
     assert noisy[3].bold
@@ -268,13 +282,13 @@ def test_the_untouched_input_is_best_only_against_clean(sweep):
 
 
 def test_tables_are_escaped_for_markdown_and_latex(sweep):
-    table = all_runs(find_runs(sweep), lambda run: "x")
+    table = runs_table(find_runs(sweep), lambda run: "x")
     assert r"odd \& 'quoted'" in to_latex(table)
     assert r"8\_wrong" in to_latex(table)
     assert all(
         line.count("&") - line.count(r"\&") in (0, 14) for line in to_latex(table).split("\n")
     )
-    for text in (to_markdown(table), to_markdown(table_2(find_runs(sweep)))):
+    for text in (to_markdown(table), to_markdown(errors_table(find_runs(sweep)))):
         widths = {line.count(" | ") for line in text.splitlines()}
         assert len(widths) == 1
     assert to_csv(table).count("\n") == 10
@@ -304,16 +318,40 @@ def test_thumbnails_stop_before_the_page_is_too_large(tmp_path, monkeypatch):
     assert "2_fcc/figures/reconstructions.png" in text
 
 
-def test_latent_points_travel_as_plain_numbers(page):
+def test_latent_points_of_all_runs_are_in_the_cloud(sweep, page):
     text = page.read_text(encoding="utf-8")
-    found = re.search(r'id="latent-data">(.*?)</script>', text)
-    clouds = json.loads(found[1])
+    assert 'id="cloud"' in text
+    tables = [pd.DataFrame(read_latent_csv(path)) for path in sorted(sweep.glob("*/latent.csv"))]
+    figure = latent_cloud([RunCodes(f"run {i} <b>", table) for i, table in enumerate(tables)])
     # The interrupted runs left theirs too.
-    assert len(clouds) == 8
-    assert len(clouds[0]["columns"]["pc1"]) == 60
-    assert clouds[0]["columns"]["lattice"][0] == "sc"
-    assert "azimuth" not in clouds[0]["columns"]
-    assert clouds[0]["columns"]["tilt"][-1] == 1
+    assert len(figure.data) == 8
+    assert [trace.visible for trace in figure.data] == [True] + [False] * 7
+    for trace, table in zip(figure.data, tables, strict=True):
+        np.testing.assert_allclose(trace.x, table["pc1"], rtol=1e-6)
+        np.testing.assert_allclose(trace.z, table["pc3"], rtol=1e-6)
+        assert len(trace.x) == 60
+    runs, colours = figure.layout.updatemenus
+    assert [button.label for button in runs.buttons] == [f"run {i} &lt;b&gt;" for i in range(8)]
+    # The azimuth is unknown.
+    names = ["lattice", "image", "tilt"]
+    assert [button.label for button in colours.buttons] == [f"coloured by {n}" for n in names]
+    assert list(figure.data[0].marker.colorbar.ticktext) == ["sc"]
+    markers = colours.buttons[2].args[0]["marker"]
+    np.testing.assert_allclose(markers[0]["color"], tables[0]["tilt"], atol=1e-6)
+
+
+def test_a_run_without_a_column_is_grey_and_large_clouds_are_thinned():
+    columns = {name: np.arange(20_000.0) for name in ("pc1", "pc2", "pc3", "tilt")}
+    both = [
+        RunCodes("whole", pd.DataFrame(columns)),
+        RunCodes("bare", pd.DataFrame(columns).drop(columns="tilt")),
+    ]
+    figure = latent_cloud(both)
+    assert [len(trace.x) for trace in figure.data] == [10_000, 10_000]
+    assert figure.data[1].marker.color == "#999999"
+    assert not figure.data[1].marker.showscale
+    bare = latent_cloud(both[1:])
+    assert len(bare.layout.updatemenus) == 1
 
 
 def test_the_command_writes_beside_the_runs_and_refuses_in_one_sentence(sweep, tmp_path, command):
@@ -339,7 +377,7 @@ def test_the_command_writes_beside_the_runs_and_refuses_in_one_sentence(sweep, t
 def test_paths_are_relative_to_where_the_page_stands(sweep, tmp_path):
     write_report(find_runs(sweep), sweep, tmp_path / "deep" / "er")
     text = (tmp_path / "deep" / "er" / "index.html").read_text(encoding="utf-8")
-    for link in Links(text).found:
+    for link in Links(text).targets:
         if not link.startswith(("#", "data:")):
             assert (tmp_path / "deep" / "er" / unquote(link)).exists()
 

@@ -28,7 +28,7 @@ from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.defects import Counts, count_defects, find_defects, within
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
-from stm_experiments.reporting.result_table import Cell, Table, embolden, number, to_csv
+from stm_experiments.reporting.result_table import Cell, ResultTable, embolden, number, to_csv
 from stm_experiments.restoration.denoise import denoise
 from stm_experiments.restoration.measured import as_scan
 from stm_experiments.restoration.preparation import prepare
@@ -121,7 +121,7 @@ def run(given: argparse.Namespace, console: Console) -> None:
             *(benchmark(chains, lattice, *settings) for lattice in given.lattices), strict=True
         )
         rows = [row for block in blocks for row in block]
-        table = Table("defects", ("lattice", "", *columns, "true"), rows)
+        table = ResultTable("defects", ("lattice", "", *columns, "true"), rows)
         console.print(printed(table, f"Point defects, noise={given.noise}", block=1))
         (folder / "defects.csv").write_text(to_csv(table), encoding="utf-8")
         sheet = defect_sheet(sheets, truths, f"Point defects, noise={given.noise}")

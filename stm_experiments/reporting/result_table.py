@@ -1,23 +1,23 @@
-"""Tables as plain data: one content for the page, CSV, Markdown and LaTeX."""
+"""Tables of results as plain data: one content for the page, CSV, Markdown and LaTeX."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-NOTHING = "\N{EN DASH}"
+import pandas as pd
+
+NO_VALUE = "\N{EN DASH}"
 
 
 class Cell(NamedTuple):
-    """One cell.
+    """A cell of a table.
 
     Attributes:
         text: What is shown.
-        value: The number behind it, unrounded: for sorting, and in the CSV.
-        bold: Whether it is the best of its kind.
-        link: Where it leads, relative to the report.
-        note: Why it is empty, or what stands behind it.
+        value: The number behind the text, unrounded, for sorting and for the CSV.
+        bold: Whether the number is the best of its kind.
+        link: Address to which the cell leads, relative to the report.
+        note: Why the cell is empty, or a comment on its content.
         low: Lower end of the interval or range that is shown with the number.
         high: Upper end.
     """
@@ -31,8 +31,8 @@ class Cell(NamedTuple):
     high: float | None = None
 
 
-class Table(NamedTuple):
-    """A table.
+class ResultTable(NamedTuple):
+    """A table of results.
 
     Attributes:
         name: File name without ending, and anchor on the page.
@@ -46,56 +46,87 @@ class Table(NamedTuple):
     rows: list[list[Cell]]
     groups: tuple[tuple[str, int], ...] = ()
 
+    @property
+    def headings(self) -> list[str]:
+        """Headings that stand alone: the group's text before that of each column."""
+        groups = [text for text, width in self.groups for _ in range(width)]
+        groups = groups or [""] * len(self.columns)
+        return [f"{g}: {c}" if g else c for g, c in zip(groups, self.columns, strict=True)]
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Whether each column holds numbers."""
+        return [any(row[i].value is not None for row in self.rows) for i in range(self.width)]
+
+    @property
+    def width(self) -> int:
+        """The number of columns."""
+        return len(self.columns)
+
+    @property
+    def dashes(self) -> str:
+        """What the dashes of the table mean; empty if there is nothing to say."""
+        cells = (cell for row in self.rows for cell in row)
+        notes = dict.fromkeys(cell.note for cell in cells if cell.note and cell.text == NO_VALUE)
+        return f"A dash: {'; '.join(notes)}." if notes else ""
+
 
 def number(value: float | None, digits: int = 4, half: float | None = None, note: str = "") -> Cell:
-    """A number with, where there is one, half its interval; a dash where there is none.
+    """Return the cell of a number; a dash if there is none.
 
-    A note says why a number is missing; where it is not, the note is left out.
+    Args:
+        value: The number; None, NaN or infinite: there is none.
+        digits: Decimal places.
+        half: Half the number's interval, if known; shown after the number.
+        note: Why the number is missing; left out if it is not.
     """
     if value is None or not math.isfinite(value):
-        return Cell(NOTHING, note=note)
+        return Cell(NO_VALUE, note=note)
     text = f"{value:.{digits}f}"
     if half is None or not math.isfinite(half):
         return Cell(text, value)
     return Cell(f"{text} ± {half:.{digits}f}", value, low=value - half, high=value + half)
 
 
-def embolden(rows: Sequence[list[Cell]], column: int, smallest: bool) -> None:
-    """Marks the best number of a column of some rows, ties included, unless all are equal."""
-    known = [value for row in rows if (value := row[column].value) is not None]
-    if len(set(known)) > 1:
-        best = min(known) if smallest else max(known)
+def embolden(rows: Sequence[list[Cell]], column: int, *, smallest: bool) -> None:
+    """Mark the best numbers of a column in some rows of a table, unless all are equal.
+
+    Args:
+        rows: The rows that compete; their cells are replaced.
+        column: Index of the column.
+        smallest: Whether the smallest number is the best, or the largest.
+    """
+    values = [value for row in rows if (value := row[column].value) is not None]
+    if len(set(values)) > 1:
+        best = min(values) if smallest else max(values)
         for row in rows:
             if row[column].value == best:
                 row[column] = row[column]._replace(bold=True)
 
 
-def to_csv(table: Table) -> str:
-    """Numbers unrounded, the ends of their intervals in columns of their own; one heading line."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    columns: list[list[object]] = []
-    for i, heading in enumerate(_headings(table)):
+def to_csv(table: ResultTable) -> str:
+    """Return the table as CSV: unrounded numbers, the ends of intervals in columns of their own."""
+    columns = []
+    for i, heading in enumerate(table.headings):
         cells = [row[i] for row in table.rows]
-        columns.append([heading, *map(_csv_value, cells)])
+        columns.append(pd.Series(map(_csv_value, cells), name=heading, dtype=object))
         if any(cell.low is not None for cell in cells):
-            columns.append([f"{heading} low", *(cell.low for cell in cells)])
-            columns.append([f"{heading} high", *(cell.high for cell in cells)])
-    writer.writerows(zip(*columns, strict=True))
-    return file.getvalue()
+            for end, values in (("low", [c.low for c in cells]), ("high", [c.high for c in cells])):
+                columns.append(pd.Series(values, name=f"{heading} {end}", dtype=object))
+    return str(pd.concat(columns, axis="columns").to_csv(index=False, lineterminator="\n"))
 
 
 def _csv_value(cell: Cell) -> object:
-    """The number, or the text; a link's number only sorts it."""
-    if cell.text == NOTHING:
+    """Return a cell's number, or its text; the number of a link serves sorting only."""
+    if cell.text == NO_VALUE:
         return None
     return cell.text if cell.value is None or cell.link else cell.value
 
 
-def to_markdown(table: Table) -> str:
-    """A pipe table; numbers are right-aligned, the best are bold."""
-    lines = [_headings(table)]
-    lines.append(["---:" if numeric else "---" for numeric in _numeric(table)])
+def to_markdown(table: ResultTable) -> str:
+    """Return the table with pipes between columns; numbers are right-aligned, the best bold."""
+    lines = [table.headings]
+    lines.append(["---:" if numeric else "---" for numeric in table.numeric])
     for row in table.rows:
         texts = [cell.text.replace("\\", "\\\\").replace("|", "\\|") for cell in row]
         texts = [" ".join(text.split()) for text in texts]
@@ -103,42 +134,22 @@ def to_markdown(table: Table) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def to_latex(table: Table) -> str:
-    """A tabular with rules of the booktabs package; the best are bold."""
-    alignment = "".join("r" if numeric else "l" for numeric in _numeric(table))
-    lines = [f"\\begin{{tabular}}{{{alignment}}}", "\\toprule"]
-    lines.append(" & ".join(latex_text(heading) for heading in _headings(table)) + r" \\")
-    lines.append("\\midrule")
-    for row in table.rows:
-        texts = [latex_text(cell.text) for cell in row]
-        texts = [f"\\textbf{{{t}}}" if c.bold else t for t, c in zip(texts, row, strict=True)]
-        lines.append(" & ".join(texts) + r" \\")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+def to_latex(table: ResultTable) -> str:
+    """Return the table as a tabular with the rules of the booktabs package; the best are bold."""
+    texts = [[" ".join(cell.text.split()) for cell in row] for row in table.rows]
+    bold = [["textbf: --rwrap;" if cell.bold else "" for cell in row] for row in table.rows]
+    frame = pd.DataFrame(texts, columns=table.headings, dtype=object)
+    styles = pd.DataFrame(bold, columns=table.headings, dtype=object)
+    style = frame.style.hide(axis="index").apply(lambda _: styles, axis=None)
+    style = style.format(_latex_symbols, escape="latex")
+    style = style.format_index(_latex_symbols, escape="latex", axis="columns")
+    alignment = "".join("r" if numeric else "l" for numeric in table.numeric)
+    return str(style.to_latex(hrules=True, column_format=alignment))
 
 
-def latex_text(text: str) -> str:
-    """A text with everything escaped that means something to LaTeX."""
-    special = {character: f"\\{character}" for character in "&%$#_{}"}
-    special |= {
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "<": "$<$",
-        ">": "$>$",
-        "±": r"$\pm$",
-        "²": "$^2$",
-        NOTHING: "--",
-    }
-    return "".join(special.get(character, character) for character in " ".join(text.split()))
-
-
-def _headings(table: Table) -> list[str]:
-    """Headings that stand alone: the group's before its columns' own."""
-    groups = [text for text, width in table.groups for _ in range(width)]
-    groups = groups or [""] * len(table.columns)
-    return [f"{g}: {c}" if g else c for g, c in zip(groups, table.columns, strict=True)]
-
-
-def _numeric(table: Table) -> list[bool]:
-    """Which columns hold numbers."""
-    return [any(row[i].value is not None for row in table.rows) for i in range(len(table.columns))]
+def _latex_symbols(text: str) -> str:
+    """Replace the characters of an escaped text that LaTeX's text fonts lack."""
+    symbols = ((">", "$>$"), ("<", "$<$"), ("±", r"$\pm$"), ("²", "$^2$"), (NO_VALUE, "--"))
+    for symbol, replacement in symbols:
+        text = text.replace(symbol, replacement)
+    return text

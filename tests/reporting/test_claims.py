@@ -11,11 +11,11 @@ from stm_experiments.reporting.claims import (
     Experiments,
     Loss,
     epochs_to,
-    ordered,
+    is_below,
+    paper_claims,
     roughness,
 )
-from stm_experiments.reporting.paper_claims import paper_claims
-from stm_experiments.reporting.runs import Run, by_seed
+from stm_experiments.reporting.runs import Run, group_by_seed
 
 
 def make_run(lattice, name, loss, seed=0, curve=None, scale=1.0, **metrics):
@@ -28,7 +28,7 @@ def make_run(lattice, name, loss, seed=0, curve=None, scale=1.0, **metrics):
         "data": {"seed": seed},
         "scale": scale,
     }
-    found = {
+    scores = {
         "val/loss": loss,
         "val/best_loss": loss,
         "train/loss": loss / 1.05,
@@ -39,7 +39,7 @@ def make_run(lattice, name, loss, seed=0, curve=None, scale=1.0, **metrics):
     curve = curve or [(e, loss * (1 + 2 / e)) for e in range(1, settings.epochs + 1)]
     about = {"status": "finished", "overrides": [f"experiment=paper_{name}"]}
     curves = {"val/loss": curve, "train/loss": curve}
-    return Run(Path(f"{lattice}_{name}_{seed}"), about, found, config, curves, {}, {})
+    return Run(Path(f"{lattice}_{name}_{seed}"), about, scores, config, curves, {}, {})
 
 
 def published_runs(**changes):
@@ -50,14 +50,9 @@ def published_runs(**changes):
     ]
 
 
-def verdicts(runs):
-    return {claim.statement.split(",")[0].split(".")[0]: claim for claim in paper_claims(runs)}
-
-
 def find(runs, words):
-    found = [claim for claim in paper_claims(runs) if words in claim.statement]
-    assert len(found) == 1
-    return found[0]
+    (claim,) = (claim for claim in paper_claims(runs) if words in claim.statement.text)
+    return claim
 
 
 def test_the_papers_own_losses_bear_out_what_they_can():
@@ -69,7 +64,7 @@ def test_the_papers_own_losses_bear_out_what_they_can():
     # Their gains by longer training, 5.3 to 8.0 %, are near what another seed does.
     longer = find(runs, "Training for 200 epochs")
     assert longer.verdict == OPEN
-    assert "-5.3 %, where seeds alone move 5.5 %" in longer.evidence
+    assert "-5.3 %, where seeds alone change 5.5 %" in longer.evidence
     # Their fcc baseline is below bcc's, but not beyond their own uncertainty of two times .0002.
     complexity = find(runs, "Loss follows complexity")
     assert complexity.verdict == NOT_HELD
@@ -117,7 +112,7 @@ def test_three_seeds_replace_the_assumed_spread():
     runs = [
         make_run("sc", "baseline", loss, seed) for seed, loss in enumerate([0.02, 0.021, 0.022])
     ]
-    assert len(by_seed(runs)) == 1
+    assert len(group_by_seed(runs)) == 1
     loss = Experiments(runs).loss("sc", "baseline")
     assert loss.mean == pytest.approx(0.021)
     # Student's t for two degrees of freedom: 4.303.
@@ -190,9 +185,9 @@ def test_roughness_is_the_scatter_about_a_line_and_ignores_the_slope():
 
 
 def test_order_and_epochs():
-    assert ordered(Loss(1, 0.1), Loss(2, 0.1)) is True
-    assert ordered(Loss(2, 0.1), Loss(1, 0.1)) is False
-    assert ordered(Loss(1, 1), Loss(2, 1)) is None
-    assert ordered(Loss(math.nan, 1), Loss(2, 1)) is None
+    assert is_below(Loss(1, 0.1), Loss(2, 0.1)) is True
+    assert is_below(Loss(2, 0.1), Loss(1, 0.1)) is False
+    assert is_below(Loss(1, 1), Loss(2, 1)) is None
+    assert is_below(Loss(math.nan, 1), Loss(2, 1)) is None
     assert epochs_to([(1, 3.0), (2, 1.0)], 1.0) == 2
     assert epochs_to([(1, 3.0)], 1.0) is None

@@ -43,7 +43,7 @@ from stm_experiments.figures.canvas import save
 from stm_experiments.metrics.whole_image import change_outside
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Repairing
-from stm_experiments.reporting.result_table import Cell, Table, embolden, number, to_csv
+from stm_experiments.reporting.result_table import Cell, ResultTable, embolden, number, to_csv
 from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import LATTICES
 
@@ -72,11 +72,11 @@ def width_scores(
     return everywhere, inside
 
 
-def width_table(name: str, everywhere: Curves, inside: Curves) -> Table:
+def width_table(name: str, everywhere: Curves, inside: Curves) -> ResultTable:
     """Both kinds of decibels, methods down and widths across."""
     places = ("", " in stripes")
     columns = ("lattices", "", *(f"{width} px{place}" for place in places for width in WIDTHS))
-    table = Table(name, columns, [])
+    table = ResultTable(name, columns, [])
     for group in dict.fromkeys(group for group, _ in everywhere):
         for denoised in (False, True):
             block = []
@@ -95,7 +95,7 @@ def width_table(name: str, everywhere: Curves, inside: Curves) -> Table:
     return table
 
 
-def wave_table(tried: Mapping[str, Method], images: int, size: int) -> Table:
+def wave_table(tried: Mapping[str, Method], images: int, size: int) -> ResultTable:
     """How much of charge-density waves is left, and what happens outside of the stripes."""
     headings = (
         "",
@@ -103,7 +103,7 @@ def wave_table(tried: Mapping[str, Method], images: int, size: int) -> Table:
         "largest change outside",
         "changed px",
     )
-    table = Table("waves", headings, [])
+    table = ResultTable("waves", headings, [])
     noise = KINDS["lost"].noise(4)
     cases = [striped(lattice, index, noise, size) for lattice in WAVES for index in range(images)]
     for name, method in tried.items():
@@ -121,13 +121,13 @@ def wave_table(tried: Mapping[str, Method], images: int, size: int) -> Table:
     return table
 
 
-def severity_table(net: Repairing, groups: Groups, images: int, size: int) -> Table:
+def severity_table(net: Repairing, groups: Groups, images: int, size: int) -> ResultTable:
     """What a network that knows its damage does of minor, moderate and severe one."""
     headings = (
         "damage", "lattices", "found", "repaired", "left", "rms error, repaired",
         "rms uncertainty", "rms error, left", "rms uncertainty, left", "left: changed px",
     )  # fmt: skip
-    table = Table("severity", headings, [])
+    table = ResultTable("severity", headings, [])
     for severity, noise in SEVERITIES.items():
         for group, lattices in groups.items():
             rows = []
@@ -184,7 +184,7 @@ def run(given: argparse.Namespace, console: Console) -> None:
     folder = Path(given.out)
     folder.mkdir(parents=True, exist_ok=False)
 
-    def keep(table: Table, title: str, caption: str = "", block: int = 1) -> None:
+    def keep(table: ResultTable, title: str, caption: str = "", block: int = 1) -> None:
         (folder / f"{table.name}.csv").write_text(to_csv(table), encoding="utf-8")
         console.print(printed(table, title, caption, block))
 

@@ -41,7 +41,7 @@ from stm_experiments.benchmarks.quality.scores import (
 from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.figures.canvas import save
 from stm_experiments.metrics import whole_image
-from stm_experiments.reporting.result_table import Cell, Table, number, to_csv
+from stm_experiments.reporting.result_table import Cell, ResultTable, number, to_csv
 from stm_experiments.simulator import CUT_LATTICES, LATTICES, NOISES
 
 STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -72,9 +72,9 @@ def strength_curves(
     return curves
 
 
-def strength_table(curves: dict[str, dict[str, list[tuple[float, float | None]]]]) -> Table:
+def strength_table(curves: dict[str, dict[str, list[tuple[float, float | None]]]]) -> ResultTable:
     """The curves as a table: lattices and networks down, strengths across."""
-    table = Table("noise_strength", ("lattice", "", *(f"x {s:g}" for s in STRENGTHS)), [])
+    table = ResultTable("noise_strength", ("lattice", "", *(f"x {s:g}" for s in STRENGTHS)), [])
     for lattice, networks in curves.items():
         for name, scores in networks.items():
             table.rows.append([Cell(lattice), Cell(name), *(number(m, 5, h) for m, h in scores)])
@@ -123,7 +123,7 @@ def run(given: argparse.Namespace, console: Console) -> None:
     folder = Path(given.out)
     folder.mkdir(parents=True, exist_ok=False)
 
-    def keep(table: Table) -> None:
+    def keep(table: ResultTable) -> None:
         (folder / f"{table.name}.csv").write_text(to_csv(table), encoding="utf-8")
 
     with torch.inference_mode():

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from rich.box import SIMPLE_HEAD
 from rich.progress import track
-from rich.table import Table as RichTable
+from rich.table import Table
 from torch import Tensor, nn
 
 from stm_experiments import models
@@ -19,7 +19,7 @@ from stm_experiments.core.normalisation import NORMALISATIONS, denormalise, norm
 from stm_experiments.lattice import atoms
 from stm_experiments.metrics import whole_image
 from stm_experiments.models import checkpoint, tiling
-from stm_experiments.reporting.result_table import NOTHING, Cell, Table, embolden, number
+from stm_experiments.reporting.result_table import NO_VALUE, Cell, ResultTable, embolden, number
 from stm_experiments.restoration.whole_network import whole_image_network
 
 BASELINES = (
@@ -168,10 +168,10 @@ def summary(rows: list[dict[str, float]], measure: str) -> tuple[float, float | 
     return psnr_of_interval(Interval(mean, half)) if measure == "psnr" else Interval(mean, half)
 
 
-def table_of(results: Results) -> Table:
+def table_of(results: Results) -> ResultTable:
     """One row for each lattice, noise and network; the best of each lattice and noise are bold."""
     columns = ("lattice", "noise", "", "n", *(heading for heading, *_ in MEASURES.values()))
-    table = Table("quality", columns, [])
+    table = ResultTable("quality", columns, [])
     for (lattice, noise), networks in results.items():
         block = []
         for name, rows in networks.items():
@@ -186,12 +186,12 @@ def table_of(results: Results) -> Table:
         competing = [cells for cells in block if cells[2].text != CLEAN]
         for column, (_, _, smallest) in enumerate(MEASURES.values(), 4):
             if smallest is not None:
-                embolden(competing, column, smallest)
+                embolden(competing, column, smallest=smallest)
         table.rows.extend(block)
     return table
 
 
-def printed(table: Table, title: str, caption: str = "", block: int = 0) -> RichTable:
+def printed(table: ResultTable, title: str, caption: str = "", block: int = 0) -> Table:
     """A table for the terminal; columns without a single number are left out.
 
     Args:
@@ -201,9 +201,9 @@ def printed(table: Table, title: str, caption: str = "", block: int = 0) -> Rich
         block: Rows that agree in so many first columns belong together.
     """
     texts = [i for i, _ in enumerate(table.columns) if all(r[i].value is None for r in table.rows)]
-    names = [i for i in texts if any(row[i].text != NOTHING for row in table.rows)]
+    names = [i for i in texts if any(row[i].text != NO_VALUE for row in table.rows)]
     shown = [i for i, _ in enumerate(table.columns) if i in names or i not in texts]
-    rich = RichTable(title=title, caption=caption, caption_justify="left", box=SIMPLE_HEAD)
+    rich = Table(title=title, caption=caption, caption_justify="left", box=SIMPLE_HEAD)
     for i in shown:
         rich.add_column(table.columns[i], justify="left" if i in names else "right", no_wrap=True)
     last = None
@@ -216,9 +216,9 @@ def printed(table: Table, title: str, caption: str = "", block: int = 0) -> Rich
     return rich
 
 
-def invention_table(networks: Mapping[str, Network], size: int, draws: int) -> Table:
+def invention_table(networks: Mapping[str, Network], size: int, draws: int) -> ResultTable:
     """What each network makes of white noise alone, scaled as an image would be."""
-    table = Table("invention", ("", "strongest peak out / in"), [])
+    table = ResultTable("invention", ("", "strongest peak out / in"), [])
     for name, network in networks.items():
         values = []
         for draw in range(draws):

@@ -43,7 +43,7 @@ from stm_experiments.benchmarks.srtio3.figures import fault_figure, patches_figu
 from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.figures.canvas import save
 from stm_experiments.models import Gaussian, PatchPCA, checkpoint, tiling
-from stm_experiments.reporting.result_table import Cell, Table, embolden, number, to_csv
+from stm_experiments.reporting.result_table import Cell, ResultTable, embolden, number, to_csv
 from stm_experiments.restoration.fit_weighted import apply_fit_weighted
 from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import CUT_LATTICES
@@ -113,14 +113,14 @@ def percent(errors: Tensor, digits: int) -> Cell:
     return number(mean, digits, half)
 
 
-def patch_table(nets: Mapping[str, Any], count: int) -> Table:
+def patch_table(nets: Mapping[str, Any], count: int) -> ResultTable:
     """The errors on SrTiO3, and what the best fits could reach.
 
     Args:
         nets: By name.
         count: Patches; whole images are taken through the networks for at most 900 of them.
     """
-    table = Table("patches", ("", "sees", "n", "error %"), [])
+    table = ResultTable("patches", ("", "sees", "n", "error %"), [])
     many, few = (patches(of_constant(10), number) for number in (count, min(count, 900)))
     for sees, methods, images, scored in (
         (f"{WINDOW} px patch", patch_methods(nets), many, on_patches),
@@ -136,12 +136,12 @@ def patch_table(nets: Mapping[str, Any], count: int) -> Table:
     return table
 
 
-def transfer_table(nets: Mapping[str, Any], count: int) -> Table:
+def transfer_table(nets: Mapping[str, Any], count: int) -> ResultTable:
     """The errors on SrTiO3 of other lattice constants, and on lattices of other kinds."""
     whole = image_methods({name: net for name, net in nets.items() if net.window is None})
     alone = patch_methods(nets)
     tested = {f"srtio3, a = {a} px": of_constant(a) for a in CONSTANTS} | CUT_LATTICES
-    table = Table("transfer", ("error %", *alone, *whole), [])
+    table = ResultTable("transfer", ("error %", *alone, *whole), [])
     for name, lattice in track(tested.items(), "other lattices"):
         images = patches(lattice, count)
         errors = [on_patches(method, images) for method in alone.values()]
@@ -168,7 +168,7 @@ def run(given: argparse.Namespace, console: Console) -> None:
     folder = Path(given.out)
     folder.mkdir(parents=True, exist_ok=False)
 
-    def keep(table: Table, title: str, caption: str) -> None:
+    def keep(table: ResultTable, title: str, caption: str) -> None:
         (folder / f"{table.name}.csv").write_text(to_csv(table), encoding="utf-8")
         console.print(printed(table, title))
         console.print(caption, highlight=False)

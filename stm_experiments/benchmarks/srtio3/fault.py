@@ -14,7 +14,7 @@ from stm_experiments.benchmarks.srtio3.cases import of_constant
 from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.lattice.atoms import find_atoms, match
-from stm_experiments.reporting.result_table import Cell, Table, embolden, number
+from stm_experiments.reporting.result_table import Cell, ResultTable, embolden, number
 from stm_experiments.simulator import (
     NOISES,
     PRESETS,
@@ -236,7 +236,9 @@ def values_of(image: Tensor, case: FaultImage) -> dict[str, float]:
     return dict(zip(MEASURES, values, strict=True))
 
 
-def fault_table(name: str, methods: Mapping[str, Method], cases: Sequence[FaultImage]) -> Table:
+def fault_table(
+    name: str, methods: Mapping[str, Method], cases: Sequence[FaultImage]
+) -> ResultTable:
     """The measures of each method, averaged over images; the clean image shows what they are worth.
 
     Args:
@@ -245,7 +247,7 @@ def fault_table(name: str, methods: Mapping[str, Method], cases: Sequence[FaultI
         cases: The images.
     """
     short = "fault_" + "_".join(name.replace(",", "").split())
-    table = Table(short, ("", *MEASURES), [])
+    table = ResultTable(short, ("", *MEASURES), [])
     for method, function in {**methods, "clean image": None}.items():
         rows = [values_of(x.clean if function is None else function(x.noisy), x) for x in cases]
         means = [mean_and_interval([row[key] for row in rows])[0] for key in MEASURES]

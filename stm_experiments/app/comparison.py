@@ -1,0 +1,78 @@
+"""The console table that compares the jobs of a sweep."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from stm_experiments.core.intervals import Interval
+from stm_experiments.reporting.averages import mean_and_deviation
+from stm_experiments.reporting.runs import Run
+
+MEASURES = ("mse_noisy", "mse_clean", "ssim_noisy")
+
+
+def print_comparison(runs: Sequence[Run]) -> None:
+    """Print the table of a sweep's jobs, and why jobs failed."""
+    console = Console()
+    console.print(comparison_table(runs))
+    for run in runs:
+        if run.about["status"] != "finished":
+            console.print(f"job {run.about['job']} {run.status}", markup=False, highlight=False)
+
+
+def comparison_table(runs: Sequence[Run]) -> Table:
+    """Return a table with one row per job.
+
+    Jobs that differ only in their seed share a row, with the mean and the standard deviation
+    (n - 1) over seeds. A job is named by the overrides that distinguish it.
+    """
+    groups: dict[tuple[str, ...], list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[tuple(o for o in run.about["overrides"] if not o.startswith("seed="))].append(run)
+    common = set.intersection(*map(set, groups)) if groups else set()
+    several = any(len(group) > 1 for group in groups.values())
+    captions = [f"all with {' '.join(sorted(common))}"] if common else []
+    captions += ["± standard deviation over seeds"] if several else []
+    table = Table(
+        title="Comparison of the jobs",
+        caption="; ".join(captions),
+        box=box.SIMPLE,
+        pad_edge=False,
+        padding=(0, 0, 0, 1),  # within 80 columns
+    )
+    table.add_column("job", overflow="fold")
+    headings = [name.replace("_", "\n") for name in MEASURES]
+    headings = [*headings, "PCA-10\nmse noisy", "time\ns", "done"]
+    for heading in ["seeds", *headings] if several else headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for overrides, group in groups.items():
+        # The last part of a key is enough here: data.size=64 is size=64.
+        words = [re.sub(r"^(experiment=|[^=]*\.)", "", o) for o in overrides if o not in common]
+        count = [str(len(group))] if several else []
+        table.add_row("\n".join(words) or "defaults", *count, *_results(group))
+    return table
+
+
+def _results(group: Sequence[Run]) -> list[str]:
+    """Return the cells of a group of seeds: measures, PCA-10's error, seconds, jobs done."""
+    cells = [_mean_over_seeds([run.score(name) for run in group]) for name in MEASURES]
+    cells.append(_mean_over_seeds([run.score("mse_noisy", "PCA-10") for run in group]))
+    seconds = [s for run in group if (s := run.about.get("seconds")) is not None]
+    cells.append(f"{mean_and_deviation(seconds).mean:.0f}" if seconds else "-")
+    cells.append(f"{sum(run.about['status'] == 'finished' for run in group)} of {len(group)}")
+    return cells
+
+
+def _mean_over_seeds(scores: Sequence[Interval | None]) -> str:
+    """Return the mean over seeds and, below it, the standard deviation."""
+    means = [score.mean for score in scores if score is not None]
+    if not means:
+        return "-"
+    average = mean_and_deviation(means)
+    if average.deviation is None:
+        return f"{average.mean:.5f}"
+    return f"{average.mean:.5f}\n±{average.deviation:.5f}"
