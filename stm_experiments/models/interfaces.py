@@ -82,6 +82,32 @@ class NetworkModule(nn.Module):
     card: Card | None = None
 
 
+class AutoencoderModule(NetworkModule):
+    """A network with a bottleneck; it reconstructs by decoding what it encodes.
+
+    Attributes:
+        encoder: Layers from patches to codes.
+        decoder: Layers from codes to patches.
+    """
+
+    encoder: nn.Module
+    decoder: nn.Module
+
+    def encode(self, patches: Tensor) -> Tensor:
+        """Map patches [B, 1, h, w] on [-1, 1] to codes [B, D]."""
+        codes: Tensor = self.encoder(patches)
+        return codes
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Map codes [B, D] to patches [B, 1, h, w]."""
+        patches: Tensor = self.decoder(codes)
+        return patches
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Reconstruct patches [B, 1, h, w] on [-1, 1]."""
+        return self.decode(self.encode(patches))
+
+
 @runtime_checkable
 class Network(Protocol):
     """A module from images [B, 1, H, W] to images [B, 1, H, W] on [-1, 1]."""

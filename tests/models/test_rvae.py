@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stm_experiments.models import RVAE, VAE, RVAECoordinates
-from stm_experiments.models.networks.rvae import divided, multiplied, placed, upright_again
+from stm_experiments.models.networks.rvae import divide_angle, move, move_back, multiply_angle
 
 NETWORKS = (VAE, RVAE, RVAECoordinates)
 
@@ -49,24 +49,24 @@ def test_translation_is_optional_and_limited(network):
 def test_a_patch_is_turned_and_turned_back():
     turn, shift = unit(37.0, -100.0), torch.tensor([[0.1, -0.2], [0.0, 0.15]])
     patches = honeycomb(0.0, 20.0)
-    there = placed(patches, turn, torch.zeros_like(shift))
+    there = move(patches, turn, torch.zeros_like(shift))
     torch.testing.assert_close(there, honeycomb(37.0, -80.0), atol=0.08, rtol=0)
-    again = upright_again(placed(patches, turn, shift), turn, shift)
+    again = move_back(move(patches, turn, shift), turn, shift)
     middle = (slice(None), slice(None), slice(6, 18), slice(6, 18))
     torch.testing.assert_close(again[middle], patches[middle], atol=0.12, rtol=0)
 
 
 def test_shifts_go_along_axes_1_and_0():
     patches = honeycomb(0.0)
-    moved = placed(patches, unit(0.0), torch.tensor([[2 / 12, 1 / 12]]))
+    moved = move(patches, unit(0.0), torch.tensor([[2 / 12, 1 / 12]]))
     torch.testing.assert_close(moved[..., 4:20, 4:20], patches[..., 3:19, 2:18], atol=1e-5, rtol=0)
 
 
 def test_multiples_of_angles():
     turn = unit(10.0, 50.0, -59.0)
-    torch.testing.assert_close(multiplied(turn, 3), unit(30.0, 150.0, -177.0))
-    torch.testing.assert_close(divided(multiplied(turn, 3), 3), turn)
-    torch.testing.assert_close(divided(unit(180.0 + 3.0), 3), unit(-59.0))
+    torch.testing.assert_close(multiply_angle(turn, 3), unit(30.0, 150.0, -177.0))
+    torch.testing.assert_close(divide_angle(multiply_angle(turn, 3), 3), turn)
+    torch.testing.assert_close(divide_angle(unit(180.0 + 3.0), 3), unit(-59.0))
 
 
 class Ideal(RVAE):

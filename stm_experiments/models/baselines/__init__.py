@@ -1,1 +1,1 @@
-"""Classical filters and PCA, with the signature of a network."""
+"""Classical filters and principal components, with the signature of a network."""

@@ -1,1 +1,1 @@
-"""One autoencoder or image-to-image network per file."""
+"""Networks that are trained, one per file."""

@@ -1,17 +1,17 @@
-"""CAE-A, the shallow autoencoder of Binev et al."""
+"""The shallow autoencoder CAE-A of Binev et al."""
 
-from torch import Tensor, nn
+from torch import nn
 
-from stm_experiments.models.interfaces import NetworkModule
+from stm_experiments.models.interfaces import AutoencoderModule
 
 
-class CAEA(NetworkModule):
+class CAEA(AutoencoderModule):
     """CAE-A, the shallow convolutional autoencoder of Binev et al., section 4.1.1.
 
-    17x17 px patches pass two convolution-pooling stages to a latent vector and come back through
-    two transposed convolutions; there is no activation at the output. With ten latent numbers it
-    has 6 212 parameters, and the paper's published weight files load unchanged
-    (keys ``encoder.N.*``, ``decoder.N.*``).
+    Two stages of convolution and pooling map a patch of 17x17 px to the latent vector; two
+    transposed convolutions map it back, without an activation at the output. With a latent vector
+    of ten numbers the network has 6 212 parameters, and the published weight files of the paper
+    load unchanged (keys ``encoder.N.*``, ``decoder.N.*``).
 
     Args:
         latent: Length of the latent vector.
@@ -25,8 +25,7 @@ class CAEA(NetworkModule):
 
     def __init__(self, latent: int = 10) -> None:
         super().__init__()
-        if latent < 1:
-            raise ValueError(f"the latent vector has at least one number, not {latent}")
+        check_latent(latent)
         self.encoder = nn.Sequential(
             nn.Conv2d(1, 16, 3, padding=1),
             nn.ReLU(),
@@ -45,14 +44,12 @@ class CAEA(NetworkModule):
             nn.ConvTranspose2d(16, 1, 5, stride=2, padding=1),
         )
 
-    def encode(self, patches: Tensor) -> Tensor:
-        """Patches [B, 1, 17, 17] on [-1, 1] -> latent vectors [B, D]."""
-        return self.encoder(patches)
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Latent vectors [B, D] -> patches [B, 1, 17, 17]."""
-        return self.decoder(codes)
+def check_latent(latent: int) -> None:
+    """Refuse a latent vector without numbers.
 
-    def forward(self, patches: Tensor) -> Tensor:
-        """Patches [B, 1, 17, 17] on [-1, 1] -> their reconstructions, same shape."""
-        return self.decode(self.encode(patches))
+    Raises:
+        ValueError: If its length is less than one.
+    """
+    if latent < 1:
+        raise ValueError(f"the latent vector has at least one number, not {latent}")

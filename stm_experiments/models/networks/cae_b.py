@@ -1,18 +1,20 @@
-"""CAE-B, the deeper autoencoder of Binev et al."""
+"""The deeper autoencoder CAE-B of Binev et al."""
 
 from torch import Tensor, nn
 
-from stm_experiments.models.interfaces import NetworkModule
+from stm_experiments.models.interfaces import AutoencoderModule
+from stm_experiments.models.networks.cae_a import check_latent
 
 
-class CAEB(NetworkModule):
+class CAEB(AutoencoderModule):
     """CAE-B, the deeper convolutional autoencoder of Binev et al., section 4.1.2.
 
-    Four convolution-pooling stages bring a 16x16 px patch to 8 channels of a single pixel, then to
-    the latent vector. The paper's decoder cannot be taken literally: [2 2 24] doubled four times is
-    32x32, and four filters are not one image. The text's layers are kept with strides 2, 2, 2, 1
-    and a final 1x1 convolution to one channel before the clipped ReLU, whose range [0, 1] is why
-    patches are scaled from [-1, 1] to [0, 1] on entry and back on exit.
+    Four stages of convolution and pooling reduce a patch of 16x16 px to 8 channels of one pixel,
+    and then to the latent vector. The decoder of the paper cannot be built as it is printed:
+    [2 2 24] doubled four times is 32x32, and four filters are not one image. The layers of the text
+    are kept here, with strides 2, 2, 2, 1 and a final 1x1 convolution to one channel before the
+    clipped ReLU. The range of the clipped ReLU is [0, 1]; therefore patches are mapped from [-1, 1]
+    to [0, 1] on entry and back on exit.
 
     Args:
         latent: Length of the latent vector.
@@ -26,8 +28,7 @@ class CAEB(NetworkModule):
 
     def __init__(self, latent: int = 10) -> None:
         super().__init__()
-        if latent < 1:
-            raise ValueError(f"the latent vector has at least one number, not {latent}")
+        check_latent(latent)
         self.encoder = nn.Sequential(
             nn.Conv2d(1, 32, 3, padding=1),
             nn.LeakyReLU(0.01),
@@ -60,13 +61,9 @@ class CAEB(NetworkModule):
         )
 
     def encode(self, patches: Tensor) -> Tensor:
-        """Patches [B, 1, 16, 16] on [-1, 1] -> latent vectors [B, D]."""
-        return self.encoder((patches + 1) / 2)
+        """Map patches [B, 1, 16, 16] on [-1, 1] to latent vectors [B, D]."""
+        return super().encode((patches + 1) / 2)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Latent vectors [B, D] -> patches [B, 1, 16, 16] on [-1, 1]."""
-        return 2 * self.decoder(codes) - 1
-
-    def forward(self, patches: Tensor) -> Tensor:
-        """Patches [B, 1, 16, 16] on [-1, 1] -> their reconstructions, same shape."""
-        return self.decode(self.encode(patches))
+        """Map latent vectors [B, D] to patches [B, 1, 16, 16] on [-1, 1]."""
+        return 2 * super().decode(codes) - 1

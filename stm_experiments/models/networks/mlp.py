@@ -1,29 +1,28 @@
 """A fully connected autoencoder of patches."""
 
-from torch import Tensor, nn
+from torch import nn
 
-from stm_experiments.models.interfaces import NetworkModule
+from stm_experiments.models.interfaces import AutoencoderModule
 
 
-class MLP(NetworkModule):
-    """A fully connected autoencoder: what ten numbers can say of a patch.
+class MLP(AutoencoderModule):
+    """A fully connected autoencoder: how much of a patch ten numbers can hold.
 
-    The paper's networks are held back by their size, not by the length of their latent vector: a
-    patch has about eight degrees of freedom (the cut's three angles, the origin, the heights), and
-    a decoder that can draw any pattern from them reconstructs it to little more than its noise.
-    Matrix products are also what processors do best: a patch costs about as much time as in CAE-A.
+    The networks of the paper are limited by their size, not by the length of the latent vector: a
+    patch has about eight degrees of freedom (three angles of the cut, the origin, the heights), and
+    a decoder that can produce any pattern of them reconstructs it to little more than its noise.
+    Processors are fastest at matrix products: a patch takes about as long as in CAE-A.
 
     Args:
         latent: Length of the latent vector.
         width: Neurons of the widest layers.
-        window: Patch size in px.
+        window: Patch size, px.
 
     Raises:
         ValueError: If a size is less than one.
     """
 
     label = "MLP"
-    window: int
 
     def __init__(self, latent: int = 10, width: int = 512, window: int = 17) -> None:
         super().__init__()
@@ -53,15 +52,3 @@ class MLP(NetworkModule):
             nn.Linear(width, pixels),
             nn.Unflatten(1, (1, window, window)),
         )
-
-    def encode(self, patches: Tensor) -> Tensor:
-        """Patches [B, 1, w, w] on [-1, 1] -> latent vectors [B, D]."""
-        return self.encoder(patches)
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """Latent vectors [B, D] -> patches [B, 1, w, w]."""
-        return self.decoder(codes)
-
-    def forward(self, patches: Tensor) -> Tensor:
-        """Patches [B, 1, w, w] on [-1, 1] -> their reconstructions, same shape."""
-        return self.decode(self.encode(patches))

@@ -4,35 +4,34 @@ import torch
 from torch import Tensor
 
 from stm_experiments.models.interfaces import Inference
-from stm_experiments.models.networks.rvae import as_pose, check_pose, divided, placed
-from stm_experiments.models.networks.vae import VAE, perceptron, upright
+from stm_experiments.models.networks.rvae import RotationInvariantVAE, divide_angle, move
+from stm_experiments.models.networks.vae import perceptron, upright_poses
 
 
-class RVAECoordinates(VAE):
-    """A rotationally invariant VAE whose decoder draws on turned coordinates.
+class RVAECoordinates(RotationInvariantVAE):
+    """A rotationally invariant VAE whose decoder is a function of turned coordinates.
 
-    The encoder says what a patch shows and how it is turned; the decoder is a function of place,
-    f(x, z), which is evaluated at the places turned back by the angle: what it draws cannot depend
-    on the angle in any other way. Other programs (AtomAI, pyroVED) have a network for f, which is
-    asked once for every pixel. Here f is a sum of circular harmonics, whose coefficients a network
-    makes of the code:
+    The encoder infers content and angle of a patch. The decoder is a function of position, f(x, z),
+    evaluated at coordinates that are turned back by the angle: its output depends on the angle in
+    no other way. In other programs (AtomAI, pyroVED) a network computes f, pixel by pixel. Here f
+    is a sum of circular harmonics, and a network maps the code to their coefficients:
 
         f(r, phi, z) = sum over m, k of g_k(r) (a_mk(z) cos(m phi) + b_mk(z) sin(m phi))
 
-    with Gaussian rings g_k. On turned coordinates only the phases m theta change, so that a patch
+    with Gaussian rings g_k. Turned coordinates change only the phases m theta, so that a patch
     costs one matrix product.
 
     Args:
-        latent: Numbers in the content code.
-        width: Neurons of the widest layers.
-        window: Patch size, px.
-        symmetry: n: the encoder says n times the angle; see ``RVAE``.
-        translation: Largest shift that is found, half sides of the patch; 0: none.
+        latent: As for ``RotationInvariantVAE``.
+        width: As for ``RotationInvariantVAE``.
+        window: As for ``RotationInvariantVAE``.
+        symmetry: As for ``RotationInvariantVAE``.
+        translation: As for ``RotationInvariantVAE``.
         harmonics: Largest m.
-        rings: Number of radii k, from the middle to the border.
+        rings: Number of radii k, from the centre to the border.
 
     Raises:
-        ValueError: If a number makes no sense.
+        ValueError: If a setting is out of range.
     """
 
     label = "rVAE-C"
@@ -48,58 +47,53 @@ class RVAECoordinates(VAE):
         harmonics: int = 6,
         rings: int = 8,
     ) -> None:
-        super().__init__(latent, width, window)
-        check_pose(symmetry, translation)
+        super().__init__(latent, width, window, symmetry, translation)
         if harmonics < 0 or rings < 2:
             raise ValueError(
                 f"harmonics is from 0 on and rings from 2 on, not {harmonics}, {rings}"
             )
-        self.symmetry = symmetry
-        self.translation = translation
         self.orders = torch.arange(harmonics + 1).float()
-        pose = 4 if translation else 2
-        self.encoder = perceptron([window**2, width, width // 2, 2 * latent + pose])
+        self.encoder = perceptron([window**2, width, width // 2, 2 * latent + self.pose_numbers])
         coefficients = 2 * (harmonics + 1) * rings
         self.decoder = perceptron([latent, width // 2, width, coefficients])
-        self.register_buffer("basis", circular_harmonics(window, harmonics, rings), False)
+        basis = circular_harmonics(window, harmonics, rings)
+        self.register_buffer("basis", basis, persistent=False)
 
     def infer(self, patches: Tensor) -> Inference:
-        """Patches [B, 1, w, w] on [-1, 1] -> codes, and how the patches are turned."""
-        outputs = self.encoder(patches.flatten(1))
-        mean, log_variance, pose = outputs.split(
-            [self.latent, self.latent, outputs.shape[1] - 2 * self.latent], 1
-        )
-        turned, shift = as_pose(pose, self.translation)
-        return Inference(mean, log_variance, divided(turned, self.symmetry), shift)
+        """Map patches [B, 1, w, w] on [-1, 1] to codes and poses."""
+        outputs: Tensor = self.encoder(patches.flatten(1))
+        mean, log_variance, pose = outputs.split([self.latent, self.latent, self.pose_numbers], 1)
+        vectors, shift = self.as_pose(pose)
+        return Inference(mean, log_variance, divide_angle(vectors, self.symmetry), shift)
 
     def generate(self, codes: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
-        """Codes [B, D] in a pose, as in ``Inference``, -> patches [B, 1, w, w]."""
+        """Map codes [B, D] in a pose, as in ``Inference``, to patches [B, 1, w, w]."""
         cosines, sines = self.decoder(codes).view(len(codes), 2, len(self.orders), -1).unbind(1)
         angle = torch.atan2(turn[:, 1], turn[:, 0])[:, None, None]
         phase = self.orders.to(angle)[:, None] * angle
         # cos(m (phi - theta)) and sin(m (phi - theta)) in terms of those of m phi.
-        turned = torch.stack(
+        coefficients = torch.stack(
             [
                 cosines * phase.cos() - sines * phase.sin(),
                 cosines * phase.sin() + sines * phase.cos(),
             ],
             1,
         )
-        drawn = (turned.flatten(1) @ self.basis).view(-1, 1, self.window, self.window)
-        return placed(drawn, upright(codes)[0], shift) if self.translation else drawn
+        patches = (coefficients.flatten(1) @ self.basis).view(-1, 1, self.window, self.window)
+        return move(patches, upright_poses(codes)[0], shift) if self.translation else patches
 
 
 def circular_harmonics(window: int, harmonics: int, rings: int) -> Tensor:
-    """Cosines and sines of m phi on Gaussian rings, [2 (harmonics + 1) rings, w*w].
+    """Return cosines and sines of m phi on Gaussian rings, [2 (harmonics + 1) rings, w*w].
 
-    phi goes from image axis 1 towards axis 0. In the middle, where phi is not defined, orders above
-    0 fade.
+    phi counts from image axis 1 towards axis 0. Orders above 0 fade out at the centre, where phi is
+    not defined.
     """
     r = torch.arange(window) - (window - 1) / 2
     y, x = torch.meshgrid(r, r, indexing="ij")
     radius, phi = torch.hypot(x, y), torch.atan2(y, x)
-    place = torch.linspace(0, window / 2, rings)[:, None, None]
-    ring = torch.exp(-0.5 * ((radius - place) / place[1]) ** 2)
+    radii = torch.linspace(0, window / 2, rings)[:, None, None]
+    ring = torch.exp(-0.5 * ((radius - radii) / radii[1]) ** 2)
     orders = torch.arange(harmonics + 1)[:, None, None, None]
     fade = torch.where(orders > 0, 1 - torch.exp(-0.25 * radius**2), 1.0)
     waves = torch.stack([torch.cos(orders * phi), torch.sin(orders * phi)])

@@ -4,21 +4,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stm_experiments.models.networks.rvae import RVAE, placed
+from stm_experiments.models.networks.rvae import RVAE, move
 from stm_experiments.models.networks.vae import perceptron
 
 
 class RVAEPoster(RVAE):
-    """An rVAE whose transformer says the angle as one number, as the poster on MoS2 describes it.
+    """An rVAE whose transformer outputs the angle as one number, as in the poster on MoS2.
 
-    It learns the angle from pairs of a patch and the turned patch. For a site that looks the same
-    after a part of a turn that is ill-posed; this network is there to show what it costs.
+    It learns the angle from pairs of a patch and the turned patch. This is an ill-posed task for a
+    site that looks the same after a part of a turn; the network shows what that costs.
 
     Args:
         latent: Numbers in the content code.
         width: Neurons of the widest layers.
         window: Patch size, px.
-        symmetry: Rotation axis of the sites, by which the angle is scored; it is not learned by it.
+        symmetry: n of the rotation axis of the sites; only for the scores of the angle, not for
+            training.
     """
 
     label = "poster's recipe"
@@ -31,12 +32,12 @@ class RVAEPoster(RVAE):
         self.transformer = perceptron([window**2, width, width // 2, 1])
 
     def pose(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """The unit vector of the angle [B, 2], and no shift [B, 2]."""
+        """Map patches [B, 1, w, w] to unit vectors of their angles [B, 2], and shifts of 0."""
         angle = self.transformer(patches.flatten(1))
         return torch.cat([angle.cos(), angle.sin()], 1), angle.new_zeros(len(angle), 2)
 
     def pose_loss(self, patches: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
-        """The squared difference of two angles and the one by which the patch was turned."""
-        turned = self.transformer(placed(patches, turn, torch.zeros_like(shift)).flatten(1))
+        """Return the squared difference of the change of the angle and the angle of the turn."""
+        moved = self.transformer(move(patches, turn, torch.zeros_like(shift)).flatten(1))
         angle = torch.atan2(turn[:, 1], turn[:, 0])
-        return F.mse_loss((turned - self.transformer(patches.flatten(1)))[:, 0], angle)
+        return F.mse_loss((moved - self.transformer(patches.flatten(1)))[:, 0], angle)

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from stm_experiments.models.interfaces import NetworkModule
+from stm_experiments.models.interfaces import AutoencoderModule
 
 
-class StackedAutoencoder(NetworkModule):
-    """The stacked autoencoder of Buban and Choi: fully connected layers, each way the same ones.
+class StackedAutoencoder(AutoencoderModule):
+    """The stacked autoencoder of Buban and Choi: fully connected, with a mirrored decoder.
 
-    Each layer of the encoder has its partner in the decoder, which undoes it: together they are an
-    autoencoder of what the layers before make of a patch, and can be trained as one, layer after
-    layer (``objectives.Stacked``). The paper names neither sizes nor activations; these are ours.
+    Each layer of the encoder has a partner in the decoder that inverts it. Together they are an
+    autoencoder of the output of the layer before, so that the pairs can be trained one after the
+    other (``training.Stacked``). The paper states neither sizes nor activations; these are ours.
 
     Args:
         widths: Neurons of the encoder's layers, from the patch to the code.
@@ -25,6 +25,8 @@ class StackedAutoencoder(NetworkModule):
 
     label = "stacked autoencoder"
     window: int
+    encoder: nn.ModuleList
+    decoder: nn.ModuleList
 
     def __init__(self, widths: Sequence[int] = (1024, 512, 128), window: int = 28) -> None:
         super().__init__()
@@ -36,14 +38,14 @@ class StackedAutoencoder(NetworkModule):
         self.decoder = nn.ModuleList(map(nn.Linear, sizes[1:], sizes[:-1]))
 
     def encode(self, patches: Tensor, depth: int | None = None) -> Tensor:
-        """What the layers make of patches.
+        """Map patches to codes, or to the output of an earlier layer.
 
         Args:
             patches: [B, 1, w, w] on [-1, 1].
-            depth: Through how many layers; None: all of them.
+            depth: Number of layers to pass; None: all of them.
 
         Returns:
-            The code, or what that layer gives, [B, D].
+            The output of the last of these layers, [B, D].
         """
         values = patches.flatten(1)
         for layer in self.encoder[:depth]:
@@ -51,16 +53,12 @@ class StackedAutoencoder(NetworkModule):
         return values
 
     def undo(self, layer: int, values: Tensor) -> Tensor:
-        """From the output of a layer of the encoder, counted from 0, [B, D], to its input."""
+        """Map the output of a layer of the encoder [B, D], counted from 0, to its input."""
         values = self.decoder[layer](values)
         return torch.relu(values) if layer > 0 else values
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes [B, D] -> patches [B, 1, w, w]."""
+        """Map codes [B, D] to patches [B, 1, w, w]."""
         for layer in reversed(range(len(self.decoder))):
             codes = self.undo(layer, codes)
         return codes.view(-1, 1, self.window, self.window)
-
-    def forward(self, patches: Tensor) -> Tensor:
-        """Patches [B, 1, w, w] on [-1, 1] -> their reconstructions, same shape."""
-        return self.decode(self.encode(patches))

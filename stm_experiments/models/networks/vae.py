@@ -6,13 +6,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from stm_experiments.models.interfaces import Inference, NetworkModule
+from stm_experiments.models.interfaces import AutoencoderModule, Inference
 
 
-class VAE(NetworkModule):
-    """A variational autoencoder of small patches, fully connected (Kingma & Welling, 2014).
+class VAE(AutoencoderModule):
+    """A fully connected variational autoencoder of small patches (Kingma & Welling, 2014).
 
-    A code is a Gaussian in a small space; how a patch is turned is a part of it like all else.
+    The code of a patch is a Gaussian in a space of few dimensions. The orientation of the patch is
+    a part of the code, like everything else.
 
     Args:
         latent: Numbers in the content code.
@@ -39,45 +40,52 @@ class VAE(NetworkModule):
         self.decoder = perceptron([latent, width // 2, width, window**2])
 
     def infer(self, patches: Tensor) -> Inference:
-        """Patches [B, 1, w, w] on [-1, 1] -> codes and pose; here always the upright one."""
+        """Map patches [B, 1, w, w] on [-1, 1] to codes and poses; here all poses are upright."""
         mean, log_variance = self.encoder(patches.flatten(1)).chunk(2, 1)
-        return Inference(mean, log_variance, *upright(mean))
+        return Inference(mean, log_variance, *upright_poses(mean))
 
     def generate(self, codes: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
-        """Codes [B, D] in a pose, as in ``Inference``, -> patches [B, 1, w, w]."""
-        return self.decoder(codes).view(-1, 1, self.window, self.window)
+        """Map codes [B, D] in a pose, as in ``Inference``, to patches [B, 1, w, w]."""
+        pixels: Tensor = self.decoder(codes)
+        return pixels.view(-1, 1, self.window, self.window)
 
     def encode(self, patches: Tensor) -> Tensor:
-        """Patches [B, 1, w, w] on [-1, 1] -> the mean of their content codes [B, D]."""
+        """Map patches [B, 1, w, w] on [-1, 1] to the means of their content codes [B, D]."""
         return self.infer(patches).mean
 
     def angle(self, patches: Tensor) -> Tensor:
-        """Patches [B, 1, w, w] -> by how much each is turned, rad, in (-pi, pi], [B].
+        """Return the angle by which the content of each patch is turned.
 
-        From image axis 1 towards axis 0, counted from a pose that training has chosen. Of content
-        with an n-fold axis it is one of n equal answers.
+        The angle counts from image axis 1 towards axis 0, from a reference that training chooses.
+        For content with an n-fold axis it is one of n equivalent answers.
+
+        Args:
+            patches: [B, 1, w, w] on [-1, 1].
+
+        Returns:
+            rad, in (-pi, pi], [B].
         """
         turn = self.infer(patches).turn
         return torch.atan2(turn[:, 1], turn[:, 0])
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Content codes [B, D] -> patches in the upright pose [B, 1, w, w]."""
-        return self.generate(codes, *upright(codes))
+        """Map content codes [B, D] to patches [B, 1, w, w] in the upright pose."""
+        return self.generate(codes, *upright_poses(codes))
 
     def forward(self, patches: Tensor) -> Tensor:
-        """Patches [B, 1, w, w] on [-1, 1] -> their reconstructions, turned as they are."""
-        seen = self.infer(patches)
-        return self.generate(seen.mean, seen.turn, seen.shift)
+        """Reconstruct patches [B, 1, w, w] on [-1, 1] in their own poses."""
+        inference = self.infer(patches)
+        return self.generate(inference.mean, inference.turn, inference.shift)
 
 
-def upright(codes: Tensor) -> tuple[Tensor, Tensor]:
-    """The pose of patches that are neither turned nor shifted, for each code: [B, 2], [B, 2]."""
+def upright_poses(codes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return turns [B, 2] by the angle 0, and shifts [B, 2] of 0, one for each code [B, D]."""
     shift = codes.new_zeros(len(codes), 2)
     return shift + codes.new_tensor([1.0, 0.0]), shift
 
 
 def perceptron(widths: Sequence[int]) -> nn.Sequential:
-    """Fully connected layers of these widths, with SiLU between them."""
+    """Return fully connected layers of these widths, with SiLU between them."""
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(widths):
         layers += [nn.Linear(before, after), nn.SiLU()]
