@@ -1,4 +1,4 @@
-"""Model files that describe themselves: tensors and plain data, nothing that runs on loading."""
+"""Model files that describe themselves: tensors and plain data, no code."""
 
 import io
 import os
@@ -12,7 +12,7 @@ from stm_experiments import models
 from stm_experiments.core.files import atomic_write
 from stm_experiments.models.interfaces import Card, Network, NetworkModule
 
-WEIGHTS = Path(models.__file__).parent / "weights"  # of the models that are shipped
+WEIGHTS = Path(models.__file__).parent / "weights"  # of the models that come with the package
 
 
 class CheckpointError(ValueError):
@@ -20,7 +20,7 @@ class CheckpointError(ValueError):
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """Reads a checkpoint's dictionary without executing anything in it.
+    """Read the dictionary of a checkpoint without executing anything in it.
 
     Raises:
         CheckpointError: If the file is missing, damaged or holds more than tensors and plain data.
@@ -43,17 +43,17 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def write(content: dict[str, Any], path: Path) -> None:
-    """Writes a checkpoint so that a reader sees the old file or the new one, never a part.
+    """Write a checkpoint so that a reader sees the old file or the new one, never a part.
 
     Raises:
-        OSError: If it cannot be written, as on a full disk; it names the file.
+        OSError: If it cannot be written, as on a full disk; the error names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole = io.BytesIO()
-    torch.save(content, whole)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
     try:
         with atomic_write(path) as part, part.open("wb") as file:
-            file.write(whole.getbuffer())
+            file.write(buffer.getbuffer())
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
@@ -61,13 +61,13 @@ def write(content: dict[str, Any], path: Path) -> None:
 
 
 def save(net: Network, card: Card, path: Path) -> None:
-    """Writes a network alone, as a file that ``load`` takes."""
+    """Write a network alone, as a file for ``load``."""
     state = {f"net.{key}": value for key, value in net.state_dict().items()}
     write({"state_dict": state, "card": asdict(card)}, path)
 
 
 def add_scores(folder: Path, scores: dict[str, Any]) -> None:
-    """Writes a run's test metrics into the cards of its model files."""
+    """Write the test metrics of a run into the cards of its model files."""
     for path in (folder / "best.ckpt", folder / "last.ckpt"):
         if path.is_file():
             content = read(path)
@@ -76,7 +76,7 @@ def add_scores(folder: Path, scores: dict[str, Any]) -> None:
 
 
 def start_from(path: str | Path, net: Network) -> None:
-    """Copies the weights of a model file into a network of the same kind.
+    """Copy the weights of a model file into a network of the same kind.
 
     Raises:
         CheckpointError: If the file cannot be used or holds another network.
@@ -92,7 +92,7 @@ def start_from(path: str | Path, net: Network) -> None:
 
 
 def load_weights(path: str | Path, net: Network) -> Network:
-    """Loads bare weights, such as the paper's published ones, into a network.
+    """Load bare weights, such as the published ones of the paper, into a network.
 
     Raises:
         CheckpointError: If the file cannot be used or holds another network's weights.
@@ -106,9 +106,9 @@ def load_weights(path: str | Path, net: Network) -> Network:
 
 
 def load(path: str | Path) -> Network:
-    """Loads a trained network from a checkpoint; safe on files from strangers.
+    """Load a trained network from a checkpoint; safe for files from strangers.
 
-    Only networks of ``stm_experiments.models`` are built, by name, from plain arguments.
+    The network is one of ``stm_experiments.models``, built by name from plain arguments.
 
     Args:
         path: A checkpoint of a run (``outputs/.../checkpoints/best.ckpt``), or the name of a model

@@ -64,9 +64,9 @@ def test_the_least_risk_is_close_to_the_least_error():
     clean = lattice_image(128)
     image = noisy(clean, 0.12)[0, 0].numpy()
     widths = models.Gaussian.widths
-    blurred = {width: models.Gaussian(width).denoise(image) for width in widths}
+    blurred = {width: models.Gaussian(width).filter_image(image) for width in widths}
     errors = {width: np.mean((blurred[width] - clean[0, 0].numpy()) ** 2) for width in widths}
-    chosen = least_risk(image, widths, lambda x, width: models.Gaussian(width).denoise(x))
+    chosen = least_risk(image, widths, lambda x, width: models.Gaussian(width).filter_image(x))
     assert errors[chosen] < 1.05 * min(errors.values())
 
 
@@ -198,7 +198,7 @@ def test_striped_rows_are_found_and_interpolated(width, least):
         spoilt[first : first + width] = True
     image[0, 0, spoilt] = 2 * torch.rand(int(spoilt.sum()), 257, generator=draw) - 1
     net = models.DetectAndInterpolate()
-    assert np.array_equal(net.spoilt(image[0, 0].numpy()), spoilt.numpy())
+    assert np.array_equal(net.damaged(image[0, 0].numpy()), spoilt.numpy())
     output = net(image)
     assert torch.equal(output[0, 0, ~spoilt], image[0, 0, ~spoilt])
     assert decibels(output, clean) > least

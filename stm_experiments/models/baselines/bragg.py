@@ -1,4 +1,4 @@
-"""The Bragg filter."""
+"""The Bragg filter of whole images."""
 
 import math
 
@@ -11,33 +11,33 @@ from stm_experiments.models.interfaces import NetworkModule
 
 
 class BraggFilter(NetworkModule):
-    """Keeps the peaks of an image's Fourier transform and drops what is between them.
+    """A filter that keeps the peaks of an image's Fourier transform, and nothing between them.
 
-    The peaks are found in the Hann-windowed transform, above ``threshold`` times the median power
-    at their radius (one by chance in about 1000 images of 257 px white noise), and refined to a
-    fraction of a frequency step, so that no lattice falls between two steps. An image is no period
-    of its lattice, which would smear every peak: so it is continued beyond its borders by what the
-    kept peaks predict there, over and over (Papoulis and Gerchberg), and filtered with its
+    A peak of the Hann-windowed transform counts above ``threshold`` times the median power at its
+    radius (by chance, one peak in about 1000 images of 257 px white noise). Its position is refined
+    to a fraction of a frequency step. An image does not hold a whole number of periods of its
+    lattice, which would smear every peak. Therefore the image is continued beyond its borders by
+    the prediction of the kept peaks, repeatedly (Papoulis and Gerchberg), and filtered with its
     continuation.
 
-    What it cannot do, and why it flatters: whatever is not periodic over some ``smoothing`` px (the
-    jitter of an atom, a vacancy, an adatom) is removed like noise: vacancies are filled. Periodic
-    noise (striation, hum) has peaks and stays. Of an image without peaks its slow background is
-    left.
+    Limits: everything that is not periodic over about ``smoothing`` px, such as the jitter of an
+    atom, a vacancy or an adatom, is removed like noise; vacancies are filled. Periodic noise, such
+    as a striation or mains hum, has peaks and stays. Of an image without peaks only the slow
+    background is left.
 
     Args:
-        smoothing: Standard deviation of the Gaussian in which a peak's amplitude is averaged, px;
-            in the transform a peak is kept with a deviation of 1 / (2 pi smoothing) cycles per px.
-        threshold: Power of a peak over the median at its radius.
-        most: Most peaks (pairs of +G and -G) that are kept.
-        iterations: Continuations.
+        smoothing: Standard deviation of the Gaussian over which the amplitude of a peak is
+            averaged, px; in the transform, peaks are kept with a standard deviation of
+            1 / (2 pi smoothing) cycles per px.
+        threshold: Least power of a peak over the median at its radius.
+        most: Largest number of peaks (pairs of +G and -G).
+        iterations: Number of continuations.
 
     Raises:
         ValueError: If a setting is not above 0, or an image is smaller than 16 px.
     """
 
     label = "Bragg filter"
-    window = None
 
     def __init__(
         self,
@@ -53,13 +53,13 @@ class BraggFilter(NetworkModule):
         self.most, self.iterations = most, iterations
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images [B, 1, H, W] -> their periodic part, same shape."""
+        """Return the periodic parts of images [B, 1, H, W]."""
         if min(images.shape[-2:]) < 16:
             raise ValueError(f"an image of {min(images.shape[-2:])} px is too small for its peaks")
         return torch.stack([self._denoise(image[0])[None] for image in images.float()])
 
     def _denoise(self, image: Tensor) -> Tensor:
-        """[H, W] -> [H, W]."""
+        """Return the periodic part of one image [H, W]."""
         height, width = image.shape
         level = image.mean()
         margin = math.ceil(4 * self.smoothing)
@@ -68,17 +68,17 @@ class BraggFilter(NetworkModule):
         canvas = image.new_zeros(larger)
         for _ in range(self.iterations):
             canvas[:height, :width] = image - level
-            kept = torch.fft.irfft2(torch.fft.rfft2(canvas) * mask, s=larger)
-            canvas = kept.clone()
-        return kept[:height, :width] + level
+            periodic: Tensor = torch.fft.irfft2(torch.fft.rfft2(canvas) * mask, s=larger)
+            canvas = periodic.clone()
+        return periodic[:height, :width] + level
 
     def _mask(self, peaks: Tensor, size: list[int]) -> Tensor:
-        """Gaussians around the centre and the peaks, at most 1, on the half plane of rfft2."""
+        """Return Gaussians of height 1 at frequency 0 and the peaks, on the half plane of rfft2."""
         u = torch.fft.fftfreq(size[0], device=peaks.device)
         v = torch.fft.rfftfreq(size[1], device=peaks.device)
         mask = torch.zeros(len(u), len(v), device=peaks.device)
         for peak in (peaks.new_zeros(2), *peaks, *-peaks):
-            # Frequencies are periodic: 0.5 and -0.5 cycles per px are one.
+            # Frequencies are periodic: 0.5 and -0.5 cycles per px are the same.
             du, dv = ((f - g + 0.5) % 1 - 0.5 for f, g in zip((u, v), peak, strict=True))
             narrow = 2 * (math.pi * self.smoothing) ** 2
             mask = torch.maximum(
@@ -87,7 +87,7 @@ class BraggFilter(NetworkModule):
         return mask
 
     def peaks(self, image: Tensor) -> Tensor:
-        """Frequencies of the peaks, strongest first, one of each pair +G, -G.
+        """Return the frequencies of the peaks, strongest first, one of each pair +G, -G.
 
         Args:
             image: [H, W].

@@ -1,7 +1,7 @@
-"""Classical denoisers with the networks' signature: what a trained model must beat.
+"""Classical denoisers with the signature of a network: a trained model must beat them.
 
-None of them has parameters to train. Their strength follows from the white noise that they find in
-the image itself, unless it is given.
+None of them has trained parameters. Where no strength is given, it follows from the white noise in
+the image itself.
 """
 
 import importlib.util
@@ -25,16 +25,16 @@ Image = NDArray[np.float32]
 def least_risk(
     image: Image, candidates: Sequence[float], method: Callable[[Image, float], Image]
 ) -> float:
-    """The strength of least expected error, by Stein's unbiased estimate of it.
+    """Return the strength with the least expected error, by Stein's unbiased risk estimate.
 
-    The risk of a filter f on y = clean + noise of deviation s is |f(y) - y|^2 + 2 s^2 div f(y), up
-    to a constant. The divergence is measured with one random probe (Ramani et al., IEEE Trans.
-    Image Process. 17, 1540 (2008)), the same one every time.
+    The risk of a filter f on y = clean + noise of standard deviation s is |f(y) - y|^2 +
+    2 s^2 div f(y), up to a constant. One random probe, always the same, measures the divergence
+    (Ramani et al., IEEE Trans. Image Process. 17, 1540 (2008)).
 
     Args:
         image: [H, W].
         candidates: Strengths to try.
-        method: (image, strength) -> image.
+        method: The filter: (image, strength) -> image.
     """
     sigma = noise_sigma(image)
     probe = np.sign(np.random.default_rng(0).random(image.shape, np.float32) - np.float32(0.5))
@@ -42,31 +42,29 @@ def least_risk(
     risks = []
     for strength in candidates:
         output = method(image, strength)
-        moved = method(image + step * probe, strength)
-        divergence = float(np.mean(probe * (moved - output))) / float(step)
+        shifted = method(image + step * probe, strength)
+        divergence = float(np.mean(probe * (shifted - output))) / float(step)
         risks.append(float(np.mean((output - image) ** 2)) + 2 * sigma**2 * divergence)
     return candidates[int(np.argmin(risks))]
 
 
 class Filter(NetworkModule):
-    """Runs ``denoise`` on every image of a batch, on the CPU."""
+    """A filter of single images: ``filter_image`` runs on every image of a batch, on the CPU."""
 
-    window = None
-
-    def denoise(self, image: Image) -> Image:
-        """One image [H, W] -> the same shape."""
+    def filter_image(self, image: Image) -> Image:
+        """Filter one image [H, W]."""
         raise NotImplementedError
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images [B, 1, H, W] on about [-1, 1] -> denoised images, same shape and device."""
+        """Filter images [B, 1, H, W] on about [-1, 1]; return them on their device."""
         output = torch.empty_like(images, dtype=torch.float32, device="cpu")
         for result, image in zip(output, images.detach().cpu().float(), strict=True):
-            result[0] = torch.from_numpy(np.ascontiguousarray(self.denoise(image[0].numpy())))
+            result[0] = torch.from_numpy(np.ascontiguousarray(self.filter_image(image[0].numpy())))
         return output.to(images.device)
 
 
 def check_strength(value: float | None, what: str) -> None:
-    """Refuses a strength that is neither above 0 nor None.
+    """Refuse a strength that is neither above 0 nor None.
 
     Raises:
         ValueError: If it is neither.
@@ -79,7 +77,7 @@ class Gaussian(Filter):
     """Gaussian blur.
 
     Args:
-        width: Standard deviation, px. None: the one of least expected error.
+        width: Standard deviation, px. None: the one with the least expected error.
 
     Raises:
         ValueError: If the width is not above 0.
@@ -93,20 +91,21 @@ class Gaussian(Filter):
         check_strength(width, "the width (px)")
         self.width = width
 
-    def denoise(self, image: Image) -> Image:
-        """One image [H, W] -> the same shape."""
+    def filter_image(self, image: Image) -> Image:
+        """Filter one image [H, W]."""
         return _blur(image, self.width or least_risk(image, self.widths, _blur))
 
 
 def _blur(image: Image, width: float) -> Image:
-    return scipy.ndimage.gaussian_filter(image, width, mode="reflect")
+    blurred: Image = scipy.ndimage.gaussian_filter(image, width, mode="reflect")
+    return blurred
 
 
 class Median(Filter):
     """Median of a square.
 
     Args:
-        size: Its side, px, odd. None: 1 (nothing is done), 3, 5 or 7, whichever has the least
+        size: Side of the square, px, odd. None: the one of 1 (no filter), 3, 5 and 7 with the least
             expected error.
 
     Raises:
@@ -122,22 +121,23 @@ class Median(Filter):
             raise ValueError(f"the size is an odd number of px, or None, not {size!r}")
         self.size = size
 
-    def denoise(self, image: Image) -> Image:
-        """One image [H, W] -> the same shape."""
+    def filter_image(self, image: Image) -> Image:
+        """Filter one image [H, W]."""
         return _median(image, self.size or least_risk(image, self.sizes, _median))
 
 
 def _median(image: Image, size: float) -> Image:
-    return scipy.ndimage.median_filter(image, int(size), mode="reflect")
+    filtered: Image = scipy.ndimage.median_filter(image, int(size), mode="reflect")
+    return filtered
 
 
 class NonLocalMeans(Filter):
-    """Non-local means (Buades et al. 2005; scikit-image): means over patches that look alike.
+    """Non-local means (Buades et al. 2005; scikit-image): means over similar patches.
 
     Args:
         sigma: Standard deviation of the white noise. None: estimated from the image.
         patch: Side of the patches that are compared, px.
-        distance: Furthest patch that is looked at, px.
+        distance: Largest distance to a patch that is compared, px.
 
     Raises:
         ValueError: If sigma is not above 0.
@@ -150,12 +150,12 @@ class NonLocalMeans(Filter):
         check_strength(sigma, "sigma")
         self.sigma, self.patch, self.distance = sigma, patch, distance
 
-    def denoise(self, image: Image) -> Image:
-        """One image [H, W] -> the same shape."""
+    def filter_image(self, image: Image) -> Image:
+        """Filter one image [H, W]."""
         sigma = self.sigma or noise_sigma(image)
         if sigma == 0:
             return image
-        return skimage.restoration.denoise_nl_means(
+        denoised: Image = skimage.restoration.denoise_nl_means(
             image,
             self.patch,
             self.distance,
@@ -164,12 +164,14 @@ class NonLocalMeans(Filter):
             fast_mode=True,
             preserve_range=True,
         )
+        return denoised
 
 
 class Wavelet(Filter):
-    """Soft thresholds on wavelet coefficients (BayesShrink; scikit-image), over 16 shifts.
+    """Soft thresholds on wavelet coefficients (BayesShrink; scikit-image).
 
-    Averaging over shifts removes the artefacts of the decimated transform (cycle spinning).
+    The mean over 16 shifts of the image removes the artefacts of the decimated transform (cycle
+    spinning).
 
     Args:
         sigma: Standard deviation of the white noise. None: estimated from the image.
@@ -183,22 +185,22 @@ class Wavelet(Filter):
     def __init__(self, sigma: float | None = None) -> None:
         super().__init__()
         check_strength(sigma, "sigma")
-        # scikit-image needs it, but does not install it.
+        # scikit-image needs PyWavelets, but does not install it.
         if importlib.util.find_spec("pywt") is None:
             raise ValueError("wavelets need PyWavelets: pip install PyWavelets")
         self.sigma = sigma
 
-    def denoise(self, image: Image) -> Image:
-        """One image [H, W] -> the same shape."""
+    def filter_image(self, image: Image) -> Image:
+        """Filter one image [H, W]."""
         sigma = self.sigma or noise_sigma(image)
         if sigma == 0:
             return image
         total = np.zeros_like(image)
         for shift in itertools.product(range(4), repeat=2):
-            moved = skimage.restoration.denoise_wavelet(
+            denoised = skimage.restoration.denoise_wavelet(
                 np.roll(image, shift, (0, 1)), sigma, "sym4", method="BayesShrink"
             )
-            total += np.roll(moved, (-shift[0], -shift[1]), (0, 1))
+            total += np.roll(denoised, (-shift[0], -shift[1]), (0, 1))
         return total / np.float32(16)
 
 
@@ -219,9 +221,10 @@ class TotalVariation(Filter):
         check_strength(weight, "the weight")
         self.weight = weight
 
-    def denoise(self, image: Image) -> Image:
-        """One image [H, W] -> the same shape."""
+    def filter_image(self, image: Image) -> Image:
+        """Filter one image [H, W]."""
         weight = self.weight or 0.7 * noise_sigma(image)
         if weight == 0:
             return image
-        return skimage.restoration.denoise_tv_chambolle(image, weight, eps=1e-4)
+        denoised: Image = skimage.restoration.denoise_tv_chambolle(image, weight, eps=1e-4)
+        return denoised

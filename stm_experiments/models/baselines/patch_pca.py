@@ -10,18 +10,18 @@ _COVARIANCE_ROWS = 32  # rows of patches at a time: bounds the memory on large i
 
 
 class PatchPCA(NetworkModule):
-    """Principal components of an image's own patches: what repeats in it stays, the rest goes.
+    """Principal components of an image's own patches: repeated structure stays, noise goes.
 
-    Every patch of the image is projected on the leading eigenvectors of the patches' covariance,
-    and the projections are averaged where they overlap. Nothing is learnt beforehand: a lattice
-    repeats often enough in one image. For the same reason a single defect is hardly represented
-    (a vacancy is filled in part), and whatever else repeats (stripes, hum) is kept.
+    Every patch of the image is projected onto the leading eigenvectors of the patches' covariance;
+    where projections overlap, their mean is taken. Nothing is learnt in advance: one image holds
+    enough repetitions of its lattice. For the same reason a single defect is hardly represented
+    (a vacancy is partly filled), and other repeated structure (stripes, hum) is kept.
 
     The projection of all patches is a convolution with the components, and the sum of the
-    projections the transposed one.
+    projections is the transposed convolution.
 
     Args:
-        components: Principal components that are kept.
+        components: Number of principal components.
         patch: Side of the patches, px.
 
     Raises:
@@ -29,7 +29,6 @@ class PatchPCA(NetworkModule):
     """
 
     label = "patch PCA"
-    window = None
 
     def __init__(self, components: int = 32, patch: int = 17) -> None:
         super().__init__()
@@ -37,38 +36,37 @@ class PatchPCA(NetworkModule):
             raise ValueError(
                 f"patches of {patch}x{patch} px have 1 to {patch**2} components, not {components}"
             )
-        self.kept, self.patch = components, patch
+        self.components, self.patch = components, patch
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images [B, 1, H, W] -> denoised images, same shape; each has its own components."""
+        """Denoise images [B, 1, H, W], each by its own components."""
         side = min(images.shape[-2:])
         if side < 2 * self.patch - 1:
             raise ValueError(
-                f"an image of {side} px has too few patches of {self.patch} px to find what repeats"
+                f"an image of {side} px has too few patches of {self.patch} px to analyse"
             )
         return torch.stack([self._denoise(image) for image in images.float()])
 
     def _denoise(self, image: Tensor) -> Tensor:
-        """[1, H, W] -> [1, H, W]."""
+        """Denoise one image [1, H, W]."""
         level = image.mean()
         image = (image - level)[None]
         mean, vectors = self._components(image)
         kernels = vectors.T.reshape(-1, 1, self.patch, self.patch)
-        # A few components at a time, for the memory: their maps are as large as the image.
+        # Few components at a time, to save memory: their maps are as large as the image.
         total = torch.zeros_like(image)
         for kernel in kernels.split(8):
             codes = F.conv2d(image, kernel, -kernel.flatten(1) @ mean)
             total += F.conv_transpose2d(codes, kernel)
         rows, columns = (_cover(length, self.patch, image) for length in image.shape[-2:])
         cover = rows[:, None] * columns
-        # The mean patch is not projected: it comes back in every patch, like a transposed
-        # convolution of ones.
+        # The mean patch is not projected: a transposed convolution of ones adds it to every patch.
         ones = image.new_ones(1, 1, *(n - self.patch + 1 for n in image.shape[-2:]))
         total += F.conv_transpose2d(ones, mean.view(1, 1, self.patch, self.patch))
         return total[0] / cover + level
 
     def _components(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean [p^2] and leading eigenvectors [p^2, k] of the patches of every other row."""
+        """Return mean [p^2] and leading eigenvectors [p^2, k] of the patches of every other row."""
         pixels = self.patch**2
         total = image.new_zeros(pixels, dtype=torch.float64)
         products = image.new_zeros(pixels, pixels, dtype=torch.float64)
@@ -82,12 +80,12 @@ class PatchPCA(NetworkModule):
             count += patches.shape[1]
         mean = total / count
         covariance = products / count - torch.outer(mean, mean)
-        vectors = torch.linalg.eigh(covariance)[1][:, -self.kept :]
+        vectors = torch.linalg.eigh(covariance)[1][:, -self.components :]
         return mean.float(), vectors.float()
 
 
 def _cover(length: int, patch: int, like: Tensor) -> Tensor:
-    """How many patches of an axis of ``length`` px cover each of its pixels, [length]."""
+    """Return the number of patches that cover each pixel of an axis, [length]."""
     pixel = torch.arange(length, device=like.device, dtype=like.dtype)
-    most = min(patch, length - patch + 1)
-    return torch.minimum(pixel + 1, length - pixel).clamp(max=most)
+    largest = min(patch, length - patch + 1)
+    return torch.minimum(pixel + 1, length - pixel).clamp(max=largest)

@@ -5,18 +5,20 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from stm_experiments.models.interfaces import NetworkModule
+from stm_experiments.models.interfaces import AutoencoderModule
 
 
-class PCA(NetworkModule):
+class PCA(AutoencoderModule):
     """Principal components of the patches: the linear autoencoder that every network must beat.
 
-    Fitted in closed form, with the signature of the other networks, so that tables, figures and
-    whole-image reconstruction treat it alike.
+    It is fitted in closed form.
 
     Args:
         components: Number of principal components, the length of the latent vector.
-        window: Patch size in px.
+        window: Patch size, px.
+
+    Raises:
+        ValueError: If there are no components, or more than pixels.
     """
 
     label = "PCA"
@@ -36,7 +38,7 @@ class PCA(NetworkModule):
         self.register_buffer("components", torch.zeros(components, window**2))
 
     def fit(self, batches: Iterable[Tensor]) -> None:
-        """Computes mean and leading eigenvectors of the covariance in one pass.
+        """Compute the mean and the leading eigenvectors of the covariance in one pass.
 
         Args:
             batches: Patches [B, 1, window, window], in any number of batches.
@@ -48,7 +50,7 @@ class PCA(NetworkModule):
         count, total = 0, torch.zeros(pixels, dtype=torch.float64)
         products = torch.zeros(pixels, pixels, dtype=torch.float64)
         for patches in batches:
-            # Products in float32 and sums in float64: a batch's rounding stays 1e-7 relative.
+            # Products in float32, sums in float64: the relative rounding error stays near 1e-7.
             rows = patches.flatten(1).float().cpu()
             count += len(rows)
             total += rows.sum(0, dtype=torch.float64)
@@ -61,26 +63,22 @@ class PCA(NetworkModule):
         covariance = products / count - torch.outer(mean, mean)
         _, vectors = torch.linalg.eigh(covariance)
         leading = vectors.flip(1)[:, : len(self.components)].T
-        # An eigenvector's sign is arbitrary: fix it, so that equal data give equal codes.
+        # The sign of an eigenvector is arbitrary: fix it, so that equal data give equal codes.
         peak = leading.gather(1, leading.abs().argmax(1, keepdim=True))
         self.mean.copy_(mean)
         self.components.copy_(leading * peak.sign())
 
     def truncated(self, components: int) -> "PCA":
-        """The same fit with only its first components."""
+        """Return the same fit with its first components only."""
         smaller = PCA(components, self.window)
         smaller.mean.copy_(self.mean)
         smaller.components.copy_(self.components[:components])
         return smaller
 
     def encode(self, patches: Tensor) -> Tensor:
-        """Patches [B, 1, w, w] -> principal coordinates [B, D]."""
+        """Map patches [B, 1, w, w] to principal coordinates [B, D]."""
         return (patches.flatten(1) - self.mean) @ self.components.T
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Principal coordinates [B, D] -> patches [B, 1, w, w]."""
+        """Map principal coordinates [B, D] to patches [B, 1, w, w]."""
         return (codes @ self.components + self.mean).view(-1, 1, self.window, self.window)
-
-    def forward(self, patches: Tensor) -> Tensor:
-        """Patches [B, 1, w, w] -> their projections on the components, same shape."""
-        return self.decode(self.encode(patches))

@@ -1,4 +1,4 @@
-"""Classical corrections of rows: offsets between scan lines, and lines that are spoilt."""
+"""Classical corrections of rows: offsets between scan lines, and damaged lines."""
 
 import numpy as np
 import scipy
@@ -8,42 +8,42 @@ from stm_experiments.models.baselines.filters import Filter, Image
 
 
 class RowMedian(Filter):
-    """Gives every row the same median.
+    """A filter that gives every row the same median.
 
-    It takes off what is constant along a row, but also the part of an atomic row or a step edge
-    that runs along it.
+    It removes everything that is constant along a row, which includes atomic rows and step edges
+    along it.
     """
 
     label = "row median"
 
-    def denoise(self, image: Image) -> Image:
-        """One image [H, W] -> the same shape, with the same median of the rows' medians."""
+    def filter_image(self, image: Image) -> Image:
+        """Filter one image [H, W]; the median of the rows' medians stays."""
         medians = np.median(image, axis=1, keepdims=True)
         return image - (medians - np.median(medians))
 
 
 class MedianOfDifferences(Filter):
-    """Takes off each row's median difference to the row before it.
+    """A filter that subtracts each row's median difference to the row before.
 
-    The differences are added up, so the offsets of the rows are found whatever the topography does
-    slowly; errors add up too, and a tilt across the rows is lost with the offsets.
+    The sums of the differences are the offsets of the rows, whatever the slow topography is. Errors
+    add up too, and a tilt across the rows is lost with the offsets.
     """
 
     label = "median of differences"
 
-    def denoise(self, image: Image) -> Image:
-        """One image [H, W] -> the same shape and median."""
+    def filter_image(self, image: Image) -> Image:
+        """Filter one image [H, W]; its median stays."""
         steps = np.median(np.diff(image.astype(np.float64), axis=0), axis=1)
         levelled = image - np.concatenate(([0.0], np.cumsum(steps)))[:, None]
         return (levelled - np.median(levelled) + np.median(image)).astype(np.float32)
 
 
 class DetectAndInterpolate(Filter):
-    """Replaces spoilt rows by a cubic spline through the good rows above and below.
+    """A filter that replaces damaged rows by a cubic spline through the good rows.
 
-    A row is spoilt if its mean absolute second difference along the row exceeds the rows' median by
-    more than ``threshold`` times their median absolute deviation. That finds rows replaced by noise
-    and rows with scars that begin or end; a constant offset has no second difference.
+    A row is damaged if its mean absolute second difference along the row exceeds the median of all
+    rows by more than ``threshold`` times their median absolute deviation. This detects rows of
+    noise and rows in which a scar begins or ends; a constant offset has no second difference.
 
     Args:
         threshold: Median absolute deviations above the median.
@@ -60,20 +60,20 @@ class DetectAndInterpolate(Filter):
             raise ValueError(f"the threshold is above 0, not {threshold!r}")
         self.threshold = threshold
 
-    def spoilt(self, image: Image) -> NDArray[np.bool_]:
-        """Which rows of an image [H, W] are spoilt, [H] bool."""
+    def damaged(self, image: Image) -> NDArray[np.bool_]:
+        """Return a mask of the damaged rows of an image [H, W], [H] bool."""
         roughness = np.abs(np.diff(image, 2, axis=1)).mean(1)
         median = np.median(roughness)
         deviation = np.median(np.abs(roughness - median))
-        return roughness > median + self.threshold * deviation
+        damaged: NDArray[np.bool_] = roughness > median + self.threshold * deviation
+        return damaged
 
-    def denoise(self, image: Image) -> Image:
-        """One image [H, W] -> the same shape; as it is where fewer than four rows are good."""
-        spoilt = self.spoilt(image)
-        good = np.flatnonzero(~spoilt)
-        if not spoilt.any() or len(good) < 4:
+    def filter_image(self, image: Image) -> Image:
+        """Filter one image [H, W]; it stays as it is where fewer than four rows are good."""
+        damaged = self.damaged(image)
+        good = np.flatnonzero(~damaged)
+        if not damaged.any() or len(good) < 4:
             return image
         output = image.copy()
-        rows = np.flatnonzero(spoilt).clip(good[0], good[-1])  # a spline runs away at the border
-        output[spoilt] = scipy.interpolate.CubicSpline(good, image[good], axis=0)(rows)
-        return output
+        # A spline diverges outside of the good rows.
+        rows = np.flatnonzero(damaged).clip(good[0], good[-1])
