@@ -204,7 +204,7 @@ def test_striped_rows_are_found_and_interpolated(width, least):
     assert decibels(output, clean) > least
 
 
-def test_spoilt_rows_at_the_border_and_everywhere():
+def test_damaged_rows_at_the_border_and_everywhere():
     image = lattice_image(64)
     draw = torch.Generator().manual_seed(0)
     image[0, 0, :2] = 2 * torch.rand(2, 64, generator=draw) - 1

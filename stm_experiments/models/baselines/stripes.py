@@ -77,3 +77,5 @@ class DetectAndInterpolate(Filter):
         output = image.copy()
         # A spline diverges outside of the good rows.
         rows = np.flatnonzero(damaged).clip(good[0], good[-1])
+        output[damaged] = scipy.interpolate.CubicSpline(good, image[good], axis=0)(rows)
+        return output
