@@ -32,8 +32,14 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from stm_experiments.benchmarks import waves
-from stm_experiments.benchmarks.destripe import cases as stripe_cases
-from stm_experiments.benchmarks.quality.cases import WHITE
+from stm_experiments.benchmarks.destripe.images import (
+    KINDS,
+    WIDTHS,
+    StripedImage,
+    psnr_within,
+    striped_image,
+)
+from stm_experiments.benchmarks.quality.images import WHITE
 from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.models import Destripe, checkpoint
@@ -153,14 +159,14 @@ def digest(values: Tensor) -> str:
     return hashlib.sha256(values.contiguous().numpy().tobytes()).hexdigest()
 
 
-def striped_images(count: int) -> Iterator[tuple[str, stripe_cases.Case]]:
+def striped_images(count: int) -> Iterator[tuple[str, StripedImage]]:
     """Yield striped images with the name of their kind; the stripes' widths take turns."""
     for number in range(count):
         for place, lattice in enumerate(MATERIALS):
-            width = stripe_cases.WIDTHS[(number + place) % len(stripe_cases.WIDTHS)]
-            for name, kind in stripe_cases.KINDS.items():
+            width = WIDTHS[(number + place) % len(WIDTHS)]
+            for name, kind in KINDS.items():
                 index = 100 + number  # others than those of benchmarks.destripe
-                yield name, stripe_cases.striped(lattice, index, kind.noise(width), STRIPE_SIZE)
+                yield name, striped_image(lattice, index, kind.noise(width), STRIPE_SIZE)
 
 
 def stripe_scores(count: int) -> dict[str, list[Scores]]:
@@ -172,14 +178,14 @@ def stripe_scores(count: int) -> dict[str, list[Scores]]:
     }
     choices |= {"second look off": FirstLook, "near off": NothingNear}
     scores: dict[str, list[Scores]] = {name: [] for name in choices}
-    for kind, case in track([*striped_images(count)], "stripes"):
+    for kind, image in track([*striped_images(count)], "stripes"):
         net = RememberedDestripe(shipped)
         for name, choice in choices.items():
-            output = choice(net)(case.noisy[None, None])[0, 0]
-            changed = (output != case.noisy)[~case.stripes].float().mean()
+            output = choice(net)(image.noisy[None, None])[0, 0]
+            changed = (output != image.noisy)[~image.stripes].float().mean()
             scores[name].append(
                 {
-                    f"PSNR {kind}": stripe_cases.psnr(output, case.clean),
+                    f"PSNR {kind}": psnr_within(output, image.clean),
                     f"changed {kind}": 100 * float(changed),
                 }
             )
@@ -223,9 +229,9 @@ def wave_scores(count: int, model: str) -> tuple[dict[str, list[Scores]], dict[s
         vectors = scene.truth["wave_vector"][0].numpy() if "wave_vector" in scene.truth else None
         for name, rules in searches.items():
             output = WaveSearch(net, rules)(noisy)[0, 0].double().numpy()
-            values = {f"error {kind}": waves.error(output, clean)}
+            values = {f"error {kind}": waves.relative_variance(output, clean)}
             if vectors is not None:
-                values[f"kept {kind}"] = min(waves.kept(output, clean, vectors))
+                values[f"kept {kind}"] = min(waves.kept_shares(output, clean, vectors))
             search_scores[name].append(values)
             if name == AS_IT_IS:
                 after = torch.from_numpy(output).float()

@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.progress import track
 
 from stm_experiments import models
-from stm_experiments.benchmarks.quality.scores import BASELINES, printed
+from stm_experiments.benchmarks.printing import printed_table
+from stm_experiments.benchmarks.quality.scores import BASELINES
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.figures import save
 from stm_experiments.figures.point_defect_sheet import Panel, defect_sheet
@@ -122,7 +123,7 @@ def run(given: argparse.Namespace, console: Console) -> None:
         )
         rows = [row for block in blocks for row in block]
         table = ResultTable("defects", ("lattice", "", *columns, "true"), rows)
-        console.print(printed(table, f"Point defects, noise={given.noise}", block=1))
+        console.print(printed_table(table, f"Point defects, noise={given.noise}", block=1))
         (folder / "defects.csv").write_text(to_csv(table), encoding="utf-8")
         sheet = defect_sheet(sheets, truths, f"Point defects, noise={given.noise}")
         save(sheet, folder / "defects.png")

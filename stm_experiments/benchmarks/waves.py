@@ -1,12 +1,12 @@
-"""Which part of a charge-density wave a whole-image network keeps.
+"""The part of a charge-density wave that a whole-image network keeps.
 
     python -m stm_experiments.benchmarks.waves --models denoiser denoiser_cdw
 
 Simulated surfaces of ZrTe3, 1T-TaS2 and TiSe2, at seeds that no training uses. The amplitude of
-each wave is read under a Hann window at its true wave vector, in the result and in the clean image:
-1 is kept, 0 taken for noise. The error is the mean squared one over the variance of the clean
-image; a constant and a plane are no error. Slow noise lies on ZrTe3's long wave, whose amplitude
-can then come out above 1.
+each wave is measured under a Hann window at its true wave vector, in the result and in the clean
+image: 1 means kept, 0 removed as noise. The error is the mean squared error over the variance of
+the clean image; a constant and a plane are no error. Slow noise adds to ZrTe3's long wave, whose
+amplitude can then exceed 1.
 """
 
 import argparse
@@ -31,8 +31,14 @@ Array = NDArray[np.float64]
 MATERIALS = [name for name, lattice in FLAT_LATTICES.items() if lattice.waves]
 
 
-def kept(after: Array, clean: Array, vectors: Array) -> list[float]:
-    """Amplitude of each wave in one image over that in another, [H,W] each; vectors [J,2], 1/px."""
+def kept_shares(after: Array, clean: Array, vectors: Array) -> list[float]:
+    """Return the amplitude of each wave in one image over that in another.
+
+    Args:
+        after: [H, W].
+        clean: [H, W].
+        vectors: Wave vectors along axes 0 and 1, [J, 2] 1/px.
+    """
     window = np.outer(*(np.hanning(side + 2)[1:-1] for side in clean.shape))
     rows, columns = (np.arange(side) for side in clean.shape)
 
@@ -46,29 +52,29 @@ def kept(after: Array, clean: Array, vectors: Array) -> list[float]:
     return [amplitude(after, vector) / amplitude(clean, vector) for vector in vectors]
 
 
-def error(after: Array, clean: Array) -> float:
-    """Mean squared error [H,W] without its plane, over the variance of the clean image."""
+def relative_variance(after: Array, clean: Array) -> float:
+    """Return the mean squared error without its plane over the clean image's variance."""
     return float(np.mean(subtract_plane(after - clean) ** 2) / clean.var())
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["denoiser", "denoiser_cdw"])
     parser.add_argument("--noise", nargs="+", default=["none", "paper", "realistic"])
     parser.add_argument("--images", type=int, default=6, help="per material and noise")
-    given = parser.parse_args()
+    options = parser.parse_args()
     table = Table("material", "noise", "network", "kept", "least", "error", box=box.SIMPLE_HEAD)
     try:
-        networks = {name: checkpoint.load(name) for name in given.models}
-        cases = [(material, noise) for material in MATERIALS for noise in given.noise]
+        networks = {name: checkpoint.load(name) for name in options.models}
+        cases = [(material, noise) for material in MATERIALS for noise in options.noise]
         for material, noise in track(cases, "materials"):
-            seeds = [seed_of("waves", material, index) for index in range(given.images)]
-            lattices = [LATTICES[material]] * given.images
-            seen = simulate(lattices, seeds, NOISES[noise], PRESETS["physical"])
+            seeds = [seed_of("waves", material, index) for index in range(options.images)]
+            lattices = [LATTICES[material]] * options.images
+            topographs = simulate(lattices, seeds, NOISES[noise], PRESETS["physical"])
             pairs = [
                 (noisy.double().numpy(), clean.double().numpy())
-                for noisy, clean in zip(seen.noisy[:, 0], seen.clean[:, 0], strict=True)
+                for noisy, clean in zip(topographs.noisy[:, 0], topographs.clean[:, 0], strict=True)
             ]
             results = {"noisy input": [noisy for noisy, _ in pairs]}
             for name, net in networks.items():
@@ -77,11 +83,13 @@ def main() -> None:
                 shares = [
                     share
                     for after, (_, clean), vectors in zip(
-                        images, pairs, seen.truth["wave_vector"], strict=True
+                        images, pairs, topographs.truth["wave_vector"], strict=True
                     )
-                    for share in kept(after, clean, vectors.numpy())
+                    for share in kept_shares(after, clean, vectors.numpy())
                 ]
-                errors = [error(x, clean) for x, (_, clean) in zip(images, pairs, strict=True)]
+                errors = [
+                    relative_variance(x, clean) for x, (_, clean) in zip(images, pairs, strict=True)
+                ]
                 numbers = (np.mean(shares), min(shares), np.mean(errors))
                 table.add_row(material, noise, name, *(f"{x:.3f}" for x in numbers))
     except (ValueError, KeyError) as problem:

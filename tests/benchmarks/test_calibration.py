@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stm_experiments import load
-from stm_experiments.benchmarks.calibration import calibrate, errors_and_spreads, main
+from stm_experiments.benchmarks.calibration import calibrate, errors_and_deviations, main
 from stm_experiments.models import Denoiser, checkpoint
 from stm_experiments.models.checkpoint import Card
 
@@ -23,8 +23,8 @@ def net():
 
 def test_untouched_images_are_in_error_by_their_noise(net):
     torch.nn.init.zeros_(net.leave.weight)
-    error, spread = errors_and_spreads(net, "white", IMAGES, 96)
-    assert spread.max() == 0
+    error, deviation = errors_and_deviations(net, "white", IMAGES, 96)
+    assert deviation.max() == 0
     assert error.median().abs() < 0.01
     assert 0.05 < error.std() < 0.2  # about 22 dB
     with pytest.raises(ValueError, match="no uncertainty"):
@@ -33,8 +33,8 @@ def test_untouched_images_are_in_error_by_their_noise(net):
 
 def test_the_factor_makes_uncertainty_as_large_as_the_error(net):
     factor = calibrate(net, ["white"], 1, 96)
-    error, spread = errors_and_spreads(net, "white", IMAGES, 96)
-    torch.testing.assert_close((factor * spread).square().mean(), error.square().mean())
+    error, deviation = errors_and_deviations(net, "white", IMAGES, 96)
+    torch.testing.assert_close((factor * deviation).square().mean(), error.square().mean())
 
 
 def test_a_model_is_written_anew_with_its_factor_and_nothing_is_written_over(
@@ -51,4 +51,4 @@ def test_a_model_is_written_anew_with_its_factor_and_nothing_is_written_over(
     torch.testing.assert_close(shipped(x), net(x))
     with pytest.raises(SystemExit):
         main()
-    assert "exists and is not written over" in capsys.readouterr().err
+    assert "exists and is not overwritten" in capsys.readouterr().err

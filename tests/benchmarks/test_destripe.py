@@ -10,19 +10,19 @@ import torch
 
 from stm_experiments import load, reconstruct
 from stm_experiments.benchmarks.destripe import __main__ as destripe
-from stm_experiments.benchmarks.destripe import cases as destripe_cases
+from stm_experiments.benchmarks.destripe import images as striped
 from stm_experiments.models import checkpoint
 from stm_experiments.restoration.denoise import denoise
 from stm_experiments.restoration.whole_network import whole_image_network
 
 
-def case(kind="clean", lattice="hex2", width=4, size=129):
-    return destripe_cases.striped(lattice, 0, destripe_cases.KINDS[kind].noise(width), size)
+def image_of(kind="clean", lattice="hex2", width=4, size=129):
+    return striped.striped_image(lattice, 0, striped.KINDS[kind].noise(width), size)
 
 
 @pytest.mark.parametrize("lattice", ["hex2", "tise2"])
 def test_shipped_weights_find_lost_lines_and_leave_the_rest(lattice):
-    image = case(lattice=lattice)
+    image = image_of(lattice=lattice)
     net = whole_image_network(load("destripe"))
     with torch.inference_mode():
         repair = net.repair(image.noisy[None, None])
@@ -31,18 +31,18 @@ def test_shipped_weights_find_lost_lines_and_leave_the_rest(lattice):
     assert found[~image.stripes].float().mean() < 0.02
     output = repair.output[0, 0]
     assert torch.equal(output[~found], image.noisy[~found])
-    gain = destripe_cases.psnr(output, image.clean) - destripe_cases.psnr(image.noisy, image.clean)
+    gain = striped.psnr_within(output, image.clean) - striped.psnr_within(image.noisy, image.clean)
     assert gain > 10
 
 
 def test_a_clean_image_stays_as_it_is():
-    clean = case().clean
+    clean = image_of().clean
     after = whole_image_network(load("destripe"))(clean[None, None])[0, 0]
     assert (after != clean).float().mean() < 0.01
 
 
 def test_severe_damage_is_left_and_flagged():
-    image = case().clean.clone()
+    image = image_of().clean.clone()
     image[40:100] = 2 * torch.rand(60, 129) - 1
     scan = denoise(1e-9 * image.numpy(), "destripe", uncertainty=True)
     middle = slice(45, 95)
@@ -54,7 +54,7 @@ def test_severe_damage_is_left_and_flagged():
 
 
 def test_reconstruct_on_the_command_line(tmp_path, monkeypatch, capsys):
-    image = case()
+    image = image_of()
     np.save(tmp_path / "striped.npy", image.noisy.numpy())
     folder = tmp_path / "out"
     monkeypatch.setattr(
@@ -66,32 +66,32 @@ def test_reconstruct_on_the_command_line(tmp_path, monkeypatch, capsys):
     after = np.load(folder / "striped_reconstructed.npy")
     assert after.shape == image.noisy.shape
     before, after = (torch.from_numpy(np.asarray(x)).float() for x in (image.noisy, after))
-    assert destripe_cases.psnr(after, image.clean) > 10 + destripe_cases.psnr(before, image.clean)
+    assert striped.psnr_within(after, image.clean) > 10 + striped.psnr_within(before, image.clean)
     assert (folder / "striped_reconstructed.png").is_file()
     assert np.load(folder / "striped_reconstructed_uncertainty.npy").max() > 0
 
 
-def test_the_cases_are_what_they_say():
-    image = case("clean", width=8)
+def test_the_images_are_what_they_say():
+    image = image_of("clean", width=8)
     assert torch.equal(image.noisy[~image.stripes], image.clean[~image.stripes])
     assert torch.equal(image.stripes.any(1), image.stripes.all(1))
     assert (image.clean.min(), image.clean.max()) == (-1, 1)
-    noisy = case("lost", lattice="fcc", width=2)
+    noisy = image_of("lost", lattice="fcc", width=2)
     assert not noisy.stripes.all(1).any()
     low, high = np.quantile(noisy.clean, (0.05, 0.95))
     white = (noisy.noisy - noisy.clean)[~noisy.stripes].std()
     assert white == pytest.approx(0.05 * (high - low), rel=0.15)
-    waves = case("lost", lattice="zrte3").waves
+    waves = image_of("lost", lattice="zrte3").waves
     assert waves.shape == (1, 2)
     assert 1 / waves.norm() > 50  # px: 14 lattice constants
 
 
 def test_decibels_and_waves():
-    image = case("lost", lattice="tise2")
-    assert destripe_cases.psnr(image.clean, image.clean) == 100
-    assert destripe_cases.psnr(image.clean + 0.2, image.clean) == pytest.approx(20, abs=1e-3)
-    assert destripe_cases.satellites(image.clean, image) == pytest.approx(1)
-    assert destripe_cases.satellites(0.9 * image.clean, image) == pytest.approx(0.9)
+    image = image_of("lost", lattice="tise2")
+    assert striped.psnr_within(image.clean, image.clean) == 100
+    assert striped.psnr_within(image.clean + 0.2, image.clean) == pytest.approx(20, abs=1e-3)
+    assert striped.satellite_fidelity(image.clean, image) == pytest.approx(1)
+    assert striped.satellite_fidelity(0.9 * image.clean, image) == pytest.approx(0.9)
 
 
 def test_benchmark_writes_its_tables_and_pictures(tmp_path, monkeypatch, capsys):
@@ -101,7 +101,7 @@ def test_benchmark_writes_its_tables_and_pictures(tmp_path, monkeypatch, capsys)
 
     card = checkpoint.Card("Destripe", {"width": 4, "finder_width": 4}, None, "plane", ["fcc"])
     checkpoint.save(Destripe(4, 4), card, tmp_path / "tiny.ckpt")
-    monkeypatch.setattr(destripe_cases, "WIDTHS", (2,))
+    monkeypatch.setattr(striped, "WIDTHS", (2,))
     monkeypatch.setattr(destripe, "WIDTHS", (2,))
     monkeypatch.setattr("stm_experiments.benchmarks.destripe.figures.WIDTHS", (2,))
     monkeypatch.setattr(

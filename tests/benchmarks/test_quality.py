@@ -9,7 +9,7 @@ from torch import nn
 
 from stm_experiments import models
 from stm_experiments.benchmarks.quality import __main__ as quality
-from stm_experiments.benchmarks.quality import cases as quality_cases
+from stm_experiments.benchmarks.quality import images as quality_images
 from stm_experiments.benchmarks.quality import scores as quality_scores
 from stm_experiments.metrics import whole_image
 from stm_experiments.models import checkpoint
@@ -120,23 +120,23 @@ def test_nothing_is_overwritten(bench):
 
 
 def test_published_pairs_are_fitted_and_at_their_own_size(shared):
-    cases = quality_cases.published_cases(shared / "data" / "binev")
-    assert [sum(case.lattice == kind for case in cases) for kind in ("sc", "bcc", "fcc")] == [
+    images = quality_images.published_images(shared / "data" / "binev")
+    assert [sum(image.lattice == kind for image in images) for kind in ("sc", "bcc", "fcc")] == [
         6,
         6,
         7,
     ]
-    untouched = [whole_image.errors(c.noisy, c.clean)["mse"] for c in cases]
-    assert all(case.noisy.shape == (257, 257) for case in cases)
+    untouched = [whole_image.errors(c.noisy, c.clean)["mse"] for c in images]
+    assert all(image.noisy.shape == (257, 257) for image in images)
     # PAPER.md 1.4, at their native size.
     for kind, wanted in (("sc", 0.0073), ("bcc", 0.0083), ("fcc", 0.0098)):
-        own = [e for e, case in zip(untouched, cases, strict=True) if case.lattice == kind]
+        own = [e for e, image in zip(untouched, images, strict=True) if image.lattice == kind]
         assert sum(own) / len(own) == pytest.approx(wanted, abs=6e-5)
 
 
-def test_cases_are_the_same_every_time_and_are_told_apart():
+def test_images_are_the_same_every_time_and_differ_from_each_other():
     first, again, other = (
-        quality_cases.simulated_case("bcc", "paper", index, 64) for index in (0, 0, 1)
+        quality_images.simulated_image("bcc", "paper", index, 64) for index in (0, 0, 1)
     )
     assert torch.equal(first.noisy, again.noisy)
     assert not torch.equal(first.noisy, other.noisy)
@@ -146,7 +146,7 @@ def test_cases_are_the_same_every_time_and_are_told_apart():
 
 @pytest.mark.parametrize("lattice", CUT_LATTICES)
 def test_vacancies_are_the_same_image_without_some_atoms(lattice):
-    test = quality_cases.vacancy_test(lattice, NOISES["paper"], 0, 129)
+    test = quality_images.vacancy_test(lattice, NOISES["paper"], 0, 129)
     assert len(test.sites) >= 2
     changed = (test.full - test.vacant).abs() > 1e-6
     assert 0 < changed.float().mean() < 0.5
@@ -156,10 +156,10 @@ def test_vacancies_are_the_same_image_without_some_atoms(lattice):
 
 
 def test_scans_are_prepared_like_scans():
-    case = quality_cases.simulated_case("hex1", "realistic", 0, 96)
-    assert case.normalisation == "plane"
-    assert case.vacancies is None
-    assert float((case.noisy - case.clean).median()) == pytest.approx(0, abs=1e-3)
+    image = quality_images.simulated_image("hex1", "realistic", 0, 96)
+    assert image.normalisation == "plane"
+    assert image.vacancies is None
+    assert float((image.noisy - image.clean).median()) == pytest.approx(0, abs=1e-3)
 
 
 def test_a_model_gets_the_image_in_its_own_scale():
@@ -169,10 +169,12 @@ def test_a_model_gets_the_image_in_its_own_scale():
         seen.append(x)
         return x
 
-    case = quality_cases.simulated_case("sc", "paper", 0, 64)
-    network = quality_scores.Network(remember, None, 1, "plane")
-    output = network(case.noisy, "minmax")
-    torch.testing.assert_close(output, case.noisy, atol=1e-5, rtol=0)
+    image = quality_images.simulated_image("sc", "paper", 0, 64)
+    network = quality_scores.DenoisingMethod(remember, None, 1, "plane")
+    output = network(image.noisy, "minmax")
+    torch.testing.assert_close(output, image.noisy, atol=1e-5, rtol=0)
     assert float(torch.quantile(seen[0], 0.99)) == pytest.approx(1, abs=1e-2)
-    assert torch.equal(quality_scores.Network(nn.Identity())(case.noisy, "minmax"), case.noisy)
-    assert json.dumps(quality_scores.summary([{"mse": 0.04}, {"mse": 0.04}], "psnr")[0]) == "20.0"
+    assert torch.equal(
+        quality_scores.DenoisingMethod(nn.Identity())(image.noisy, "minmax"), image.noisy
+    )
+    assert json.dumps(quality_scores.measure_interval([{"mse": 0.04}] * 2, "psnr").mean) == "20.0"

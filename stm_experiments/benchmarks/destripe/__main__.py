@@ -1,14 +1,14 @@
-"""What stripe removers are worth: repaired decibels, changes elsewhere, waves, severe damage.
+"""The benchmark of stripe removers: decibels, changes elsewhere, waves, severe damage.
 
     python -m stm_experiments.benchmarks.destripe
     python -m stm_experiments.benchmarks.destripe --models outputs/.../checkpoints/best.ckpt
 
 Nothing is trained here. The simulated images have seeds of their own, which no training uses, and
-are shown apart for lattices on which the first model was trained and for those that it never saw.
-The clean images span [-1, 1]; decibels are 10 log10(4 / MSE), averaged over images. Where white
-noise lies on the whole image, it limits what any stripe remover can reach over the whole image:
-so the pixels in the stripes are scored apart, and each method once more with the shipped denoiser
-after it. Everything is printed, and written as CSV and pictures to a new folder.
+lattices on which the first model was trained are listed apart from those that it never saw. The
+clean images span [-1, 1]; decibels are 10 log10(4 / MSE), averaged over images. White noise on the
+whole image limits what any stripe remover can reach there: so the pixels in the stripes are also
+scored separately, and each method once more with the shipped denoiser after it. Everything is
+printed, and written as CSV and pictures to a new folder.
 """
 
 import argparse
@@ -16,29 +16,29 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from rich.console import Console
 from rich.progress import track
 
-from stm_experiments.benchmarks.destripe.cases import (
+from stm_experiments.benchmarks.destripe.figures import examples_figure, widths_figure
+from stm_experiments.benchmarks.destripe.images import (
     AFTER,
     KINDS,
     SEVERITIES,
-    WAVES,
+    WAVE_LATTICES,
     WIDTHS,
-    Case,
-    Kind,
-    Method,
-    methods,
-    psnr,
-    satellites,
-    striped,
+    StripedImage,
+    StripeKind,
+    StripeRemover,
+    psnr_within,
+    satellite_fidelity,
+    stripe_removers,
+    striped_image,
 )
-from stm_experiments.benchmarks.destripe.figures import examples_figure, widths_figure
-from stm_experiments.benchmarks.quality.scores import printed
-from stm_experiments.core.intervals import mean_and_interval
+from stm_experiments.benchmarks.printing import printed_table, wide_console
+from stm_experiments.core.intervals import Interval, mean_and_interval
 from stm_experiments.figures.canvas import save
 from stm_experiments.metrics.whole_image import change_outside
 from stm_experiments.models import checkpoint
@@ -48,45 +48,65 @@ from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import LATTICES
 
 QUICK = ("fcc", "zrte3", "tas2", "bcc", "hex2", "srtio3")  # half of them never trained on
-Groups = Mapping[str, Sequence[str]]
-Curves = dict[tuple[str, str], list[tuple[float, float | None]]]  # (group, method) -> each width
+Groups = Mapping[str, Sequence[str]]  # of lattices
+Curves = dict[tuple[str, str], list[Interval]]  # (group, method) -> decibels at each width
 
 
-def width_scores(
-    kind: Kind, tried: Mapping[str, Method], groups: Groups, images: int, size: int
-) -> tuple[Curves, Curves]:
-    """Decibels of every method at every width of the stripes: in the whole image, and in them."""
-    everywhere: Curves = {}
-    inside: Curves = {}
+class WidthScores(NamedTuple):
+    """Decibels against the width of the stripes.
+
+    Attributes:
+        everywhere: In the whole image.
+        inside: In the stripes.
+    """
+
+    everywhere: Curves
+    inside: Curves
+
+
+def score_widths(
+    kind: StripeKind, methods: Mapping[str, StripeRemover], groups: Groups, count: int, size: int
+) -> WidthScores:
+    """Score every method at every width of the stripes.
+
+    Args:
+        kind: Of the images.
+        methods: By name.
+        groups: Lattices by the name of their group.
+        count: Images of each lattice.
+        size: Of the images, px.
+    """
+    scores = WidthScores({}, {})
     for width in track(WIDTHS, kind.title):
         for group, lattices in groups.items():
-            numbers = [(lattice, index) for lattice in lattices for index in range(images)]
-            cases = [striped(*each, kind.noise(width), size) for each in numbers]
-            for name, method in tried.items():
-                outputs = [method(case.noisy) for case in cases]
-                both = list(zip(outputs, cases, strict=True))
-                own = [psnr(output, case.clean) for output, case in both]
-                there = [psnr(output, case.clean, case.stripes) for output, case in both]
-                everywhere.setdefault((group, name), []).append(mean_and_interval(own))
-                inside.setdefault((group, name), []).append(mean_and_interval(there))
-    return everywhere, inside
+            images = [
+                striped_image(lattice, index, kind.noise(width), size)
+                for lattice in lattices
+                for index in range(count)
+            ]
+            for name, method in methods.items():
+                outputs = [(method(image.noisy), image) for image in images]
+                whole = [psnr_within(output, image.clean) for output, image in outputs]
+                stripes = [psnr_within(out, image.clean, image.stripes) for out, image in outputs]
+                for curves, values in zip(scores, (whole, stripes), strict=True):
+                    curves.setdefault((group, name), []).append(mean_and_interval(values))
+    return scores
 
 
-def width_table(name: str, everywhere: Curves, inside: Curves) -> ResultTable:
-    """Both kinds of decibels, methods down and widths across."""
+def width_table(name: str, scores: WidthScores) -> ResultTable:
+    """Tabulate both kinds of decibels, methods down and widths across."""
     places = ("", " in stripes")
     columns = ("lattices", "", *(f"{width} px{place}" for place in places for width in WIDTHS))
     table = ResultTable(name, columns, [])
-    for group in dict.fromkeys(group for group, _ in everywhere):
+    for group in dict.fromkeys(group for group, _ in scores.everywhere):
         for denoised in (False, True):
             block = []
-            for (own, method), scores in everywhere.items():
-                if own == group and method.endswith(AFTER) == denoised:
-                    both = [*scores, *inside[own, method]]
-                    texts = [number(mean, 1).text for mean, _ in both]  # the CSV has intervals
+            for (key, method), values in scores.everywhere.items():
+                if key == group and method.endswith(AFTER) == denoised:
                     cells = [
-                        number(mean, 1, half)._replace(text=text)
-                        for (mean, half), text in zip(both, texts, strict=True)
+                        # The CSV has the intervals too.
+                        number(mean, 1, half)._replace(text=number(mean, 1).text)
+                        for mean, half in [*values, *scores.inside[key, method]]
                     ]
                     block.append([Cell(group), Cell(method), *cells])
             for column in range(2, len(columns) if block else 0):
@@ -95,34 +115,44 @@ def width_table(name: str, everywhere: Curves, inside: Curves) -> ResultTable:
     return table
 
 
-def wave_table(tried: Mapping[str, Method], images: int, size: int) -> ResultTable:
-    """How much of charge-density waves is left, and what happens outside of the stripes."""
+def wave_table(methods: Mapping[str, StripeRemover], count: int, size: int) -> ResultTable:
+    """Tabulate what is left of charge-density waves, and the changes outside of the stripes."""
     headings = (
         "",
-        *(f"{lattice} wave" for lattice in WAVES),
+        *(f"{lattice} wave" for lattice in WAVE_LATTICES),
         "largest change outside",
         "changed px",
     )
     table = ResultTable("waves", headings, [])
     noise = KINDS["lost"].noise(4)
-    cases = [striped(lattice, index, noise, size) for lattice in WAVES for index in range(images)]
-    for name, method in tried.items():
-        outputs = [method(case.noisy) for case in cases]
-        both = list(zip(outputs, cases, strict=True))
+    images = [
+        striped_image(lattice, index, noise, size)
+        for lattice in WAVE_LATTICES
+        for index in range(count)
+    ]
+    for name, method in methods.items():
+        outputs = [(method(image.noisy), image) for image in images]
         row = [Cell(name)]
-        for lattice in WAVES:
-            values = [satellites(output, case) for output, case in both if case.lattice == lattice]
-            row.append(number(*mean_and_interval(values)[:1], 3, mean_and_interval(values)[1]))
-        largest = max(change_outside(output, case.noisy, case.stripes) for output, case in both)
+        for lattice in WAVE_LATTICES:
+            mean, half = mean_and_interval(
+                [
+                    satellite_fidelity(out, image)
+                    for out, image in outputs
+                    if image.lattice == lattice
+                ]
+            )
+            row.append(number(mean, 3, half))
+        largest = max(change_outside(out, image.noisy, image.stripes) for out, image in outputs)
         changed = [
-            float(((output != case.noisy) & ~case.stripes).float().mean()) for output, case in both
+            float(((output != image.noisy) & ~image.stripes).float().mean())
+            for output, image in outputs
         ]
         table.rows.append([*row, number(largest, 3), number(sum(changed) / len(changed), 5)])
     return table
 
 
-def severity_table(net: Repairing, groups: Groups, images: int, size: int) -> ResultTable:
-    """What a network that knows its damage does of minor, moderate and severe one."""
+def severity_table(net: Repairing, groups: Groups, count: int, size: int) -> ResultTable:
+    """Tabulate how a network repairs minor, moderate and severe damage."""
     headings = (
         "damage", "lattices", "found", "repaired", "left", "rms error, repaired",
         "rms uncertainty", "rms error, left", "rms uncertainty, left", "left: changed px",
@@ -130,105 +160,114 @@ def severity_table(net: Repairing, groups: Groups, images: int, size: int) -> Re
     table = ResultTable("severity", headings, [])
     for severity, noise in SEVERITIES.items():
         for group, lattices in groups.items():
-            rows = []
-            for lattice in lattices:
-                for index in range(images):
-                    rows.append(_severity(net, striped(lattice, index, noise, size)))
-            columns = [mean_and_interval([row[i] for row in rows])[0] for i in range(len(rows[0]))]
-            table.rows.append([Cell(severity), Cell(group), *(number(x, 3) for x in columns)])
+            rows = [
+                _repair_scores(net, striped_image(lattice, index, noise, size))
+                for lattice in lattices
+                for index in range(count)
+            ]
+            means = [mean_and_interval(column).mean for column in zip(*rows, strict=True)]
+            table.rows.append([Cell(severity), Cell(group), *(number(x, 3) for x in means)])
     return table
 
 
-def _severity(net: Repairing, case: Case) -> list[float]:
-    """Shares of the damaged pixels, and root mean square errors and uncertainties."""
-    repair = net.repair(case.noisy[None, None])
+def _repair_scores(net: Repairing, image: StripedImage) -> list[float]:
+    """Return the columns of ``severity_table`` for one image."""
+    repair = net.repair(image.noisy[None, None])
     repaired, left = repair.repaired[0, 0], repair.left[0, 0]
-    error, deviation = repair.output[0, 0] - case.clean, repair.deviation[0, 0]
+    error, deviation = repair.output[0, 0] - image.clean, repair.deviation[0, 0]
 
     def rms(values: torch.Tensor) -> float:
         return float(values.square().mean().sqrt())
 
     shares = [
-        float(part[case.stripes].float().mean()) for part in (repaired | left, repaired, left)
+        float(part[image.stripes].float().mean()) for part in (repaired | left, repaired, left)
     ]
-    mended, lost = repaired & case.stripes, left & case.stripes
     return [
         *shares,
-        *(rms(values[mended]) for values in (error, deviation)),
-        *(rms(values[lost]) for values in (error, deviation)),
-        float((repair.output[0, 0] != case.noisy)[left].float().sum()),
+        *(rms(values[repaired & image.stripes]) for values in (error, deviation)),
+        *(rms(values[left & image.stripes]) for values in (error, deviation)),
+        float((repair.output[0, 0] != image.noisy)[left].float().sum()),
     ]
 
 
-def run(given: argparse.Namespace, console: Console) -> None:
-    """Scores, prints, writes.
+class Writer:
+    """Prints tables and writes them as CSV to a new folder."""
+
+    def __init__(self, folder: Path, console: Console) -> None:
+        folder.mkdir(parents=True, exist_ok=False)
+        self.folder, self.console = folder, console
+
+    def __call__(self, table: ResultTable, title: str, caption: str = "", block: int = 1) -> None:
+        """Write and print one table; the arguments are those of ``printed_table``."""
+        path = self.folder / f"{table.name}.csv"
+        path.write_text(to_csv(table), encoding="utf-8")
+        self.console.print(printed_table(table, title, caption, block))
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Score, print and write.
 
     Raises:
-        ValueError: If something that was asked for does not exist.
+        ValueError: If an option names something that does not exist.
     """
     start = time.perf_counter()
-    unknown = set(given.lattices) - set(LATTICES)
+    unknown = set(options.lattices) - set(LATTICES)
     if unknown:
         raise ValueError(f"lattices {', '.join(sorted(unknown))} are not known")
-    if given.images < 1 or given.size < 64:
+    if options.images < 1 or options.size < 64:
         raise ValueError("--images is at least 1, --size at least 64 px")
-    nets = {path: checkpoint.load(path) for path in given.models}
-    first: Any = nets[given.models[0]] if given.models else None
-    known = set(first.card.lattice) if first else set()
+    nets = {path: checkpoint.load(path) for path in options.models}
+    card = nets[options.models[0]].card if options.models else None
+    trained = set(card.lattice) if card else set()
     groups = {
-        "trained on": [lattice for lattice in given.lattices if lattice in known],
-        "never seen": [lattice for lattice in given.lattices if lattice not in known],
+        "trained on": [lattice for lattice in options.lattices if lattice in trained],
+        "never seen": [lattice for lattice in options.lattices if lattice not in trained],
     }
     groups = {name: lattices for name, lattices in groups.items() if lattices}
-    alone, after = methods(nets), methods(nets, denoised=True)
-    folder = Path(given.out)
-    folder.mkdir(parents=True, exist_ok=False)
-
-    def keep(table: ResultTable, title: str, caption: str = "", block: int = 1) -> None:
-        (folder / f"{table.name}.csv").write_text(to_csv(table), encoding="utf-8")
-        console.print(printed(table, title, caption, block))
-
+    alone, denoised = stripe_removers(nets), stripe_removers(nets, denoised=True)
+    folder = Path(options.out)
+    write = Writer(folder, console)
     names = "; ".join(f"{group}: {', '.join(lattices)}" for group, lattices in groups.items())
-    console.print(f"{names}; {given.images} image(s) of each, {given.size} px", highlight=False)
+    console.print(f"{names}; {options.images} image(s) of each, {options.size} px", highlight=False)
     with torch.inference_mode():
         for name, kind in KINDS.items():
-            tried = {**alone, **after} if kind.white else alone
-            everywhere, inside = width_scores(kind, tried, groups, given.images, given.size)
-            keep(width_table(name, everywhere, inside), f"PSNR [dB]: {kind.title}")
-            save(widths_figure(kind.title, everywhere, inside), folder / f"{name}.png")
-        caption = (
+            methods = {**alone, **denoised} if kind.white and not options.quick else alone
+            scores = score_widths(kind, methods, groups, options.images, options.size)
+            write(width_table(name, scores), f"PSNR [dB]: {kind.title}")
+            figure = widths_figure(kind.title, scores.everywhere, scores.inside)
+            save(figure, folder / f"{name}.png")
+        write(
+            wave_table(alone, options.images, options.size),
+            "Charge-density waves",
             "Amplitude at the wave's peaks over the clean image's, stripes 4 px wide, white noise; "
-            "change where there is no stripe, on [-1, 1], and share of such pixels."
+            "change where there is no stripe, on [-1, 1], and share of such pixels.",
         )
-        keep(wave_table(alone, given.images, given.size), "Charge-density waves", caption)
         for path, net in nets.items():
             whole = whole_image_network(net)
             if isinstance(whole, Repairing):
-                table = severity_table(whole, groups, given.images, given.size)
-                keep(table, f"Minor, moderate and severe damage: {path}")
-        cases = [striped("zrte3", 0, noise, given.size) for noise in SEVERITIES.values()]
-        save(
-            examples_figure(dict(zip(SEVERITIES, cases, strict=True)), alone),
-            folder / "examples.png",
-        )
+                table = severity_table(whole, groups, options.images, options.size)
+                write(table, f"Minor, moderate and severe damage: {path}")
+        examples = {
+            name: striped_image("zrte3", 0, noise, options.size)
+            for name, noise in SEVERITIES.items()
+        }
+        save(examples_figure(examples, alone), folder / "examples.png")
     console.print(f"{folder}: {time.perf_counter() - start:.0f} s", highlight=False)
 
 
 def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", nargs="*", default=["destripe"], help="checkpoints, or shipped")
     parser.add_argument("--lattices", nargs="+", default=QUICK, help="of the simulation")
-    parser.add_argument("--images", type=int, default=1, help="per lattice and case")
+    parser.add_argument("--images", type=int, default=1, help="per lattice and kind")
     parser.add_argument("--size", type=int, default=161, help="of the images, px")
+    parser.add_argument("--quick", action="store_true", help="no method with the denoiser after it")
     parser.add_argument("--out", help="folder to be made; default: outputs/destripe_<time>")
-    given = parser.parse_args()
-    given.out = given.out or time.strftime("outputs/destripe_%Y-%m-%d_%H-%M-%S")
-    console = Console()
-    if not console.is_terminal or console.width < 180:
-        console = Console(width=180)  # the tables are wide
+    options = parser.parse_args()
+    options.out = options.out or time.strftime("outputs/destripe_%Y-%m-%d_%H-%M-%S")
     try:
-        run(given, console)
+        run(options, wide_console(180))
     except (ValueError, FileExistsError) as error:
         print(f"destripe: {error}", file=sys.stderr)
         sys.exit(1)

@@ -5,19 +5,26 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from stm_experiments.benchmarks.destripe.cases import AFTER, NOTHING, WIDTHS, Case, Method
+from stm_experiments.benchmarks.destripe.images import (
+    AFTER,
+    UNCHANGED,
+    WIDTHS,
+    StripedImage,
+    StripeRemover,
+)
+from stm_experiments.core.intervals import Interval
 from stm_experiments.figures.canvas import CATEGORY_COLOURS, TOPOGRAPH_COLOURS, new_figure
 
-Curves = Mapping[tuple[str, str], Sequence[tuple[float, float | None]]]
+Curves = Mapping[tuple[str, str], Sequence[Interval]]
 MARKERS = "osD^vPX*"
 
 
 def widths_figure(title: str, everywhere: Curves, inside: Curves) -> Figure:
-    """Decibels against the width of the stripes; a row of panels for each group of lattices.
+    """Draw decibels against the width of the stripes, one row of panels per group of lattices.
 
     Args:
         title: What the images are.
-        everywhere: (group, method) -> mean and half its interval at each width [dB], whole images.
+        everywhere: (group, method) -> mean and half its interval at each width, dB, whole images.
         inside: The same in the stripes alone.
     """
     groups = list(dict.fromkeys(group for group, _ in everywhere))
@@ -26,7 +33,7 @@ def widths_figure(title: str, everywhere: Curves, inside: Curves) -> Figure:
     figure = new_figure(
         11,
         1.6 + 3.4 * len(groups),
-        f"Stripes taken off: {title}",
+        f"Removal of stripes: {title}",
         "PSNR against the clean image: higher is better. Dashed: with the shipped denoiser after "
         "it. Bars: 95 % interval over the images.",
     )
@@ -61,25 +68,27 @@ def widths_figure(title: str, everywhere: Curves, inside: Curves) -> Figure:
     return figure
 
 
-def examples_figure(cases: Mapping[str, Case], tried: Mapping[str, Method]) -> Figure:
-    """Each case as it is, through every method, and clean.
+def examples_figure(
+    images: Mapping[str, StripedImage], methods: Mapping[str, StripeRemover]
+) -> Figure:
+    """Draw each image as it is, after every method, and clean.
 
     Args:
-        cases: By what they are.
-        tried: Methods by name.
+        images: By what they are.
+        methods: By name.
     """
-    columns: dict[str, Method | None] = {**tried, "clean": None}
+    columns: dict[str, StripeRemover | None] = {**methods, "clean": None}
     figure = new_figure(
-        1.9 * len(columns), 0.9 + 2.2 * len(cases), "Stripes and what is made of them", packed=True
+        1.9 * len(columns), 0.9 + 2.2 * len(images), "Stripes and their removal", packed=True
     )
-    grid = figure.subplots(len(cases), len(columns), squeeze=False)
-    for (kind, case), row in zip(cases.items(), grid, strict=True):
-        row[0].set_ylabel(f"{kind}\n{case.lattice}", fontsize=9)
+    grid = figure.subplots(len(images), len(columns), squeeze=False)
+    for (kind, image), row in zip(images.items(), grid, strict=True):
+        row[0].set_ylabel(f"{kind}\n{image.lattice}", fontsize=9)
         for method, axes in zip(columns.values(), row, strict=True):
-            image: Tensor = case.clean if method is None else method(case.noisy)
-            axes.imshow(image.numpy(), cmap=TOPOGRAPH_COLOURS, vmin=-1, vmax=1)
+            shown: Tensor = image.clean if method is None else method(image.noisy)
+            axes.imshow(shown.numpy(), cmap=TOPOGRAPH_COLOURS, vmin=-1, vmax=1)
             axes.set_xticks([])
             axes.set_yticks([])
     for name, axes in zip(columns, grid[0], strict=True):
-        axes.set_title("as recorded" if name == NOTHING else name, fontsize=8)
+        axes.set_title("as recorded" if name == UNCHANGED else name, fontsize=8)
     return figure

@@ -1,17 +1,17 @@
-"""How good whole images are: every baseline and any trained model, on each lattice and noise.
+"""The benchmark of whole images: every baseline and any trained model, on each lattice and noise.
 
     python -m stm_experiments.benchmarks.quality
     python -m stm_experiments.benchmarks.quality --models outputs/.../checkpoints/best.ckpt
 
 Nothing is trained here. The simulated images have seeds of their own, which no training uses; the
-measures are those of ``analysis.whole_image`` and ``analysis.atoms``. Everything is printed, and
-written as CSV and pictures to a new folder. What had to be left out is said, and why.
+measures are those of ``metrics.whole_image`` and ``lattice.atoms``. Everything is printed, and
+written as CSV and pictures to a new folder. Omitted parts are listed with the reason.
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -19,150 +19,147 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from stm_experiments.benchmarks.quality.cases import (
-    Case,
-    noise_of,
-    published_cases,
-    scaled_noise,
-    simulated_case,
-)
+from stm_experiments.benchmarks.printing import printed_table, wide_console
 from stm_experiments.benchmarks.quality.figures import quality_figure, strength_figure
+from stm_experiments.benchmarks.quality.images import (
+    KnownImage,
+    named_noise,
+    published_images,
+    scaled_noise,
+    simulated_image,
+)
 from stm_experiments.benchmarks.quality.scores import (
     CLEAN,
     LEGEND,
-    Network,
+    DenoisingMethod,
+    denoising_methods,
     invention_table,
-    load_networks,
-    printed,
+    measure_interval,
+    quality_table,
     score_all,
-    summary,
-    table_of,
 )
-from stm_experiments.core.intervals import mean_and_interval
+from stm_experiments.core.intervals import Interval, mean_and_interval
 from stm_experiments.figures.canvas import save
 from stm_experiments.metrics import whole_image
 from stm_experiments.reporting.result_table import Cell, ResultTable, number, to_csv
 from stm_experiments.simulator import CUT_LATTICES, LATTICES, NOISES
 
-STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
-Work = Callable[[], Case]
+STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)  # factors on the paper's noise
+StrengthCurves = dict[str, dict[str, list[Interval]]]  # lattice -> method -> error at each strength
 
 
 def strength_curves(
-    networks: dict[str, Network], lattices: list[str], images: int, size: int
-) -> dict[str, dict[str, list[tuple[float, float | None]]]]:
-    """Lattice -> network -> error at each strength of the paper's noise, and half its interval.
+    methods: Mapping[str, DenoisingMethod], lattices: list[str], count: int, size: int
+) -> StrengthCurves:
+    """Measure the error at each strength of the paper's noise.
 
-    The error is on the scale on which the clean image spans [-1, 1], or it would shrink with every
-    unit of noise that the normalisation has to squeeze in.
+    The error is on the scale on which the clean image spans [-1, 1]: on the noisy image's scale it
+    would shrink with every unit of noise in its range.
+
+    Args:
+        methods: By name.
+        lattices: Their names.
+        count: Images of each.
+        size: Of the images, px.
     """
-    curves: dict[str, dict[str, list[tuple[float, float | None]]]] = {}
+    curves: StrengthCurves = {}
     work = [(lattice, strength) for lattice in lattices for strength in STRENGTHS]
     for lattice, strength in track(work, "strengths of the noise"):
         noise = scaled_noise(NOISES["paper"], strength)
-        cases = [simulated_case(lattice, "paper", i, size, noise) for i in range(images)]
-        for name, network in networks.items():
+        images = [simulated_image(lattice, "paper", i, size, noise) for i in range(count)]
+        for name, method in methods.items():
             errors = []
-            for case in cases:
-                output = network(case.noisy, case.normalisation)
-                mse = whole_image.errors(output, case.clean)["mse"]
-                errors.append(mse * (2 / case.corrugation) ** 2)
-            mean_and_half = mean_and_interval(errors)
-            curves.setdefault(lattice, {}).setdefault(name, []).append(mean_and_half)
+            for image in images:
+                output = method(image.noisy, image.normalisation)
+                mse = whole_image.errors(output, image.clean)["mse"]
+                errors.append(mse * (2 / image.corrugation) ** 2)
+            curves.setdefault(lattice, {}).setdefault(name, []).append(mean_and_interval(errors))
     return curves
 
 
-def strength_table(curves: dict[str, dict[str, list[tuple[float, float | None]]]]) -> ResultTable:
-    """The curves as a table: lattices and networks down, strengths across."""
+def strength_table(curves: StrengthCurves) -> ResultTable:
+    """Tabulate the curves: lattices and methods down, strengths across."""
     table = ResultTable("noise_strength", ("lattice", "", *(f"x {s:g}" for s in STRENGTHS)), [])
-    for lattice, networks in curves.items():
-        for name, scores in networks.items():
-            table.rows.append([Cell(lattice), Cell(name), *(number(m, 5, h) for m, h in scores)])
+    for lattice, methods in curves.items():
+        for name, errors in methods.items():
+            table.rows.append([Cell(lattice), Cell(name), *(number(m, 5, h) for m, h in errors)])
     return table
 
 
-def gather(given: argparse.Namespace) -> list[Work]:
-    """The images to score, not yet simulated.
+def image_makers(options: argparse.Namespace) -> list[Callable[[], KnownImage]]:
+    """Return the images to score as functions, so that one at a time is in memory.
 
     Raises:
-        ValueError: If a lattice, a noise or the published images are not there.
+        ValueError: If a lattice, a noise or the published images do not exist.
     """
-    for lattice in given.lattices:
+    for lattice in options.lattices:
         if lattice not in LATTICES:
             raise ValueError(f"lattice {lattice!r} is not known; there are {', '.join(LATTICES)}")
-    for noise in given.noise:
-        noise_of(noise)
-    if min(given.images, given.stride) < 1 or given.size < 64:
+    for noise in options.noise:
+        named_noise(noise)
+    if min(options.images, options.stride) < 1 or options.size < 64:
         raise ValueError("--images and --stride are at least 1, --size is at least 64 px")
-    work: list[Work] = [
-        partial(simulated_case, lattice, noise, index, given.size)
-        for noise in given.noise
-        for lattice in given.lattices
-        for index in range(given.images)
+    makers: list[Callable[[], KnownImage]] = [
+        partial(simulated_image, lattice, noise, index, options.size)
+        for noise in options.noise
+        for lattice in options.lattices
+        for index in range(options.images)
     ]
-    if given.published:
-        work += [partial(lambda case: case, case) for case in published_cases(given.published)]
-    if not work:
+    if options.published:
+        makers += [partial(lambda image: image, x) for x in published_images(options.published)]
+    if not makers:
         raise ValueError("there is nothing to score: give --noise or --published")
-    return work
+    return makers
 
 
-def run(given: argparse.Namespace, console: Console) -> None:
-    """Scores, prints, writes.
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Score, print and write.
 
     Raises:
-        ValueError: If something that was asked for does not exist.
+        ValueError: If an option names something that does not exist.
     """
 
     def say(text: str) -> None:
         console.print(text, style="yellow", highlight=False, markup=False)
 
     start = time.perf_counter()
-    work = gather(given)
-    networks = load_networks(given.models, given.stride, say)
-    folder = Path(given.out)
+    makers = image_makers(options)
+    methods = denoising_methods(options.models, options.stride, say)
+    folder = Path(options.out)
     folder.mkdir(parents=True, exist_ok=False)
 
-    def keep(table: ResultTable) -> None:
+    def write(table: ResultTable, title: str, caption: str = "", block: int = 0) -> None:
         (folder / f"{table.name}.csv").write_text(to_csv(table), encoding="utf-8")
+        console.print(printed_table(table, title, caption, block))
 
     with torch.inference_mode():
-        results = score_all(networks, (make() for make in work), len(work), say)
-        table = table_of(results)
-        keep(table)
-        console.print(printed(table, "Whole images against the truth", LEGEND, 2))
+        results = score_all(methods, (make() for make in makers), len(makers), say)
+        write(quality_table(results), "Whole images against the truth", LEGEND, 2)
         psnr = {
-            place: {name: summary(found, "psnr") for name, found in rows.items() if name != CLEAN}
+            place: {name: measure_interval(x, "psnr") for name, x in rows.items() if name != CLEAN}
             for place, rows in results.items()
         }
         save(quality_figure(psnr), folder / "quality.png")
-        invented = invention_table(networks, given.size, given.images)
-        keep(invented)
-        console.print(
-            printed(
-                invented,
-                "Pure noise in: is there a lattice out?",
-                "Power of the strongest peak at periods of 4 to 30 px, out over in: above 1 is "
-                "invented.",
-            )
+        write(
+            invention_table(methods, options.size, options.images),
+            "Pure noise in: is there a lattice out?",
+            "Power of the strongest peak at periods of 4 to 30 px, out over in: above 1 is "
+            "invented.",
         )
-        if given.noise_strength:
-            curves = strength_curves(networks, given.lattices, given.images, given.size)
-            keep(strength_table(curves))
-            console.print(
-                printed(strength_table(curves), "MSE against strength of the noise", block=1)
-            )
+        if options.noise_strength:
+            curves = strength_curves(methods, options.lattices, options.images, options.size)
+            write(strength_table(curves), "MSE against strength of the noise", block=1)
             save(strength_figure(STRENGTHS, curves), folder / "noise_strength.png")
-    if not given.noise_strength:
+    if not options.noise_strength:
         say("left out: MSE against the strength of the noise: ask with --noise-strength")
-    if not given.published:
+    if not options.published:
         say("left out: the published validation pairs: ask with --published <folder>")
     console.print(f"{folder}: {time.perf_counter() - start:.0f} s", highlight=False)
 
 
 def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", nargs="*", default=[], help="checkpoints, or shipped models")
     parser.add_argument(
         "--lattices", nargs="+", default=list(CUT_LATTICES), help="of the simulation"
@@ -177,15 +174,10 @@ def main() -> None:
     )
     parser.add_argument("--noise-strength", action="store_true", help="also MSE against strength")
     parser.add_argument("--out", help="folder to be made; default: outputs/quality_<time>")
-    given = parser.parse_args()
-    given.out = given.out or time.strftime("outputs/quality_%Y-%m-%d_%H-%M-%S")
-    console = Console()
-    if not console.is_terminal or console.width < 200:
-        console = Console(
-            width=200
-        )  # the table is wide, and cut columns are worse than wrapped ones
+    options = parser.parse_args()
+    options.out = options.out or time.strftime("outputs/quality_%Y-%m-%d_%H-%M-%S")
     try:
-        run(given, console)
+        run(options, wide_console(200))
     except (ValueError, FileExistsError) as error:
         print(f"quality: {error}", file=sys.stderr)
         sys.exit(1)

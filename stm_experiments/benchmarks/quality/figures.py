@@ -5,17 +5,17 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
+from stm_experiments.core.intervals import Interval
 from stm_experiments.figures.canvas import CATEGORY_COLOURS, new_figure
 
 MARKERS = "osD^vPX*"
-Score = tuple[float, float | None]  # mean and half its interval
 
 
-def quality_figure(psnr: Mapping[tuple[str, str], Mapping[str, Score]]) -> Figure:
-    """PSNR of every network, one panel for each lattice and noise.
+def quality_figure(psnr: Mapping[tuple[str, str], Mapping[str, Interval]]) -> Figure:
+    """Draw the PSNR of every method, one panel for each lattice and noise.
 
     Args:
-        psnr: (lattice, noise) -> network -> PSNR [dB].
+        psnr: (lattice, noise) -> method -> PSNR, dB.
     """
     lattices = list(dict.fromkeys(lattice for lattice, _ in psnr))
     noises = list(dict.fromkeys(noise for _, noise in psnr))
@@ -49,14 +49,14 @@ def quality_figure(psnr: Mapping[tuple[str, str], Mapping[str, Score]]) -> Figur
 
 
 def strength_figure(
-    strengths: Sequence[float], curves: Mapping[str, Mapping[str, Sequence[Score]]]
+    strengths: Sequence[float], curves: Mapping[str, Mapping[str, Sequence[Interval]]]
 ) -> Figure:
-    """Error against the strength of the noise, one panel per lattice.
+    """Draw the error against the strength of the noise, one panel per lattice.
 
     Args:
         strengths: Factors on the paper's noise.
-        curves: Lattice -> network -> (mean, half interval) at each strength: mean squared error on
-            the scale on which the clean image spans [-1, 1].
+        curves: Lattice -> method -> error at each strength: mean squared error on the scale on
+            which the clean image spans [-1, 1].
     """
     figure = new_figure(
         2.6 + 2.3 * len(curves),

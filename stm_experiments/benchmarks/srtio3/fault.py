@@ -1,4 +1,4 @@
-"""A whole image of SrTiO3 with a Ruddlesden-Popper fault, and what is measured on it."""
+"""A whole image of SrTiO3 with a Ruddlesden-Popper fault, and the measures of that fault."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stm_experiments.benchmarks.srtio3.cases import of_constant
+from stm_experiments.benchmarks.srtio3.patches import srtio3_of_constant
 from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.lattice.atoms import find_atoms, match
@@ -30,11 +30,15 @@ from stm_experiments.simulator import (
 from stm_experiments.simulator.lattices.flat import turned
 
 Array = NDArray[np.float64]
-Method = Callable[[Tensor], Tensor]  # of a noisy image [H, W] the same without its noise
+ImageMethod = Callable[[Tensor], Tensor]  # from a noisy image [H, W] to a denoised one
 
 
 def _fast_scan(shot: float) -> Noise:
-    """A fast scan of a sample with strain and defects; shot noise in the unit of its setting."""
+    """Return the noise of a fast scan of a sample with strain and defects.
+
+    Args:
+        shot: Shot noise, in the unit of ``DetectorNoise.shot``.
+    """
     return Noise(
         SampleNoise(strain=0.01),
         ScanNoise(row_offset=0.05),
@@ -44,7 +48,7 @@ def _fast_scan(shot: float) -> Noise:
     )
 
 
-# The signal-to-noise ratios of the fast scans are those of their shot noise, about.
+# The ratios of the fast scans are approximately those of signal to shot noise.
 FAULT_NOISES = {
     "evenly distributed noise, ratio 0.33": NOISES["srtio3"],
     "fast scan, ratio 1": _fast_scan(0.5),
@@ -53,8 +57,8 @@ FAULT_NOISES = {
 
 ELONGATION = 0.04  # of the lattice next to the fault, along its normal
 _BORDER = 8  # px; columns closer to the border are left out
-_NEAR = 0.35  # furthest that a found column is from the true one, lattice constants
-_FEWEST = 5  # columns of a row, or the row is not measured
+_NEAR = 0.35  # largest distance of a detected column from its true place, lattice constants
+_FEWEST = 5  # columns of a row that is measured
 
 
 class FaultImage(NamedTuple):
@@ -83,15 +87,14 @@ class FaultImage(NamedTuple):
 
 
 class FaultFit(NamedTuple):
-    """What an image says of the fault, beside the truth.
+    """The fault as an image shows it, compared with the truth.
 
     Attributes:
-        fault: Where it truly is, px from the first pixel along the normal.
-        place: Of the middle between two rows of Sr columns along the normal, from the fault, px,
-            [R - 1].
+        fault: Its true place along the normal, px from the first pixel.
+        place: Middle between two rows of Sr columns, px from the fault along the normal, [R - 1].
         elongation: From each row to the next one, with the fault's own gap as NaN, [R - 1].
         truth: The same of the true columns, [R - 1].
-        found: Share of the Sr columns that were found.
+        detected: Share of the Sr columns that were detected.
         position: Error of the fault's position along its normal, px; NaN if a row is not there.
         gap: Error of the distance of the two rows at the fault, px.
         step: Error of the sideways shift of the crystal beyond it, px.
@@ -101,21 +104,21 @@ class FaultFit(NamedTuple):
     place: Array
     elongation: Array
     truth: Array
-    found: float
+    detected: float
     position: float
     gap: float
     step: float
 
 
 def fault_image(noise: Noise, index: int, size: int = 257) -> FaultImage:
-    """An image through whose middle half a fault runs, of a seed that no training uses.
+    """Simulate an image with a fault through its middle half, of a seed that no training uses.
 
     Args:
-        noise: What the microscope adds; also strain and vacancies.
-        index: Number of the image; its turn is drawn, 0 to 45 degrees.
+        noise: Of the microscope; also strain and vacancies.
+        index: Number of the image; its turn is perfect_patches, 0 to 45 degrees.
         size: Height and width, px.
     """
-    lattice = replace(of_constant(10.0), fault=1.0, fault_strain=ELONGATION)
+    lattice = replace(srtio3_of_constant(10.0), fault=1.0, fault_strain=ELONGATION)
     seed = seed_of("srtio3", "with a fault", index)
     image = simulate([lattice], [seed], noise, PRESETS["physical"], size)
     low, high = image.noisy.min(), image.noisy.max()
@@ -139,27 +142,27 @@ def fault_image(noise: Noise, index: int, size: int = 257) -> FaultImage:
     )
 
 
-def measure(image: Tensor, case: FaultImage) -> FaultFit:
-    """Finds the columns of an image and compares their rows along the fault with the true ones.
+def measure_fault(image: Tensor, case: FaultImage) -> FaultFit:
+    """Detect the columns of an image and compare their rows along the fault with the true ones.
 
     Args:
-        image: What a method made of ``case.noisy``, [H, W].
+        image: A method's output for ``case.noisy``, [H, W].
         case: The truth.
     """
-    found = find_atoms(image, int(0.3 * case.constant), _BORDER - 3)
-    true_place, found_place = match(case.columns, found, _NEAR * case.constant)
-    seen = np.full(case.columns.shape, np.nan)
-    seen[true_place] = found[found_place]
+    peaks = find_atoms(image, int(0.3 * case.constant), _BORDER - 3)
+    true_index, peak_index = match(case.columns, peaks, _NEAR * case.constant)
+    detected = np.full(case.columns.shape, np.nan)
+    detected[true_index] = peaks[peak_index]
     rows = _rows(case)
-    truth, here = case.columns[case.strontium], seen[case.strontium]
-    known = ~np.isnan(here[:, 0])
-    shift = here - truth
-    counts = [int((known & (rows == row)).sum()) for row in range(rows.max() + 1)]
-    # The mean shift of a row's columns is free of which of them were found.
+    truth, places = case.columns[case.strontium], detected[case.strontium]
+    measured = ~np.isnan(places[:, 0])
+    shift = places - truth
+    counts = [int((measured & (rows == row)).sum()) for row in range(rows.max() + 1)]
+    # The mean shift of a row does not depend on which of its columns were detected.
     across, aside = (
         np.array(
             [
-                float((shift[known & (rows == row)] @ axis).mean()) if n >= _FEWEST else np.nan
+                float((shift[measured & (rows == row)] @ axis).mean()) if n >= _FEWEST else np.nan
                 for row, n in enumerate(counts)
             ]
         )
@@ -171,14 +174,14 @@ def measure(image: Tensor, case: FaultImage) -> FaultFit:
     spacing, between = np.diff(true_rows), (true_rows[1:] + true_rows[:-1]) / 2
     at = int(np.argmin(spacing))  # the two SrO layers of the fault are closer than a constant
     unit = case.constant
-    wanted, made = (x / unit - 1 for x in (spacing, spacing + np.diff(across)))
-    wanted[at] = made[at] = np.nan
+    true_elongation, elongation = (x / unit - 1 for x in (spacing, spacing + np.diff(across)))
+    true_elongation[at] = elongation[at] = np.nan
     return FaultFit(
         fault=float(between[at]),
         place=between - between[at],
-        elongation=made,
-        truth=wanted,
-        found=float(known.mean()),
+        elongation=elongation,
+        truth=true_elongation,
+        detected=float(measured.mean()),
         position=float(across[at : at + 2].mean()),
         gap=float(across[at + 1] - across[at]),
         step=float(aside[at + 1] - aside[at]),
@@ -186,7 +189,7 @@ def measure(image: Tensor, case: FaultImage) -> FaultFit:
 
 
 def _rows(case: FaultImage) -> NDArray[np.intp]:
-    """Which row along the fault each Sr column is in, counted along the normal, [S]."""
+    """Return the row along the fault of each Sr column, counted along the normal, [S]."""
     height = case.columns[case.strontium] @ case.normal
     order = np.argsort(height)
     next_row = np.diff(height[order]) > 0.25 * case.constant
@@ -197,7 +200,7 @@ def _rows(case: FaultImage) -> NDArray[np.intp]:
 
 MEASURES = {
     "error %": 1,
-    "found %": 1,
+    "detected %": 1,
     "filled %": 1,
     "elongation %": 2,
     "next to it %": 2,
@@ -207,7 +210,7 @@ MEASURES = {
     "step px": 2,
 }
 LEGEND = (
-    "Means over the images of: mean |error| of a px over the clean range; Sr columns found; "
+    "Means over the images of: mean |error| of a px over the clean range; Sr columns detected; "
     "missing columns filled in. Elongation of the rows along the fault against the truth: root "
     "mean square of the rows more than one constant from the fault, of those next to it, and the "
     "worst row of all. Fault: |error| of its position, of the distance of the two layers at it, "
@@ -215,20 +218,20 @@ LEGEND = (
 )
 
 
-def values_of(image: Tensor, case: FaultImage) -> dict[str, float]:
-    """The measures of what a method made of an image with a fault, [H, W]."""
-    fit = measure(image, case)
-    off = 100 * (fit.elongation - fit.truth)
-    beside = np.abs(fit.place) < 1.5 * case.constant
+def fault_measures(image: Tensor, case: FaultImage) -> dict[str, float]:
+    """Return the measures of a method's output [H, W] for an image with a fault."""
+    fit = measure_fault(image, case)
+    error = 100 * (fit.elongation - fit.truth)
+    near = np.abs(fit.place) < 1.5 * case.constant
     span = float(case.clean.max() - case.clean.min())
     filled = match(case.empty, find_atoms(image, int(0.3 * case.constant)), _NEAR * case.constant)
     values = (
         100 * float((image - case.clean).abs().mean()) / span,
-        100 * fit.found,
+        100 * fit.detected,
         100 * len(filled[0]) / len(case.empty) if len(case.empty) else math.nan,
-        _rms(off[~beside]),
-        _rms(off[beside]),
-        float(np.nanmax(np.abs(off))) if np.isfinite(off).any() else math.nan,
+        _rms(error[~near]),
+        _rms(error[near]),
+        float(np.nanmax(np.abs(error))) if np.isfinite(error).any() else math.nan,
         abs(fit.position),
         abs(fit.gap),
         abs(fit.step),
@@ -237,28 +240,30 @@ def values_of(image: Tensor, case: FaultImage) -> dict[str, float]:
 
 
 def fault_table(
-    name: str, methods: Mapping[str, Method], cases: Sequence[FaultImage]
+    name: str, methods: Mapping[str, ImageMethod], cases: Sequence[FaultImage]
 ) -> ResultTable:
-    """The measures of each method, averaged over images; the clean image shows what they are worth.
+    """Tabulate the measures of each method and of the clean image, averaged over images.
 
     Args:
-        name: What the images are.
-        methods: What is done to them, by name.
+        name: Of the noise of the images.
+        methods: By name.
         cases: The images.
     """
     short = "fault_" + "_".join(name.replace(",", "").split())
     table = ResultTable(short, ("", *MEASURES), [])
     for method, function in {**methods, "clean image": None}.items():
-        rows = [values_of(x.clean if function is None else function(x.noisy), x) for x in cases]
+        rows = [
+            fault_measures(x.clean if function is None else function(x.noisy), x) for x in cases
+        ]
         means = [mean_and_interval([row[key] for row in rows])[0] for key in MEASURES]
         cells = map(number, means, MEASURES.values())
         table.rows.append([Cell(method), *cells])
     for column, key in enumerate(MEASURES, 1):
-        embolden(table.rows[:-1], column, smallest=key != "found %")
+        embolden(table.rows[:-1], column, smallest=key != "detected %")
     return table
 
 
 def _rms(values: Array) -> float:
-    """Root mean square of the finite values; NaN of none."""
+    """Return the root mean square of the finite values; NaN of none."""
     values = values[np.isfinite(values)]
     return float(np.sqrt(np.mean(values**2))) if values.size else math.nan

@@ -1,15 +1,14 @@
 """The pictures of the SrTiO3 benchmark: the paper's figures 2 and 3, and real images."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from scipy import ndimage
 
-from stm_experiments.benchmarks.srtio3.cases import Patches, cut, error
-from stm_experiments.benchmarks.srtio3.fault import FaultImage, Method, measure
+from stm_experiments.benchmarks.srtio3.fault import FaultImage, ImageMethod, measure_fault
+from stm_experiments.benchmarks.srtio3.patches import PatchImages, nine_patches, relative_error
 from stm_experiments.core.normalisation import normalise_minmax
 from stm_experiments.figures.canvas import (
     CATEGORY_COLOURS,
@@ -21,6 +20,7 @@ from stm_experiments.figures.canvas import (
 )
 from stm_experiments.io import read_scan
 from stm_experiments.lattice.fit import LatticeError, find_lattice
+from stm_experiments.models.interfaces import Network
 from stm_experiments.restoration.denoise import denoise
 from stm_experiments.restoration.fit_weighted import apply_fit_weighted
 
@@ -29,18 +29,18 @@ _SHOWN = 110  # px of an image with a fault that are shown
 _LARGEST = 512  # px of a real image that are shown
 
 
-def patches_figure(nets: Mapping[str, Any], images: Patches) -> Figure:
-    """The paper's Figure 2: one patch of each image, noisy, through each network, and clean.
+def patches_figure(nets: Mapping[str, Network], images: PatchImages) -> Figure:
+    """Draw the paper's Figure 2: one patch of each image, noisy, after each network, and clean.
 
     Args:
         nets: By name; those for whole images are left out.
         images: At least one, of which up to nine are shown.
     """
-    noisy, clean = cut(images.noisy)[4::9], cut(images.clean)[4::9]
+    noisy, clean = nine_patches(images.noisy)[4::9], nine_patches(images.clean)[4::9]
     rows = {"noisy": noisy}
     for name, net in nets.items():
         if net.window == noisy.shape[-1]:
-            share = 100 * float(error(net(cut(images.noisy)), images).mean())
+            share = 100 * float(relative_error(net(nine_patches(images.noisy)), images).mean())
             rows[f"{name}\n{share:.1f} % off"] = net(noisy)
     rows["truth"] = clean
     count = len(noisy)
@@ -53,21 +53,23 @@ def patches_figure(nets: Mapping[str, Any], images: Patches) -> Figure:
     limits = height_limits([as_image(image[0]) for image in clean])
     for (name, shown), axes in zip(rows.items(), grid, strict=True):
         for image, panel in zip(shown, axes, strict=True):
-            own = as_image(image[0])
-            draw_image(panel, own, height_limits([own]) if name == "noisy" else limits, "")
+            shown_patch = as_image(image[0])
+            draw_image(
+                panel, shown_patch, height_limits([shown_patch]) if name == "noisy" else limits, ""
+            )
         axes[0].set_ylabel(name, fontsize=9)
     return figure
 
 
-def fault_figure(case: FaultImage, methods: Mapping[str, Method], title: str) -> Figure:
-    """The paper's Figure 3: an image with a fault through every method, and its elongation.
+def fault_figure(case: FaultImage, methods: Mapping[str, ImageMethod], title: str) -> Figure:
+    """Draw the paper's Figure 3: an image with a fault after every method, and its elongation.
 
     Args:
         case: The image and its truth.
         methods: By name.
         title: What was added to it.
     """
-    columns: dict[str, Method | None] = {**methods, "truth": None}
+    columns: dict[str, ImageMethod | None] = {**methods, "truth": None}
     across = -(-len(columns) // 2)
     figure = new_figure(
         2.6 * across,
@@ -90,7 +92,7 @@ def fault_figure(case: FaultImage, methods: Mapping[str, Method], title: str) ->
             (row, column), (down, right) = point, point + case.along
             axes.axline((column, row), (right, down), color="cyan", linestyle=":")
             axes.set(**limits)
-        fit = measure(image, case)
+        fit = measure_fault(image, case)
         colour = "black" if method is None else CATEGORY_COLOURS[place % 6]
         style = (
             {"linewidth": 2.5, "zorder": 3} if method is None else {"marker": ".", "linewidth": 1}
@@ -106,17 +108,17 @@ def fault_figure(case: FaultImage, methods: Mapping[str, Method], title: str) ->
 
 
 def _around_fault(case: FaultImage) -> tuple[tuple[slice, slice], Array]:
-    """The part of an image with a fault that is shown, and a point of the fault in it, [2] px."""
+    """Return the part of an image that is shown, and a point of the fault in it, [2] px."""
     size = len(case.noisy)
     middle = np.full(2, (size - 1) / 2)
-    fault = middle + case.normal * (measure(case.clean, case).fault - middle @ case.normal)
+    fault = middle + case.normal * (measure_fault(case.clean, case).fault - middle @ case.normal)
     first = (fault - _SHOWN / 2).round().astype(int).clip(0, max(size - _SHOWN, 0))
     part = slice(first[0], first[0] + _SHOWN), slice(first[1], first[1] + _SHOWN)
     return part, fault - first
 
 
-def scan_figure(path: str, nets: Mapping[str, Any]) -> Figure:
-    """A real image, scaled so that its columns are as far apart as SrTiO3's, through each network.
+def scan_figure(path: str, nets: Mapping[str, Network]) -> Figure:
+    """Draw a real image, scaled to the column distance of SrTiO3, after each network.
 
     Args:
         path: A file that ``read_scan`` knows.
@@ -138,8 +140,8 @@ def scan_figure(path: str, nets: Mapping[str, Any]) -> Figure:
     for name, net in nets.items():
         shown[name] = denoise(data, net, stride=2).data
         if net.window is not None:
-            made = apply_fit_weighted(net, scaled_to_one, net.window, 2)
-            shown[f"{name}, by fit"] = made.numpy()
+            weighted = apply_fit_weighted(net, scaled_to_one, net.window, 2)
+            shown[f"{name}, by fit"] = weighted.numpy()
     figure = new_figure(
         4 * len(shown),
         5,

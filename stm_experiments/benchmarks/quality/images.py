@@ -1,5 +1,6 @@
-"""The images of the quality benchmark, each with what is true of it."""
+"""The images of the quality benchmark, each with its truth."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -28,18 +29,18 @@ PRESET = PRESETS["physical"]
 PUBLISHED = ("sc", "bcc", "fcc")
 # What the paper's noise is without its striation: white noise and the sample's own variation.
 WHITE = replace(NOISES["paper"], scan=NOISES["none"].scan)
-SITES = 9  # vacancies of a vacancy test, at most
-VACANCY_SIZE = 129  # px; all networks run on these images too
+VACANCIES = 9  # of a vacancy test, at most
+VACANCY_SIZE = 129  # px, to save time
 
 
-class Vacancies(NamedTuple):
+class VacancyTest(NamedTuple):
     """An image in which some atoms are missing.
 
     Attributes:
-        noisy: What the denoiser gets, [H, W].
+        noisy: The input of the denoiser, [H, W].
         full: The clean image with all atoms, [H, W].
         vacant: The clean image without them, [H, W].
-        sites: Where they are missing, [S, 2] px.
+        sites: Where atoms are missing, [S, 2] px.
     """
 
     noisy: Tensor
@@ -48,17 +49,17 @@ class Vacancies(NamedTuple):
     sites: atoms.Points
 
 
-class Case(NamedTuple):
-    """One image.
+class KnownImage(NamedTuple):
+    """One image with its truth.
 
     Attributes:
         lattice: Its name.
         noise: Name of the noise, or ``published``.
-        normalisation: How it was brought to [-1, 1]: ``minmax`` or ``plane``.
+        normalisation: Its map to [-1, 1]: ``minmax`` or ``plane``.
         noisy: [H, W].
-        clean: [H, W], in the noisy image's scale.
-        true: Positions of the atoms that can be seen, [A, 2] px; None where they are not known.
-        bound: The least error of these, px; see ``atoms.position_bound``.
+        clean: On the noisy image's scale, [H, W].
+        positions: Positions of the visible atoms, [A, 2] px; None where they are not known.
+        bound: Least possible error of these positions, px; see ``atoms.position_bound``.
         vacancies: The vacancy test, where there is one.
         corrugation: Largest minus smallest value of the clean image.
     """
@@ -68,14 +69,14 @@ class Case(NamedTuple):
     normalisation: str
     noisy: Tensor
     clean: Tensor
-    true: atoms.Points | None
+    positions: atoms.Points | None
     bound: float
-    vacancies: Vacancies | None
+    vacancies: VacancyTest | None
     corrugation: float
 
 
-def noise_of(name: str) -> Noise:
-    """The noise of a name: those of the simulator, and ``white``.
+def named_noise(name: str) -> Noise:
+    """Return the noise of a name: those of the simulator, and ``white``.
 
     Raises:
         ValueError: If the name is not known.
@@ -87,7 +88,7 @@ def noise_of(name: str) -> Noise:
 
 
 def scaled_noise(noise: Noise, factor: float) -> Noise:
-    """The paper's noise with striation and detector noise times a factor; the sample stays."""
+    """Return the paper's noise with striation and detector noise times a factor."""
     scan, detector = noise.scan, noise.detector
     return replace(
         noise,
@@ -101,20 +102,20 @@ def scaled_noise(noise: Noise, factor: float) -> Noise:
 
 
 def _times(factor: float, strength: float | tuple[float, float]) -> float | tuple[float, float]:
-    """A strength, or both ends of its range, times a factor."""
+    """Multiply a strength, or both ends of its range, by a factor."""
     if isinstance(strength, tuple):
         return factor * strength[0], factor * strength[1]
     return factor * strength
 
 
-def simulated_case(
+def simulated_image(
     lattice: str, name: str, index: int, size: int = 257, noise: Noise | None = None
-) -> Case:
-    """A simulated image that nothing was trained on: its seed has a key of its own.
+) -> KnownImage:
+    """Simulate an image of a seed that no training uses.
 
-    The paper's noises are scaled by the noisy image's minimum and maximum, like its images; the
-    others like scans: the plane off, 1st and 99th percentile to -1 and 1. The clean image gets the
-    same factor and the offset at which the two have the same median.
+    Images with the paper's noises are scaled by the noisy image's minimum and maximum, like the
+    paper's images; others like scans: the plane is subtracted, 1st and 99th percentile become -1
+    and 1. The clean image gets the same factor and the offset at which both have the same median.
 
     Args:
         lattice: Its name.
@@ -123,35 +124,43 @@ def simulated_case(
         size: Height and width, px.
         noise: Its strengths; None: those of the name.
     """
-    noise = noise or noise_of(name)
+    noise = noise or named_noise(name)
     seed = seed_of("quality", lattice, index)
     topographs = simulate([LATTICES[lattice]], [seed], noise, PRESET, size)
-    papers = name in ("none", "paper", "white")
+    of_the_paper = name in ("none", "paper", "white")
     vacancies = None
-    if papers and lattice in CUT_LATTICES:
+    if of_the_paper and lattice in CUT_LATTICES:
         vacancies = vacancy_test(lattice, noise, index, min(size, VACANCY_SIZE))
-    normalisation = "minmax" if papers else "plane"
+    normalisation = "minmax" if of_the_paper else "plane"
     noisy, clean, scale = _normalised(topographs, normalisation)
     places = torch.stack([topographs.atoms.u[0], topographs.atoms.v[0]], 1).numpy()
-    true = atoms.visible_atoms(places[topographs.atoms.present[0].numpy()], clean)
-    pixel = np.rint(true).astype(int)
+    positions = atoms.visible_atoms(places[topographs.atoms.present[0].numpy()], clean)
+    pixel = np.rint(positions).astype(int)
     heights = topographs.clean[0, 0].double().numpy()[pixel[:, 0], pixel[:, 1]] / scale
     sigma = noise_sigma((noisy - clean).numpy())
-    return Case(
+    return KnownImage(
         lattice,
         name,
         normalisation,
         noisy,
         clean,
-        true,
-        atoms.position_bound(sigma, heights),
-        vacancies,
-        float(clean.max() - clean.min()),
+        positions,
+        bound=atoms.position_bound(sigma, heights),
+        vacancies=vacancies,
+        corrugation=float(clean.max() - clean.min()),
     )
 
 
-def _normalised(topographs: Topographs, normalisation: str) -> tuple[Tensor, Tensor, float]:
-    """Noisy and clean [H, W] on about [-1, 1], and the height of one unit."""
+class _Pair(NamedTuple):
+    """Noisy and clean image, [H, W], and the height of one unit."""
+
+    noisy: Tensor
+    clean: Tensor
+    scale: float
+
+
+def _normalised(topographs: Topographs, normalisation: str) -> _Pair:
+    """Return noisy and clean [H, W] on about [-1, 1]."""
     image = topographs.noisy[0, 0].numpy()
     noisy, affine = NORMALISATIONS[normalisation](image)
     clean = topographs.clean[0, 0] / affine.scale
@@ -159,11 +168,11 @@ def _normalised(topographs: Topographs, normalisation: str) -> tuple[Tensor, Ten
         offset = -affine.shift / affine.scale
     else:
         offset = float((torch.from_numpy(noisy) - clean).median())
-    return torch.from_numpy(noisy), clean + offset, affine.scale
+    return _Pair(torch.from_numpy(noisy), clean + offset, affine.scale)
 
 
-def vacancy_test(lattice: str, noise: Noise, index: int, size: int) -> Vacancies:
-    """The same noise on an image from which some visible atoms of the topmost layer are taken.
+def vacancy_test(lattice: str, noise: Noise, index: int, size: int) -> VacancyTest:
+    """Remove some visible atoms of the topmost layer from an image and keep its noise.
 
     All atoms have the width of their depth here, so that the image can be drawn again without some.
     """
@@ -176,7 +185,7 @@ def vacancy_test(lattice: str, noise: Noise, index: int, size: int) -> Vacancies
     full = topographs.clean[0, 0]
     again = draw(centres, depth, present, kind, PRESET, size)[0, 0]
     if not torch.allclose(full, again, atol=1e-3):
-        raise ValueError("the simulator draws atoms otherwise than the vacancy test does")
+        raise ValueError("the vacancy test draws atoms differently from the simulator")
 
     places = torch.stack([u[0], v[0]], 1).numpy()
     inside = ((places >= 12) & (places <= size - 13)).all(1)
@@ -184,13 +193,13 @@ def vacancy_test(lattice: str, noise: Noise, index: int, size: int) -> Vacancies
     chosen: list[int] = []
     for atom in np.random.default_rng(index).permutation(np.flatnonzero(inside & topmost)):
         distances = np.linalg.norm(places[chosen] - places[atom], axis=1)
-        if len(chosen) < SITES and (distances > 3 * kind.spread).all():
+        if len(chosen) < VACANCIES and (distances > 3 * kind.spread).all():
             chosen.append(int(atom))
-    left = present.clone()
-    left[0, chosen] = False
-    vacant = draw(centres, depth, left, kind, PRESET, size)[0, 0]
+    remaining = present.clone()
+    remaining[0, chosen] = False
+    vacant = draw(centres, depth, remaining, kind, PRESET, size)[0, 0]
     noisy, affine = normalise_minmax((topographs.noisy[0, 0] - full + vacant).numpy())
-    return Vacancies(
+    return VacancyTest(
         torch.from_numpy(noisy),
         (full - affine.shift) / affine.scale,
         (vacant - affine.shift) / affine.scale,
@@ -198,8 +207,8 @@ def vacancy_test(lattice: str, noise: Noise, index: int, size: int) -> Vacancies
     )
 
 
-def published_cases(root: str | Path) -> list[Case]:
-    """The published validation pairs at their native size, the clean ones affine-fitted.
+def published_images(root: str | Path) -> list[KnownImage]:
+    """Read the published validation pairs at their native size, the clean ones affine-fitted.
 
     Args:
         root: Folder that holds ``sc/validation``, ``sc/validation_clean`` and so on.
@@ -209,13 +218,23 @@ def published_cases(root: str | Path) -> list[Case]:
     """
     if not Path(root).is_dir():
         raise ValueError(f"--published: there is no folder {root}")
-    cases = []
+    images = []
     for lattice in PUBLISHED:
         for file in list_files(Path(root), [lattice], "validation"):
             noisy, clean = (torch.from_numpy(x) for x in load_pair(file, None) if x is not None)
-            span = float(clean.max() - clean.min())
-            none = float("nan")
-            cases.append(Case(lattice, "published", "minmax", noisy, clean, None, none, None, span))
-    if not cases:
+            images.append(
+                KnownImage(
+                    lattice,
+                    "published",
+                    "minmax",
+                    noisy,
+                    clean,
+                    positions=None,
+                    bound=math.nan,
+                    vacancies=None,
+                    corrugation=float(clean.max() - clean.min()),
+                )
+            )
+    if not images:
         raise ValueError(f"--published: {root} holds no validation pairs of {PUBLISHED}")
-    return cases
+    return images

@@ -1,4 +1,4 @@
-"""Images of the SrTiO3 benchmark, and the least errors that any fit to them can have."""
+"""Images of the SrTiO3 benchmark, and the least errors of any fit to them."""
 
 import math
 from dataclasses import replace
@@ -22,10 +22,10 @@ from stm_experiments.simulator import (
 WINDOW = 28  # px, side of the patches
 SIZE = 3 * WINDOW  # px, side of the images from which nine patches are cut
 SNR = 0.33
-_TRIES = 5_000  # crystals that are tried at a time
+_TRIES = 5_000  # crystals per batch, to bound the memory
 
 
-class Patches(NamedTuple):
+class PatchImages(NamedTuple):
     """Images cut into nine patches each, on the noisy images' scale [-1, 1].
 
     Attributes:
@@ -39,21 +39,21 @@ class Patches(NamedTuple):
     range: Tensor
 
 
-def cut(images: Tensor) -> Tensor:
-    """Images [N, 1, 84, 84] -> their nine patches, [9 N, 1, 28, 28], image after image."""
+def nine_patches(images: Tensor) -> Tensor:
+    """Cut images [N, 1, 84, 84] into nine patches each, [9 N, 1, 28, 28]."""
     rows = images.unfold(2, WINDOW, WINDOW).unfold(3, WINDOW, WINDOW)
     return rows.reshape(-1, 1, WINDOW, WINDOW)
 
 
-def of_constant(pixels: float) -> FlatLattice:
-    """SrTiO3 of another lattice constant, px; the columns' width grows with it."""
+def srtio3_of_constant(pixels: float) -> FlatLattice:
+    """Return SrTiO3 of another lattice constant, px; the columns' width grows with it."""
     lattice = LATTICES["srtio3"]
     assert isinstance(lattice, FlatLattice)
     return replace(lattice, spread=pixels)
 
 
-def patches(lattice: AnyLattice, count: int, noise: Noise = NOISES["srtio3"]) -> Patches:
-    """Fresh images of seeds that no training uses, for at least so many patches."""
+def patch_images(lattice: AnyLattice, count: int, noise: Noise = NOISES["srtio3"]) -> PatchImages:
+    """Simulate images of seeds that no training uses, for at least so many patches."""
     images = math.ceil(count / 9)
     seeds = [seed_of("srtio3", lattice.name, lattice.spread, index) for index in range(images)]
     parts = [
@@ -65,51 +65,54 @@ def patches(lattice: AnyLattice, count: int, noise: Noise = NOISES["srtio3"]) ->
     scale = 2 / (high - low)
     clean = (clean - low) * scale - 1
     span = clean.amax((1, 2, 3)) - clean.amin((1, 2, 3))
-    return Patches((noisy - low) * scale - 1, clean, span)
+    return PatchImages((noisy - low) * scale - 1, clean, span)
 
 
-def error(made: Tensor, wanted: Patches) -> Tensor:
-    """Mean |error| of each image's patches over the range of its clean signal, [N].
+def relative_error(output: Tensor, images: PatchImages) -> Tensor:
+    """Return the mean |error| of each image's patches over the range of its clean signal, [N].
 
     Args:
-        made: What was made of the patches, [9 N, 1, 28, 28], or of the images, [N, 1, 84, 84].
-        wanted: The truth.
+        output: For the patches, [9 N, 1, 28, 28], or for the images, [N, 1, 84, 84].
+        images: With the truth.
     """
-    if made.shape[-1] == SIZE:
-        made = cut(made)
-    off = (made - cut(wanted.clean)).abs().mean((1, 2, 3))
-    return off.view(-1, 9).mean(1) / wanted.range
+    if output.shape[-1] == SIZE:
+        output = nine_patches(output)
+    errors = (output - nine_patches(images.clean)).abs().mean((1, 2, 3))
+    return errors.view(-1, 9).mean(1) / images.range
 
 
-def drawn(parameters: Tensor) -> Tensor:
-    """Perfect patches by place (px along both axes), turn (degrees), constant (px): [N, 4].
+def perfect_patches(parameters: Tensor) -> Tensor:
+    """Draw perfect patches by place (px along both axes), turn (degrees), constant (px), [N, 4].
 
     Returns:
         Heights over that of a Sr column, [N, 28, 28].
     """
-    made = []
+    patches = []
     for x, y, turn, constant in parameters.tolist():
-        lattice = replace(of_constant(constant), rotation_max=360.0)
+        lattice = replace(srtio3_of_constant(constant), rotation_max=360.0)
         # The origin's place along a and b, which are turned from axis 0 (``flat.turned``).
         angle = math.radians(turn)
         cos, sin = math.cos(angle), math.sin(angle)
         offset = [(cos * x - sin * y) / constant, (sin * x + cos * y) / constant, 0.0]
         orientation = [0.0, 0.0, (turn % 360) / 360]
-        made.append(render_topographs(lattice, orientation, size=WINDOW, offset=offset)[0, 0] / 4)
-    return torch.stack(made)
+        patches.append(
+            render_topographs(lattice, orientation, size=WINDOW, offset=offset)[0, 0] / 4
+        )
+    return torch.stack(patches)
 
 
-def bounds(count: int, constant: float = 10.0, seed: int = 0) -> dict[str, float]:
-    """The least mean |error| of fits of a perfect lattice to a patch, over the signal's range.
+def error_bounds(count: int, constant: float = 10.0, seed: int = 0) -> dict[str, float]:
+    """Return the least mean |error| of perfect lattices fitted to patches, over the range.
 
     Least squares: the Cramer-Rao bound of normal noise of the same deviation, linearised at the
-    truth, which least squares reach without outliers; place and turn unknown, and the lattice
-    constant too. The range of evenly distributed noise is sharp, and tells more than its deviation
-    (its Fisher information is infinite): ``range`` is the error of the mean of all crystals that
-    are consistent with it, whose place and turn are unknown: no method has a smaller squared error.
+    truth, which least squares reach without outliers; place and turn are unknown, and in one case
+    the lattice constant too. The range of evenly distributed noise is sharp and holds more
+    information than its standard deviation (its Fisher information is infinite): ``range`` is the
+    error of the mean of all crystals of unknown place and turn that are consistent with it. No
+    method has a smaller squared error.
 
     Args:
-        count: Patches over which it is averaged.
+        count: PatchImages over which it is averaged.
         constant: Lattice constant, px.
         seed: Of the patches.
 
@@ -118,37 +121,39 @@ def bounds(count: int, constant: float = 10.0, seed: int = 0) -> dict[str, float
     """
     random = torch.Generator().manual_seed(seed)
     steps = torch.tensor([0.02, 0.02, 0.1, 0.01], dtype=torch.float64)
-    found: dict[str, list[float]] = {}
+    errors: dict[str, list[float]] = {}
     for _ in range(count):
         draws = torch.rand(3, generator=random, dtype=torch.float64)
         truth = torch.tensor(
             [*(draws[:2] * constant), 45 * draws[2], constant], dtype=torch.float64
         )
         shifts = torch.diag(steps)
-        ideal = drawn(truth[None])[0]
-        slopes = (drawn(truth + shifts) - drawn(truth - shifts)).flatten(1).T.double() / (2 * steps)
+        ideal = perfect_patches(truth[None])[0]
+        slopes = (perfect_patches(truth + shifts) - perfect_patches(truth - shifts)).flatten(
+            1
+        ).T.double() / (2 * steps)
         span = float(ideal.max() - ideal.min())
         deviation = float(ideal.std(correction=0)) / SNR
-        for name, known in (("least squares", 3), ("least squares, constant unknown", 4)):
-            jacobian = slopes[:, :known]
+        for name, unknowns in (("least squares", 3), ("least squares, constant unknown", 4)):
+            jacobian = slopes[:, :unknowns]
             inverse = torch.linalg.inv(jacobian.T @ jacobian)
             variance = deviation**2 * ((jacobian @ inverse) * jacobian).sum(1)
             mean = float((variance * 2 / math.pi).sqrt().mean())
-            found.setdefault(name, []).append(mean / span)
+            errors.setdefault(name, []).append(mean / span)
         half = math.sqrt(3) * deviation
         noise = half * (2 * torch.rand(slopes.shape[0], generator=random, dtype=torch.float64) - 1)
-        found.setdefault("range", []).append(_within(slopes[:, :3], noise, half, random) / span)
-    return {name: sum(values) / len(values) for name, values in found.items()}
+        errors.setdefault("range", []).append(_within(slopes[:, :3], noise, half, random) / span)
+    return {name: sum(values) / len(values) for name, values in errors.items()}
 
 
 def _within(slopes: Tensor, noise: Tensor, half: float, random: torch.Generator) -> float:
-    """Mean |error| of the mean of all crystals whose noise stays in its range, linearised.
+    """Return the mean |error| of the mean of all crystals whose noise stays in its range.
 
     Args:
         slopes: Derivatives of the patch after its parameters, [P, K].
         noise: The true noise, [P], evenly distributed on +-``half``.
         half: Half of its range.
-        random: Draws the crystals that are tried.
+        random: Draws the crystals.
     """
     # The crystals that fit lie well within one deviation of least squares from the truth.
     deviation = half / math.sqrt(3) * torch.linalg.inv(slopes.T @ slopes).diagonal().sqrt()
@@ -160,11 +165,11 @@ def _within(slopes: Tensor, noise: Tensor, half: float, random: torch.Generator)
 def _fitting(
     slopes: Tensor, noise: Tensor, half: float, reach: Tensor, count: int, random: torch.Generator
 ) -> Tensor:
-    """At least ``count`` crystals within ``reach`` whose noise stays in its range, [count, K]."""
-    found = torch.empty(0, len(reach), dtype=torch.float64)
-    while len(found) < count:
-        tried = 2 * torch.rand(_TRIES, len(reach), generator=random, dtype=torch.float64) - 1
-        tried *= reach
-        fits = ((noise - tried @ slopes.T).abs() <= half).all(1)
-        found = torch.cat([found, tried[fits]])
-    return found
+    """Draw at least ``count`` crystals whose noise stays in its range, [count, K]."""
+    crystals = torch.empty(0, len(reach), dtype=torch.float64)
+    while len(crystals) < count:
+        candidates = 2 * torch.rand(_TRIES, len(reach), generator=random, dtype=torch.float64) - 1
+        candidates *= reach
+        fits = ((noise - candidates @ slopes.T).abs() <= half).all(1)
+        crystals = torch.cat([crystals, candidates[fits]])
+    return crystals
