@@ -92,18 +92,8 @@ def test_a_run_leaves_what_it_promises(train_in, tmp_path):
     saved = yaml.safe_load(text)
     assert saved["data"]["images_per_epoch"] == 4
     assert saved["data"]["seed"] == saved["seed"] == 0
-    assert (
-        saved["data"]["lattices"]
-        == saved["lattice"]
-        == {
-            "fcc": {
-                "spread": 18.0,
-                "azimuth_max": 45.0,
-                "tilt_max": 45.0,
-                "images": {"train": 67, "validation": 7, "test": 7},
-            }
-        }
-    )
+    assert saved["data"]["lattices"] == saved["lattice"]
+    assert list(saved["lattice"]) == ["fcc"]
 
     metrics = metrics_of(tmp_path)
     assert all(type(value) is float for value in metrics.values())

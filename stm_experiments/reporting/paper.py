@@ -12,9 +12,10 @@ that of the first baseline, so that "baseline" is their second identical run.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from stm_experiments.data.sources.published import published_images
+
 LATTICES = {"sc": "simple cubic", "bcc": "body-centred cubic", "fcc": "face-centred cubic"}
 NETWORKS = {"CAEA": "CAE-A", "CAEB": "CAE-B"}  # their names for our classes
-TRAINING_IMAGES = {"sc": 52, "bcc": 52, "fcc": 67}
 
 
 class Configuration(NamedTuple):
@@ -76,7 +77,7 @@ def published_speed(lattice: str, configuration: str) -> float | None:
     if published is None:
         return None
     settings = CONFIGURATIONS[configuration]
-    patches = TRAINING_IMAGES[lattice] * settings.patches_per_image * settings.epochs
+    patches = published_images(lattice, "train") * settings.patches_per_image * settings.epochs
     return patches / published.seconds
 
 
