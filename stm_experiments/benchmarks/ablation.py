@@ -278,7 +278,8 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["denoiser"], help="denoisers of the waves")
     options = parser.parse_args()
     if options.images < 1:
-        sys.exit("ablation: --images is at least 1")
+        print("ablation: --images is at least 1", file=sys.stderr)
+        sys.exit(1)
     console = Console(width=220)
     with torch.inference_mode():
         if options.only != "waves":

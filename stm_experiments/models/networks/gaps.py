@@ -1,4 +1,4 @@
-"""Classical estimates of pixels that are damaged, from the good pixels around them."""
+"""Classical estimates of damaged pixels from the undamaged pixels around them."""
 
 import numpy as np
 import scipy
@@ -6,44 +6,44 @@ from numpy.typing import NDArray
 
 from stm_experiments.models.baselines.filters import Image
 
-_SLOPE = 1e-3  # weight of the first differences: what is far from all good pixels becomes flat
+_SLOPE = 1e-3  # weight of the first differences, which make the middle of wide gaps flat
 
 
 def fill_gaps(image: Image, gaps: NDArray[np.bool_], order: int) -> Image:
-    """Fills the gaps of every column as smoothly as possible.
+    """Fill the gaps of every column as smoothly as possible.
 
-    The missing values are those for which the sum of the squared differences of an order down the
-    column is least. In lattices without noise the fourth order is 6 dB closer than a cubic spline,
-    in gaps of 1 to 8 px; with white noise of 0.05 corrugations the second order is 1 dB closer than
-    the spline, as it takes the mean of more pixels, and in wide gaps it stays within bounds. Above
-    the first and below the last good pixel of a column their values are repeated; a column without
-    any gets the median of the image's good pixels.
+    The missing values minimise the sum of the squared differences of an order down the column. In
+    lattices without noise the fourth order is 6 dB closer than a cubic spline, in gaps of 1 to
+    8 px; with white noise of 0.05 corrugations the second order is 1 dB closer than the spline, as
+    it averages over more pixels, and in wide gaps it stays within bounds. Above the first and below
+    the last undamaged pixel of a column the value of that pixel is repeated; a column without any
+    is filled with the median of the image's undamaged pixels.
 
     Args:
         image: [H, W].
-        gaps: Pixels that are missing, [H, W].
+        gaps: True for missing pixels, [H, W].
         order: Of the differences.
 
     Returns:
-        The image with its gaps filled, [H, W]; as it is elsewhere.
+        The image with its gaps filled, [H, W]; unchanged elsewhere.
     """
     if not gaps.any() or gaps.all():
         return image
     height = len(image)
-    known = ~gaps
-    some = known.any(0)
+    good = ~gaps
+    fillable = good.any(0)
     values = image.astype(np.float64)
-    values[:, ~some] = np.median(image[known])
-    first, last = known.argmax(0), height - 1 - known[::-1].argmax(0)
+    values[:, ~fillable] = np.median(image[good])
+    first, last = good.argmax(0), height - 1 - good[::-1].argmax(0)
     row = np.arange(height)[:, None]
-    inside = gaps & some & (row > first) & (row < last)
-    border = gaps & some & ~inside
+    inside = gaps & fillable & (row > first) & (row < last)
+    border = gaps & fillable & ~inside
     nearest = np.take_along_axis(values, np.clip(row, first, last), 0)
     values[border] = nearest[border]
     if not inside.any():
         return values.astype(np.float32)
-    # Least squares: D'D at the missing pixels times these = -D'D of the known ones. One column
-    # after the other that is one banded system, as pixels of different columns do not meet.
+    # Least squares: D'D at the missing pixels times their values = -D'D of the good ones. The
+    # columns one after the other are one banded system without coupling between columns.
     values[inside] = 0
     columns, rows = np.nonzero(inside.T)
     place = columns * (height + order) + rows
@@ -66,7 +66,7 @@ def fill_gaps(image: Image, gaps: NDArray[np.bool_], order: int) -> Image:
 
 
 def _bands(taps: NDArray[np.float64], height: int) -> NDArray[np.float64]:
-    """The entries (i, i + k) of D'D for the differences D of a column, [k = 0..degree, i]."""
+    """Return the entries (i, i + k) of D'D for the differences D of a column, [k, i]."""
     degree = len(taps) - 1
     bands = np.zeros((degree + 1, height))
     for k in range(degree + 1):
@@ -79,18 +79,19 @@ def _bands(taps: NDArray[np.float64], height: int) -> NDArray[np.float64]:
 def level_runs(
     image: Image, gaps: NDArray[np.bool_], filled: Image, kind: NDArray[np.bool_] | None = None
 ) -> Image:
-    """Shifts each damaged run of a line to the height that was filled in.
+    """Shift each damaged run of a line to the height of its filling.
 
-    Where a line was recorded at another height, this brings it back with all that is on it.
+    This restores a run that was recorded at another height, with all its details.
 
     Args:
         image: [H, W].
-        gaps: Damaged pixels, [H, W].
-        filled: What ``fill_gaps`` made of it, [H, W].
-        kind: Where it changes, one run ends and another begins, [H, W]; None: nowhere.
+        gaps: True for damaged pixels, [H, W].
+        filled: Result of ``fill_gaps``, [H, W].
+        kind: Where its value changes along a line, one run ends and another begins, [H, W]; None:
+            nowhere.
 
     Returns:
-        The image; in each run of damaged pixels of a line with the mean of ``filled``, [H, W].
+        The image in which each damaged run of a line has the mean of ``filled``, [H, W].
     """
     width = image.shape[1]
     begins = gaps & ~np.pad(gaps, ((0, 0), (1, 0)))[:, :width]

@@ -6,11 +6,11 @@ from torch.nn import functional as F
 
 
 class UNet(nn.Module):
-    """A residual U-Net of three levels that sees four neighbouring pixels as channels of one.
+    """A residual U-Net of three levels; four neighbouring pixels enter as channels of one.
 
     Args:
         inputs: Channels in.
-        outputs: Channels out; zero before training but for their bias.
+        outputs: Channels out; all zero before training, apart from their bias.
         width: Channels of the finest level; the coarser ones have twice and three times as many.
     """
 
@@ -32,7 +32,7 @@ class UNet(nn.Module):
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, inputs, H, W] -> [B, outputs, H, W]; any H and W; the border is repeated to 8 px."""
+        """Map [B, inputs, H, W] to [B, outputs, H, W]; borders are repeated up to 8 px."""
         height, width = images.shape[-2:]
         padded = F.pad(images, (0, -width % 8, 0, -height % 8), "replicate")
         pixels = F.pixel_unshuffle(padded, 2).contiguous(memory_format=torch.channels_last)
@@ -45,7 +45,7 @@ class UNet(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a shortcut.
+    """Two convolutions with a shortcut.
 
     Args:
         channels: Channels in and out.
@@ -57,5 +57,5 @@ class Residual(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features [B, C, H, W] -> features, same shape."""
+        """Map features [B, C, H, W] to features of the same shape."""
         return images + self.second(F.gelu(self.first(images)))
