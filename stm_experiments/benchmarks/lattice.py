@@ -71,7 +71,7 @@ def simulated(surface: str, noise: str, number: int, size: int) -> Truth:
     turn = torch.rand(3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     turn[1] = 0.0  # no tilt
     scan = simulate(
-        [LATTICES[surface]], [seed], strengths, PRESETS["physical"], size, 1, turn[None]
+        [LATTICES[surface]], [seed], strengths, PRESETS["physical"], size, orientation=turn[None]
     )
     # All sites: atoms without adatoms, and vacancies.
     atoms = scan.atoms

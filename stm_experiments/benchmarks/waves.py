@@ -24,8 +24,7 @@ from stm_experiments.core.planes import subtract_plane
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.models import checkpoint
 from stm_experiments.restoration.denoise import denoise
-from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate
-from stm_experiments.simulator.lattices.registry import FLAT_LATTICES
+from stm_experiments.simulator import FLAT_LATTICES, LATTICES, NOISES, PRESETS, simulate
 
 Array = NDArray[np.float64]
 MATERIALS = [name for name, lattice in FLAT_LATTICES.items() if lattice.waves]

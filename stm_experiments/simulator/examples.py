@@ -4,16 +4,16 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from stm_experiments.simulator.checks import checked_orientation
-from stm_experiments.simulator.lattices.bulk import Preset
 from stm_experiments.simulator.lattices.registry import AnyLattice
 from stm_experiments.simulator.microscope.detector import DetectorNoise
 from stm_experiments.simulator.microscope.motion import MotionNoise
 from stm_experiments.simulator.microscope.scan import ScanNoise
 from stm_experiments.simulator.microscope.tip import TipNoise
-from stm_experiments.simulator.noises import Noise
+from stm_experiments.simulator.noise import Noise
+from stm_experiments.simulator.presets import Preset
+from stm_experiments.simulator.simulation import simulate
 from stm_experiments.simulator.surface.defects import Defects
-from stm_experiments.simulator.surface.sample import SampleNoise
-from stm_experiments.simulator.topographs import simulate
+from stm_experiments.simulator.surface.jitter import SampleNoise
 
 # c is the corrugation, a the lattice constant. Strong, so that each can be recognised.
 EXAMPLES: dict[str, Noise] = {

@@ -1,34 +1,37 @@
-"""How strong an artefact is in an image: a number, or a range from which each image draws its own.
+"""Strengths of artefacts: a number, or a range from which each image draws its own number.
 
-Every artefact draws from streams of its own, keyed by the image's seed and the artefact's name:
-whether one is switched on changes no other.
+Every artefact draws from streams of its own, keyed by the image's seed and the artefact's name: to
+switch one on changes no other.
 """
 
 import math
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
 from stm_experiments.core.seeds import image_stream
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 Strength = float | tuple[float, float]
 
 
 def bounds(strength: Strength) -> tuple[float, float]:
-    """The smallest and the largest value that a strength can take."""
+    """Return the smallest and the largest value that a strength can take."""
     low, high = strength if isinstance(strength, tuple) else (strength, strength)
     return float(low), float(high)
 
 
 def is_off(strength: Strength) -> bool:
-    """Whether the artefact never occurs."""
+    """Return whether the artefact never occurs."""
     return bounds(strength)[1] == 0
 
 
 def draw_strength(strength: Strength, seeds: list[int], name: str, chance: float = 1.0) -> Tensor:
-    """One value per image: log-uniform on a range above zero, uniform on a range from zero.
+    """Draw a value per image: log-uniform on a range above zero, uniform on a range from zero.
 
     Args:
         strength: A number, or the range (low, high).
@@ -46,7 +49,7 @@ def draw_strength(strength: Strength, seeds: list[int], name: str, chance: float
 
 
 def uniforms(seeds: list[int], name: str, count: int) -> Tensor:
-    """Draws in [0, 1), [N, count] float64."""
+    """Draw numbers in [0, 1) for each image, [N, count] float64."""
     return torch.stack(
         [
             torch.rand(count, generator=image_stream(seed, name), dtype=torch.float64)
@@ -56,7 +59,7 @@ def uniforms(seeds: list[int], name: str, count: int) -> Tensor:
 
 
 def normals(seeds: list[int], name: str, *shape: int) -> Tensor:
-    """Standard normal draws, [N, *shape] float64."""
+    """Draw standard normal numbers for each image, [N, *shape] float64."""
     return torch.stack(
         [
             torch.randn(shape, generator=image_stream(seed, name), dtype=torch.float64)
@@ -65,7 +68,7 @@ def normals(seeds: list[int], name: str, *shape: int) -> Tensor:
     )
 
 
-def check_strengths(noise: Any, single: tuple[str, ...] = ()) -> None:
+def check_strengths(noise: "DataclassInstance", *, single: tuple[str, ...] = ()) -> None:
     """Check a dataclass of strengths and turn its lists into ranges.
 
     Args:
@@ -73,7 +76,7 @@ def check_strengths(noise: Any, single: tuple[str, ...] = ()) -> None:
         single: Fields that take a number only.
 
     Raises:
-        ValueError: If a value is no number or range of numbers, negative, or its order is wrong.
+        ValueError: If a value is no number or range of numbers of at least 0.
     """
     for field in fields(noise):
         name, value = field.name, getattr(noise, field.name)
@@ -82,29 +85,32 @@ def check_strengths(noise: Any, single: tuple[str, ...] = ()) -> None:
             object.__setattr__(noise, name, checked)
 
 
-def checked_strength(name: str, value: Any, what: str = "noise", single: bool = False) -> Any:
-    """A strength with its list turned into a range.
+def checked_strength(
+    name: str, value: object, *, owner: str = "noise", single: bool = False
+) -> Strength:
+    """Return a strength with its list turned into a range.
 
     Args:
         name: The setting.
         value: What it was set to.
-        what: What it belongs to, for the message.
+        owner: What it belongs to, for the message.
         single: Whether it takes a number only.
 
     Raises:
-        ValueError: As of ``check_strengths``.
+        ValueError: If the value is no number or range of numbers of at least 0.
     """
     if isinstance(value, list):
         value = tuple(value)
     ends = value if isinstance(value, tuple) and not single else (value,)
     if not all(isinstance(x, int | float) and math.isfinite(x) and x >= 0 for x in ends):
         raise ValueError(
-            f"{what}: {name}={value!r} is not a strength: "
+            f"{owner}: {name}={value!r} is not a strength: "
             + ("a number" if single else "a number or a range [low, high]")
             + " of at least 0"
         )
     if isinstance(value, tuple) and (len(value) != 2 or value[0] > value[1]):
-        raise ValueError(f"{what}: {name}={list(value)} is not a range [low, high]")
-    if "chance" in name and value > 1:
-        raise ValueError(f"{what}: {name}={value} is a share of the images: at most 1")
-    return value
+        raise ValueError(f"{owner}: {name}={list(value)} is not a range [low, high]")
+    strength = cast(Strength, value)
+    if "chance" in name and bounds(strength)[1] > 1:
+        raise ValueError(f"{owner}: {name}={value} is a share of the images: at most 1")
+    return strength

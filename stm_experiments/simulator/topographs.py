@@ -1,249 +1,94 @@
-"""Simulated topographs: pure functions of the lattice, the seed and the strengths of the noise."""
+"""Simulated images and the truth about them."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
+from torch.nn.functional import pad
 
-from stm_experiments.core.seeds import image_stream
-from stm_experiments.simulator.batch import Topographs, in_order
-from stm_experiments.simulator.checks import (
-    check_drawable,
-    checked_orientation,
-    checked_size,
-    named,
-    triples,
-)
-from stm_experiments.simulator.lattices.bulk import PRESETS, Atoms, Preset, place_atoms
-from stm_experiments.simulator.lattices.flat import FlatLattice
-from stm_experiments.simulator.lattices.registry import LATTICES, AnyLattice
-from stm_experiments.simulator.microscope.detector import DetectorNoise, add_detector_noise
-from stm_experiments.simulator.microscope.motion import (
-    displacement,
-    margin,
-    scan_labels,
-    scan_lines,
-    seen_at,
-)
-from stm_experiments.simulator.microscope.scan import add_scan, stripes
-from stm_experiments.simulator.microscope.stripes import add_stripes
-from stm_experiments.simulator.microscope.tip import (
-    change_tip,
-    jumps,
-    through_tip,
-    tip_changes,
-    tip_reach,
-)
-from stm_experiments.simulator.noises import Noise
-from stm_experiments.simulator.rendering.render import draw, drawn_centres
-from stm_experiments.simulator.strengths import is_off
-from stm_experiments.simulator.surface.exclusion import not_excluded
-from stm_experiments.simulator.surface.flat_surface import draw_flat_surface, render_flat
-from stm_experiments.simulator.surface.surface import Crystal, draw_surface
+from stm_experiments.simulator.lattices.atoms import Atoms
 
 
-def simulate(
-    lattices: Sequence[AnyLattice],
-    seeds: Sequence[int],
-    noise: Noise,
-    preset: Preset,
-    size: int = 257,
-    domains: int = 1,
-    orientation: Tensor | None = None,
-    device: torch.device | str = "cpu",
-    backward: bool = False,
-) -> Topographs:
-    """Simulate a batch of images, each from its own seed.
+class Topographs(NamedTuple):
+    """Simulated images and what is true of them.
 
-    Image i draws everything from its own generators, so it does not depend on the other images of
-    the batch (bitwise on a CPU; on a GPU the white noise and the last bits differ).
-
-    Args:
-        lattices: The lattice of each image; different lattices may be mixed.
-        seeds: The seed of each image; its low 32 bits count.
-        noise: Strengths of the noise.
-        preset: The simulator's version.
-        size: Image height and width, px.
-        domains: 1, or 2 for two orientations of the lattice side by side in one image.
-        orientation: Orientations to use instead of drawn ones, [N, 3] in [0, 1).
-        device: Where the images are computed and returned. Atoms and labels stay on the CPU.
-        backward: Whether to simulate the backward trace too.
-
-    Returns:
-        The topographs, in the order of ``seeds``.
-
-    Raises:
-        ValueError: If the arguments do not fit together.
+    Attributes:
+        noisy: What the microscope records: clean and all noise, [N, 1, H, W] float32, not
+            normalised.
+        clean: The sample as it is (displaced atoms and defects included) through an ideal
+            instrument in the geometry in which it was scanned (drift, creep, jitter of the rows),
+            [N, 1, H, W] float32, about 0 to 4.
+        lattice: Index of the lattice in ``LATTICES``, [N] int64.
+        orientation: Azimuth, tilt, rotation as fractions of their ranges, [N, 3] float64.
+        offset: Origin of the lattice as fractions of its conventional cell, [N, 3] float64.
+        atoms: The atoms as drawn, u and v in px of the image axes 0 and 1 (pixel 0 is the first),
+            zero where not ``present``: padding and atoms that the exclusion removes.
+        truth: What else is true, by name; only what the noise can do is there. [N] each where
+            nothing else is said, c is the corrugation. Of a mixture, what is known of all.
+            ``corrugation``: c, the 5-95 % range of the clean lattice;
+            ``defect_position`` [N, K, 2] (px, axes 0 and 1) and ``defect_kind`` [N, K]:
+            ``DefectCode``, NONE on padding; ``defect_substitute``
+            [N, K]: which of ``FlatLattice.substitutes``, from 1 on, 0 none of them;
+            ``site`` [N, A]: index of each of ``atoms`` in ``FlatLattice.sites``, -1 an adatom;
+            ``wave`` (c of the lattice without it): amplitude of the charge-density waves,
+            ``wave_vector`` [N, J, 2] (1/px, axes 0 and 1), ``wave_phase`` [N, D, J] (rad, in each
+            domain, of a sample at rest at pixel size // 2), ``wave_domain`` [N, H, W];
+            ``strain``, ``displaced`` [N, H, W, 2]: by which the strain moves the sample (px);
+            ``fault``: whether there is one, ``fault_strain``, ``beyond_fault`` [N, H, W];
+            ``step`` [N, H, W]: True on the upper terrace, ``step_height`` (c);
+            ``moved`` [N, H, 2]: line r, column k shows the sample at (r, k) + moved[r] (px);
+            ``blur`` (px), ``double``, ``double_shift`` [N, 2] (px);
+            ``tip_change`` [N, changes]: at which line, infinite for never;
+            ``striation``, ``striation_kappa`` (rad per px); ``pink`` (c), ``pink_exponent``;
+            ``hum`` (c), ``hum_periods`` per line, ``hum_phase``;
+            ``tilt``, ``bow`` (c), ``lag`` (px);
+            ``row_offset`` (c), ``rows_forward`` and ``rows_backward`` [N, H] (height);
+            ``scars`` (share of lines), ``scar_forward`` and ``scar_backward`` [N, H, W]: masks;
+            ``stripes_forward`` and ``stripes_backward`` [N, H, W]: masks.
+        domain: +1, -1 in the two domains, 0 between them, [N, H, W] int8; None for one domain.
+        second_orientation: Orientation of the second domain, [N, 3]; None for one domain.
+        backward: The backward trace of the same scan, turned to match ``noisy``, [N, 1, H, W]; None
+            where it was not asked for.
     """
-    size = checked_size(size)
-    if len(lattices) != len(seeds) or not len(seeds):
-        raise ValueError(
-            f"one lattice and one seed per image are needed, "
-            f"got {len(lattices)} lattices and {len(seeds)} seeds"
-        )
-    if domains not in (1, 2):
-        raise ValueError(f"domains must be 1 or 2, got {domains}")
-    if orientation is not None:
-        orientation = checked_orientation(orientation)
-        if len(orientation) != len(seeds):
-            raise ValueError(f"{len(orientation)} orientations were given for {len(seeds)} images")
-    for lattice in dict.fromkeys(lattices):
-        check_drawable(lattice, preset)
 
-    device = torch.device(device)
-    order: list[int] = []
-    groups: list[Topographs] = []
-    for lattice in dict.fromkeys(lattices):
-        index = [i for i, other in enumerate(lattices) if other == lattice]
-        given = None if orientation is None else orientation[index]
-        own = [int(seeds[i]) for i in index]
-        groups.append(
-            _simulate_lattice(lattice, own, noise, preset, size, domains, given, device, backward)
-        )
-        order += index
-    if len(groups) == 1:
-        return groups[0]
-    return in_order(groups, torch.tensor(order).argsort())
+    noisy: Tensor
+    clean: Tensor
+    lattice: Tensor
+    orientation: Tensor
+    offset: Tensor
+    atoms: Atoms
+    truth: dict[str, Tensor]
+    domain: Tensor | None = None
+    second_orientation: Tensor | None = None
+    backward: Tensor | None = None
 
 
-def _simulate_lattice(
-    lattice: AnyLattice,
-    seeds: list[int],
-    noise: Noise,
-    preset: Preset,
-    size: int,
-    domains: int,
-    orientation: Tensor | None,
-    device: torch.device,
-    backward: bool,
-) -> Topographs:
-    """Images of one lattice; see ``simulate``."""
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    uniform = torch.stack(
-        [torch.rand(21, generator=g, dtype=torch.float64) for g in generators]
-    )  # all of them in every case, so that an image's draws do not depend on the options
-    drawn, second, offset, coefficients, stripe_draws = uniform.split((3, 3, 3, 10, 2), 1)
-    orientation = drawn if orientation is None else orientation
-    crystal = Crystal(
-        lattice=lattice,
-        orientation=orientation,
-        offset=offset if preset.uniform_offset else torch.zeros_like(offset),
-        second=second if domains == 2 else None,
-        boundary=2 * coefficients - 1,
-    )
-    # What moves the geometry, or sees from outside the image into it, needs a larger sample.
-    border = margin(noise.motion, noise.tip.change_jump if noise.tip.changes else 0.0, size)
-    border += tip_reach(noise.tip, lattice)
-    drawing = (generators, seeds, noise, preset, size + 2 * border, device)
-    if isinstance(lattice, FlatLattice):
-        sample = draw_flat_surface(lattice, crystal, *drawing)
-    else:
-        sample = draw_surface(lattice, crystal, *drawing)
-    corrugation = corrugation_of(sample.flat[..., border : border + size, border : border + size])
-    truth: dict[str, Tensor] = {"corrugation": corrugation}
+def in_order(groups: list[Topographs], order: Tensor) -> Topographs:
+    """Concatenate the groups and bring their images into the caller's order.
 
-    moved = displacement(noise.motion, size, seeds)
-    change = None
-    if noise.tip.changes:
-        change, jump = tip_changes(noise.tip, size, seeds)
-        moved = moved + jumps(change, jump, size)
-        truth["tip_change"] = change
-    domain, heights, flat = sample.domain, sample.heights(corrugation), sample.flat
-    if border:
-        truth["moved"] = moved
-        if domain is not None:
-            domain = scan_labels(domain, moved, border)
-        flat = scan_lines(flat, moved, border)
-    clean = flat
-    if heights is not sample.flat:
-        clean = scan_lines(heights, moved, border) if border else heights
-    u, v = (x - border for x in (sample.atoms.u, sample.atoms.v))
-    if border:
-        u, v = seen_at(u, v, moved)
-    truth |= sample.labels(u, v, moved, border, size)
-
-    seen = through_tip(heights, clean, moved, border, lattice, noise.tip, seeds, truth)
-    on_device = generators
-    if device.type != "cpu":
-        on_device = [torch.Generator(device).manual_seed(seed) for seed in seeds]
-    back = [image_stream(seed, "backward") for seed in seeds] if device.type == "cpu" else on_device
-    traces = []
-    for trace, draws in ((False, on_device), (True, back))[: 1 + backward]:
-        image = seen
-        if change is not None:
-            image = change_tip(image, change, corrugation, noise.tip, seeds, trace)
-        if not is_off(noise.scan.striation):
-            image = image + stripes(
-                stripe_draws.to(device), noise.scan, lattice, size, seeds, truth
-            )
-        image = add_scan(image, corrugation, noise.scan, seeds, truth, trace)
-        if noise.detector != DetectorNoise():
-            image = add_detector_noise(image, flat, draws, noise.detector, seeds, corrugation)
-        image = add_stripes(image, corrugation, noise.stripes, seeds, truth, trace)
-        traces.append(clean.clone() if image is clean else image)
-    present = sample.atoms.present
-    u, v, depth = (x.where(present, 0) for x in (u, v, sample.atoms.depth))
-    return Topographs(
-        noisy=traces[0],
-        clean=clean,
-        lattice=torch.full((len(seeds),), list(LATTICES).index(lattice.name)),
-        orientation=orientation,
-        offset=crystal.offset,
-        atoms=Atoms(u, v, depth, present),
-        domain=domain,
-        second_orientation=crystal.second,
-        backward=traces[1] if backward else None,
-        truth=truth,
-    )
-
-
-def corrugation_of(image: Tensor) -> Tensor:
-    """c: the 5-95 % range of the clean lattice, [N] float64, of every fourth px along each axis."""
-    values = image[:, 0, ::4, ::4].flatten(1)
-    ends = torch.quantile(values, torch.tensor([0.05, 0.95], device=image.device), dim=1)
-    return (ends[1] - ends[0]).to("cpu", torch.float64)
-
-
-def render_topographs(
-    lattice: str | AnyLattice,
-    orientation: Tensor | ArrayLike,
-    preset: str | Preset = "physical",
-    size: int = 257,
-    offset: Tensor | ArrayLike | None = None,
-) -> Tensor:
-    """Draw topographs without noise.
-
-    Args:
-        lattice: A lattice or its name, e.g. "fcc".
-        orientation: Azimuth, tilt and in-plane rotation as fractions of the lattice's
-            ``azimuth_max``, ``tilt_max`` and 180 degrees, [N, 3] or [3], in [0, 1).
-        preset: A version of the simulator or its name: "physical", "published" (redraws the
-            published sc, bcc and fcc images) or "released" (the authors' program).
-        size: Image height and width, px.
-        offset: Origin of the lattice as fractions of its conventional cell, of the shape of
-            ``orientation``; default 0, an atom's site in the plane at pixel size // 2.
-
-    Returns:
-        Heights, [N, 1, size, size] float32, not normalised: about 0 to 4.
-
-    Raises:
-        ValueError: If a name is not known, or a value or a shape is not as described.
+    Of the truth remains what is known of all of them.
     """
-    lattice = named(lattice, LATTICES, "lattice")
-    preset = named(preset, PRESETS, "preset")
-    size = checked_size(size)
-    angles = checked_orientation(orientation)
-    check_drawable(lattice, preset)
-    origin = None
-    if offset is not None:
-        origin = triples(offset, "offset")
-        if origin.shape != angles.shape:
-            raise ValueError(f"{len(origin)} offsets were given for {len(angles)} orientations")
-    if isinstance(lattice, FlatLattice):
-        start = torch.zeros_like(angles) if origin is None else origin
-        return render_flat(lattice, angles, start, size)
-    atoms = place_atoms(lattice, angles, preset, size, origin)
-    centres = drawn_centres(atoms, lattice, preset, size)
-    present = not_excluded(centres, atoms.depth, atoms.present, lattice, preset, size)
-    return draw(centres, atoms.depth, present, lattice, preset, size)
+
+    def join(parts: Sequence[Tensor]) -> Tensor:
+        # Lists of atoms, defects and waves differ in length.
+        longest = [max(sides) for sides in zip(*(part.shape[1:] for part in parts), strict=True)]
+        padded = [
+            pad(part, [x for n, m in zip(part.shape[:0:-1], longest[::-1], strict=True)
+                       for x in (0, m - n)])
+            for part in parts
+        ]  # fmt: skip
+        joined = torch.cat(padded)
+        return joined[order.to(joined.device)]
+
+    first = groups[0]
+    shared = [name for name in first.truth if all(name in group.truth for group in groups)]
+    return first._replace(
+        atoms=Atoms(*(join(parts) for parts in zip(*(g.atoms for g in groups), strict=True))),
+        truth={name: join([g.truth[name] for g in groups]) for name in shared},
+        **{
+            name: join([getattr(group, name) for group in groups])
+            for name, value in first._asdict().items()
+            if isinstance(value, Tensor)
+        },
+    )

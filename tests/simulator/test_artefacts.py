@@ -20,6 +20,7 @@ from stm_experiments.simulator import (
 )
 from stm_experiments.simulator.examples import EXAMPLES, each_alone
 from stm_experiments.simulator.microscope.scan import lagged, pink_series
+from stm_experiments.simulator.scene import Trace
 
 SC, PHYSICAL = CUT_LATTICES["sc"], PRESETS["physical"]
 
@@ -108,7 +109,8 @@ def test_pink_noise_has_its_exponent_along_the_acquisition_time(exponent):
     slopes = []
     for seed in range(4):
         traces = pink_series(exponent, 129, torch.Generator().manual_seed(seed))
-        series = torch.stack((traces[:, 0], traces[:, 1].flip(-1)), 1).flatten().numpy()
+        there, back = traces[Trace.FORWARD], traces[Trace.BACKWARD].flip(-1)
+        series = torch.stack((there, back), 1).flatten().numpy()
         assert series.std() == pytest.approx(1, abs=1e-3)
         power = np.abs(np.fft.rfft(series * np.hanning(len(series)))) ** 2
         # Averaged over octaves, or single frequencies would weigh too much.
@@ -186,13 +188,13 @@ def test_lag_is_a_first_order_filter_in_the_direction_of_the_trace():
     image = torch.zeros(2, 1, 1, 64)
     image[..., 20:] = 1
     length = torch.tensor([2.5, 0.0], dtype=torch.float64)
-    forward = lagged(image, length, 3.0, backward=False)
+    forward = lagged(image, length, 3.0, Trace.FORWARD)
     x = torch.arange(64) - 19.0
     torch.testing.assert_close(
         forward[0, 0, 0], torch.where(x > 0, 1 - torch.exp(-x / 2.5), 0.0), atol=1e-6, rtol=0
     )
     assert torch.equal(forward[1], image[1])
-    backward = lagged(image.flip(-1), length, 3.0, backward=True)
+    backward = lagged(image.flip(-1), length, 3.0, Trace.BACKWARD)
     assert torch.equal(backward.flip(-1), forward)
     # Atoms are seen late: to the right of their place forward, to the left backward.
     batch = scans(scan=ScanNoise(lag=2.0))

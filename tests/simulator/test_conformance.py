@@ -1,6 +1,7 @@
 """Agreement with arrays recorded from the authors' programs and with the published images."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,17 +11,12 @@ import torch
 from skimage.io import imread
 
 from stm_experiments.simulator import CUT_LATTICES, PRESETS, place_atoms, render_topographs
-from stm_experiments.simulator.microscope.detector import DetectorNoise, gaussian, poisson
-from stm_experiments.simulator.microscope.scan import ScanNoise, striation
-from stm_experiments.simulator.rendering.render import draw, drawn_centres
+from stm_experiments.simulator.microscope.detector import noise_deviation
+from stm_experiments.simulator.microscope.scan import striation, striation_centre
+from stm_experiments.simulator.rendering.render import DrawnAtoms, draw, drawn_centres
+from stm_experiments.simulator.surface.domains import domain_map, join_domains
 from stm_experiments.simulator.surface.exclusion import not_excluded
-from stm_experiments.simulator.surface.sample import (
-    SampleNoise,
-    displacements,
-    domain_map,
-    join_domains,
-    width_changes,
-)
+from stm_experiments.simulator.surface.jitter import SampleNoise
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "simulator"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"reference arrays absent: {DATA}")
@@ -77,7 +73,7 @@ def test_two_domains_of_the_released_program(t):
     np.testing.assert_allclose(torch.stack(atoms[:3])[:, 0].numpy(), expected, atol=1e-9, rtol=0)
     centres = drawn_centres(atoms, lattice, RELEASED, 257)
     present = not_excluded(centres, atoms.depth, atoms.present, lattice, RELEASED, 257)
-    image = draw(centres, atoms.depth, present, lattice, RELEASED, 257)[0, 0]
+    image = draw(DrawnAtoms(centres, atoms.depth, present), lattice, RELEASED, 257)[0, 0]
     np.testing.assert_allclose(
         image.numpy(), data[f"{key}_clean"], atol=tolerance(lattice.name), rtol=0
     )
@@ -90,25 +86,32 @@ def test_noise_of_the_released_program_given_its_draws(t):
     a0 = torch.tensor([[0.0617, 0.6401, 0.9943]], dtype=torch.float64)
     atoms = place_atoms(lattice, a0, RELEASED, 257)
     real = np.load(DATA / "octave_reference.npz")[f"{key}c5_uvd"][2] < 1.9
-    normal = torch.from_numpy(np.stack((data[key + "ju"], data[key + "jv"]))[:, None, real])
-    noise = SampleNoise(0.2 / 15, 0.045)
-    widths = width_changes(torch.from_numpy(data[key + "b"]), noise, lattice, RELEASED)
-    np.testing.assert_allclose(widths.numpy(), data[key + "delta"], atol=1e-12)
+    widths = np.broadcast_to(data[key + "b"], real.shape)
+    draws = np.stack((data[key + "ju"], data[key + "jv"], widths))
+    normal = torch.from_numpy(draws[:, None, real])
+    jitter = SampleNoise(0.2 / 15, 0.045).scaled(normal, lattice, RELEASED)
+    np.testing.assert_allclose(jitter.width_change[0, 0], data[key + "delta"][0], atol=1e-12)
 
     centres = drawn_centres(atoms, lattice, RELEASED, 257)
     present = not_excluded(centres, atoms.depth, atoms.present, lattice, RELEASED, 257)
-    jitter = displacements(normal, noise, lattice)
-    centres = drawn_centres(atoms, lattice, RELEASED, 257, jitter)
+    centres = drawn_centres(atoms, lattice, RELEASED, 257, jitter.displacement)
     varied = draw(
-        centres, atoms.depth, present, lattice, RELEASED, 257, widths.expand(atoms.depth.shape)
+        DrawnAtoms(centres, atoms.depth, present, jitter.width_change), lattice, RELEASED, 257
     )
     topograph = data[key + "P"]
     np.testing.assert_allclose(
         varied[0, 0].numpy(), topograph, atol=tolerance(lattice.name), rtol=0
     )
 
-    stripes = striation(torch.from_numpy(data[key + "r"])[None], ScanNoise(0.3), lattice, 257)
-    np.testing.assert_allclose(stripes[0, 0].numpy(), data[key + "S"], atol=1e-6, rtol=0)
+    s = lattice.spread**2 / (64 * lattice.k)
+    wave = striation(
+        math.pi / s * torch.from_numpy(data[key + "r"])[None],
+        torch.tensor([0.3], dtype=torch.float64),
+        torch.tensor([math.pi / 6], dtype=torch.float64),
+        striation_centre(lattice, 257),
+        257,
+    )
+    np.testing.assert_allclose(wave[0, 0].numpy(), data[key + "S"], atol=1e-6, rtol=0)
 
     # The recorded fields divided by the deviations of the paper's formulas are the draws.
     maximum, g, p = float(data[key + "maxP"][0]), data[key + "G"], data[key + "Po"]
@@ -118,12 +121,14 @@ def test_noise_of_the_released_program_given_its_draws(t):
     # Real standard normal draws, so the formulas above are those of the program.
     assert abs(draws_g.std() - 1) < 0.01
     assert abs(draws_p[topograph > 0.01].std() - 1) < 0.01
-    strengths = DetectorNoise(0.3, 3.5)
-    ours_g = gaussian(draws_g, torch.tensor(maximum), strengths)
-    ours_p = poisson(draws_p, torch.from_numpy(topograph), strengths)
+    # The maximum is that of the programs' canvas, which is larger than the image.
+    highest, heights = (torch.as_tensor(x)[None, None] for x in ([[maximum]], topograph))
+    one = torch.ones(1, dtype=torch.float64)
+    ours_g = draws_g * noise_deviation(highest, {"gaussian": 0.3 * one}, one)[0, 0]
+    ours_p = draws_p * noise_deviation(heights, {"poisson": 3.5 * one}, one)[0, 0]
     np.testing.assert_allclose(ours_g.numpy(), g, atol=1e-6, rtol=0)
     np.testing.assert_allclose(ours_p.numpy(), p, atol=1e-6, rtol=0)
-    total = varied[0, 0] + stripes[0, 0] + ours_g + ours_p
+    total = varied[0, 0] + wave[0, 0] + ours_g + ours_p
     np.testing.assert_allclose(total.numpy(), data[key + "N"], atol=1e-4, rtol=0)
 
 

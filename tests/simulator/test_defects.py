@@ -14,7 +14,7 @@ from stm_experiments.simulator import (
     render_topographs,
     simulate,
 )
-from stm_experiments.simulator.rendering.render import shape
+from stm_experiments.simulator.rendering.render import gaussian_shape
 
 PHYSICAL = PRESETS["physical"]
 
@@ -35,7 +35,7 @@ def test_a_vacancy_removes_exactly_one_gaussian(preset):
     for i in range(len(missing)):
         gone = plain.atoms.present[i] & ~spoilt.atoms.present[i][: plain.atoms.present.shape[1]]
         u, v, depth = (x[i][gone] for x in plain.atoms[:3])
-        amplitude, narrow = shape(lattice, PRESETS[preset], depth)
+        amplitude, narrow = gaussian_shape(lattice, PRESETS[preset], depth)
         k = power * narrow / (2 - depth).sqrt()
         rows = torch.exp(-k[:, None] * (pixel - u[:, None]) ** 2)
         columns = torch.exp(-k[:, None] * (pixel - v[:, None]) ** 2)

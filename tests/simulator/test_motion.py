@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from stm_experiments.simulator import LATTICES, PRESETS, MotionNoise, Noise, simulate
-from stm_experiments.simulator.microscope.motion import displacement, scan_lines, seen_at
+from stm_experiments.simulator.lattices.atoms import Atoms
+from stm_experiments.simulator.microscope.path import ScanPath, interpolate_lines
 
 SC, PHYSICAL = LATTICES["sc"], PRESETS["physical"]
 FLAT = torch.tensor([[0.0, 0.0, 0.13]], dtype=torch.float64)
@@ -26,10 +27,10 @@ def test_interpolation_is_exact_to_a_thousandth_on_atoms():
     shift = torch.rand(6, 2, dtype=torch.float64) * 3 - 1.5
     for u, v in shift.tolist():
         moved = torch.tensor([u, v], dtype=torch.float64).expand(1, 30, 2)
-        seen = scan_lines(gaussian(20.3, 18.6)[None, None], moved, 5)
+        seen = interpolate_lines(gaussian(20.3, 18.6)[None, None], moved, 5)
         expected = gaussian(20.3 - u, 18.6 - v)[5:35, 5:35]
         assert (seen[0, 0] - expected).abs().max() < 2e-3
-    still = scan_lines(gaussian(20.3, 18.6)[None, None], torch.zeros(1, 30, 2), 5)
+    still = interpolate_lines(gaussian(20.3, 18.6)[None, None], torch.zeros(1, 30, 2), 5)
     assert torch.equal(still[0, 0], gaussian(20.3, 18.6)[5:35, 5:35])
 
 
@@ -74,8 +75,8 @@ def test_atoms_are_listed_where_the_distorted_image_shows_them():
     assert torch.equal(moving.noisy, moving.clean)
 
 
-def test_seen_at_inverts_the_displacement():
-    moved = displacement(MotionNoise(drift=0.3, creep=0.05), 100, [1, 2])
+def test_the_positions_of_atoms_invert_the_displacement():
+    moved = MotionNoise(drift=0.3, creep=0.05).draw(100, [1, 2])
     row, column = 1 + 97 * torch.rand(2, 50).double(), 100 * torch.rand(2, 50).double()
     low = row.floor().long()
     share = row - low
@@ -83,20 +84,22 @@ def test_seen_at_inverts_the_displacement():
         (1 - share) * moved[..., axis].gather(1, low) + share * moved[..., axis].gather(1, low + 1)
         for axis in (0, 1)
     ]
-    u, v = seen_at(row + at[0], column + at[1], moved)
+    border = 3
+    sample = Atoms(row + at[0] + border, column + at[1] + border, torch.zeros(2, 50), None)
+    u, v, *_ = ScanPath(moved, border).atoms(sample)
     torch.testing.assert_close(u, row, atol=1e-6, rtol=0)
     assert (v - column).abs().max() < 1  # along a line the displacement is that of the line
 
 
 def test_creep_ends_and_never_turns_the_scan_back():
-    moved = displacement(MotionNoise(creep=0.05), 257, list(range(64)))
+    moved = MotionNoise(creep=0.05).draw(257, list(range(64)))
     assert moved[:, 0].norm(dim=1).max() == pytest.approx(0.05 * 257, rel=0.01)
     assert not moved[:, 110:].any()
     assert moved[..., 0].diff(dim=1).min() > -0.5
 
 
 def test_row_jitter_has_its_deviation_and_moves_rows_sideways_only():
-    moved = displacement(MotionNoise(row_jitter=0.5), 257, list(range(20)))
+    moved = MotionNoise(row_jitter=0.5).draw(257, list(range(20)))
     assert not moved[..., 0].any()
     assert float(moved[..., 1].std()) == pytest.approx(0.5, rel=0.05)
 

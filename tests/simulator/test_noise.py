@@ -16,9 +16,7 @@ from stm_experiments.simulator import (
     ScanNoise,
     simulate,
 )
-from stm_experiments.simulator.microscope.scan import striation
-from stm_experiments.simulator.surface.sample import SampleNoise as Sample
-from stm_experiments.simulator.surface.sample import draw_sample
+from stm_experiments.simulator.microscope.scan import striation, striation_centre
 
 SC, PHYSICAL = LATTICES["sc"], PRESETS["physical"]
 
@@ -58,13 +56,14 @@ def test_thermal_and_shot_noise_add_in_variance():
 
 @pytest.mark.parametrize("kappa", [math.pi / 6, math.pi / 3])
 def test_striation_is_one_plane_wave_of_the_given_wave_number(kappa):
-    uniform = torch.tensor([[0.0, 0.0], [0.37, 0.81]], dtype=torch.float64)
-    field = striation(uniform, ScanNoise(0.3, kappa), SC, 257)[:, 0].double()
+    s = SC.spread**2 / 64
+    angles = math.pi / s * torch.tensor([[0.0, 0.0], [0.37, 0.81]], dtype=torch.float64)
+    height, number = (torch.full((2,), x, dtype=torch.float64) for x in (0.3, kappa))
+    field = striation(angles, height, number, striation_centre(SC, 257), 257)[:, 0].double()
     assert float(field.max()) == pytest.approx(0.225, abs=1e-3)
     assert float(field.min()) == pytest.approx(-0.075, abs=1e-3)
     # t1 = t2 = 0: the wave runs along axis 0 with kappa rad per px.
     assert torch.equal(field[0, :, :1].expand(-1, 257), field[0])
-    s = SC.spread**2 / 64
     wave_u = kappa * math.cos(math.pi / s * 0.81)
     wave_v = -kappa * math.sin(math.pi / s * 0.37)
     x = field - 0.075
@@ -125,8 +124,9 @@ def test_width_variation_is_per_atom_or_once_per_image(preset, lattice, strength
     generators = [torch.Generator().manual_seed(i) for i in range(400)]
     count = torch.full((400,), 20)
     count[0] = 25
-    _, widths = draw_sample(count, generators, Sample(0, 0.045), LATTICES[lattice], PRESETS[preset])
-    widths = widths[:, :20]
+    noise = SampleNoise(0, 0.045)
+    jitter = noise.draw(count, generators, LATTICES[lattice], PRESETS[preset])
+    widths = jitter.width_change[:, :20]
     assert float(widths[:, 0].std()) == pytest.approx(strength, rel=0.15)
     assert bool((widths == widths[:, :1]).all()) == (preset == "released")
 

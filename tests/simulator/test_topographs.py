@@ -11,7 +11,6 @@ from stm_experiments.simulator import (
     LATTICES,
     NOISES,
     PRESETS,
-    Lattice,
     place_atoms,
     render_topographs,
     simulate,
@@ -200,8 +199,7 @@ def test_bad_batches_and_lattices_are_refused():
         simulate([sc], [1], none, physical, orientation=torch.zeros(2, 3))
     for limits in ({"spread": 0}, {"tilt_max": 90.0}, {"azimuth_max": -1.0}):
         with pytest.raises(ValueError, match="must"):
-            Lattice("sc", **{"spread": 10, "azimuth_max": 45.0, "tilt_max": 45.0, "k": 1,
-                             "basis": ((0.0, 0.0, 0.0),), **limits})  # fmt: skip
+            replace(sc, **limits)
 
 
 def test_orientation_may_be_a_list_an_array_or_a_tensor():

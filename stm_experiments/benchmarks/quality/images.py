@@ -23,7 +23,7 @@ from stm_experiments.simulator import (
     Topographs,
     simulate,
 )
-from stm_experiments.simulator.rendering.render import Centres, draw, window
+from stm_experiments.simulator.rendering.render import Centres, DrawnAtoms, draw, window_width
 
 PRESET = PRESETS["physical"]
 PUBLISHED = ("sc", "bcc", "fcc")
@@ -180,10 +180,10 @@ def vacancy_test(lattice: str, noise: Noise, index: int, size: int) -> VacancyTe
     kind, seed = CUT_LATTICES[lattice], seed_of("quality", "vacancies", lattice, index)
     topographs = simulate([kind], [seed], noise, PRESET, size)
     u, v, depth, present = topographs.atoms
-    before = (window(kind, PRESET) - 1) // 2
+    before = (window_width(kind, PRESET) - 1) // 2
     centres = Centres(u, v, u.floor().long() - before, v.floor().long() - before)
     full = topographs.clean[0, 0]
-    again = draw(centres, depth, present, kind, PRESET, size)[0, 0]
+    again = draw(DrawnAtoms(centres, depth, present), kind, PRESET, size)[0, 0]
     if not torch.allclose(full, again, atol=1e-3):
         raise ValueError("the vacancy test draws atoms differently from the simulator")
 
@@ -197,7 +197,7 @@ def vacancy_test(lattice: str, noise: Noise, index: int, size: int) -> VacancyTe
             chosen.append(int(atom))
     remaining = present.clone()
     remaining[0, chosen] = False
-    vacant = draw(centres, depth, remaining, kind, PRESET, size)[0, 0]
+    vacant = draw(DrawnAtoms(centres, depth, remaining), kind, PRESET, size)[0, 0]
     noisy, affine = normalise_minmax((topographs.noisy[0, 0] - full + vacant).numpy())
     return VacancyTest(
         torch.from_numpy(noisy),

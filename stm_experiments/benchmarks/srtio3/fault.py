@@ -27,7 +27,7 @@ from stm_experiments.simulator import (
     ScanNoise,
     simulate,
 )
-from stm_experiments.simulator.lattices.flat import turned
+from stm_experiments.simulator.lattices.flat import turned_basis
 
 Array = NDArray[np.float64]
 ImageMethod = Callable[[Tensor], Tensor]  # from a noisy image [H, W] to a denoised one
@@ -40,10 +40,10 @@ def _fast_scan(shot: float) -> Noise:
         shot: Shot noise, in the unit of ``DetectorNoise.shot``.
     """
     return Noise(
-        SampleNoise(strain=0.01),
-        ScanNoise(row_offset=0.05),
-        DetectorNoise(shot=shot),
-        Defects(vacancies=0.01, substitutions=0.02),
+        sample=SampleNoise(strain=0.01),
+        scan=ScanNoise(row_offset=0.05),
+        detector=DetectorNoise(shot=shot),
+        defects=Defects(vacancies=0.01, substitutions=0.02),
         motion=MotionNoise(row_jitter=0.3),
     )
 
@@ -129,7 +129,7 @@ def fault_image(noise: Noise, index: int, size: int = 257) -> FaultImage:
         line = places[:, 0].round().long().clamp(0, size - 1)
         places = places + image.truth["moved"][0][line]
     columns = places.numpy()
-    axes = turned(lattice, image.orientation)[0].numpy()
+    axes = turned_basis(lattice, image.orientation)[0].numpy()
     along = axes[:, 0] / np.linalg.norm(axes[:, 0])
     normal = np.array([-along[1], along[0]])
     normal *= np.sign(normal @ axes[:, 1])

@@ -90,7 +90,7 @@ def perfect_patches(parameters: Tensor) -> Tensor:
     patches = []
     for x, y, turn, constant in parameters.tolist():
         lattice = replace(srtio3_of_constant(constant), rotation_max=360.0)
-        # The origin's place along a and b, which are turned from axis 0 (``flat.turned``).
+        # The origin's place along a and b, which are turned from axis 0 (``flat.turned_basis``).
         angle = math.radians(turn)
         cos, sin = math.cos(angle), math.sin(angle)
         offset = [(cos * x - sin * y) / constant, (sin * x + cos * y) / constant, 0.0]

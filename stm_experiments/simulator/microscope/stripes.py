@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from stm_experiments.core.seeds import image_stream
+from stm_experiments.simulator.scene import Draws, Recorded, Scene, Trace
 from stm_experiments.simulator.strengths import (
     Strength,
     bounds,
@@ -17,15 +19,22 @@ from stm_experiments.simulator.strengths import (
 )
 
 
+class Patch(NamedTuple):
+    """The rows and columns of a stripe."""
+
+    rows: slice
+    columns: slice
+
+
 @dataclass(frozen=True)
 class StripeNoise:
     """Strengths of stripes, horizontal bands of one or more lines.
 
     In a *replaced* stripe nothing of the surface is left: every pixel is noise, as where the tip
     lost contact or picked something up. With its default span, without correlation and in whole
-    lines that is the noise by which the stripe denoiser of ZrTe3 was trained. In a *lifted* stripe
-    the surface is seen at another height and in another contrast: an offset band, a scar (few
-    lines, in part), a tip that changed and changed back.
+    lines this is the noise with which the stripe denoiser of ZrTe3 was trained. A *lifted* stripe
+    shows the surface at another height and in another contrast: an offset band, a scar (few lines,
+    in part), a tip that changed and changed back.
 
     Attributes:
         replaced: Share of the lines at which a replaced stripe begins.
@@ -33,8 +42,8 @@ class StripeNoise:
         width: Width of a stripe, px, rounded to whole lines.
         partial: Share of the stripes that cover a part of their lines only: a run of 16 px to 0.8
             of the image's width.
-        span: Range of a replaced stripe's noise over the image's own range; its middle lies where
-            it fits at random.
+        span: Range of a replaced stripe's noise over the image's own range; its middle is drawn
+            among those for which it fits.
         correlation: Length over which that noise is smooth along a line, px.
         offset: Height of a lifted stripe, up or down, c.
         gain: Contrast of a lifted stripe, as a factor.
@@ -52,100 +61,94 @@ class StripeNoise:
     chance: float = 1.0
 
     def __post_init__(self) -> None:
-        check_strengths(self, ("partial", "chance"))
+        check_strengths(self, single=("partial", "chance"))
         if bounds(self.width)[0] < 1 or self.partial > 1 or bounds(self.span)[1] > 1:
             raise ValueError(
                 "noise: a stripe's width is at least 1 px, its span and the share of partial "
                 f"stripes at most 1, not {self.width}, {self.span}, {self.partial}"
             )
 
+    @property
+    def none(self) -> bool:
+        """Whether there is no stripe."""
+        return is_off(self.replaced) and is_off(self.lifted)
 
-def add_stripes(
-    image: Tensor,
-    corrugation: Tensor,
-    noise: StripeNoise,
-    seeds: list[int],
-    truth: dict[str, Tensor],
-    backward: bool = False,
-) -> Tensor:
-    """Lay stripes over a trace, lifted ones first.
+    def draw(self, scene: Scene) -> Draws:
+        """Draw the shares of the lines at which stripes begin; see ``Effect``."""
+        if self.none:
+            return {}
+        return {
+            "lifted": draw_strength(self.lifted, scene.seeds, "lifted", self.chance),
+            "replaced": draw_strength(self.replaced, scene.seeds, "replaced", self.chance),
+        }
 
-    Args:
-        image: What was recorded, [N, 1, H, W].
-        corrugation: c of each image, [N] float64.
-        noise: Strengths.
-        seeds: The images' seeds.
-        truth: Gains ``stripes_forward`` or ``stripes_backward``: where there is one, [N, H, W]
-            bool.
-        backward: Whether this is the backward trace: it has stripes of its own.
+    def apply(self, image: Tensor, draws: Draws, scene: Scene, trace: Trace) -> Recorded:
+        """Lay stripes over a trace, lifted ones first; see ``Effect``.
 
-    Returns:
-        The trace, [N, 1, H, W].
-    """
-    if is_off(noise.replaced) and is_off(noise.lifted):
-        return image
-    trace = "backward" if backward else "forward"
-    kinds = ("lifted", "replaced")
-    shares = {k: draw_strength(getattr(noise, k), seeds, k, noise.chance) for k in kinds}
-    places = {k: _places(shares[k], noise, image.shape[-2:], seeds, f"{k} {trace}") for k in kinds}
-    image = image.clone()
-    mask = torch.zeros(image[:, 0].shape, dtype=torch.bool)
-    for i, seed in enumerate(seeds):
-        own, draws = image[i, 0], image_stream(seed, f"stripes {trace}")
-        low, high, mean = own.min(), own.max(), own.mean()
-        for part in places["lifted"][i]:
-            offset, gain = _between(noise.offset, draws), _between(noise.gain, draws)
-            sign = 1 if torch.rand(1, generator=draws) < 0.5 else -1
-            own[part] = mean + gain * (own[part] - mean) + sign * offset * float(corrugation[i])
-            mask[i][part] = True
-        for part in places["replaced"][i]:
-            noisy = _noise(own[part].shape, noise, draws).to(own)
-            own[part] = low + (high - low) * noisy
-            mask[i][part] = True
-    truth[f"stripes_{trace}"] = mask
-    return image
+        Either trace has stripes of its own. The truth is where they are, [N, H, W] bool.
+        """
+        lifted, replaced = (
+            self._patches(draws[kind], image.shape[-2:], scene.seeds, f"{kind} {trace.value}")
+            for kind in ("lifted", "replaced")
+        )
+        image = image.clone()
+        mask = torch.zeros(image[:, 0].shape, dtype=torch.bool)
+        for i, seed in enumerate(scene.seeds):
+            lines, stream = image[i, 0], image_stream(seed, f"stripes {trace.value}")
+            low, high, mean = lines.min(), lines.max(), lines.mean()
+            for patch in lifted[i]:
+                offset, gain = _draw_number(self.offset, stream), _draw_number(self.gain, stream)
+                sign = 1 if torch.rand(1, generator=stream) < 0.5 else -1
+                height = sign * offset * float(scene.corrugation[i])
+                lines[patch] = mean + gain * (lines[patch] - mean) + height
+                mask[i][patch] = True
+            for patch in replaced[i]:
+                noise = self._noise(lines[patch].shape, stream).to(lines)
+                lines[patch] = low + (high - low) * noise
+                mask[i][patch] = True
+        return Recorded(image, {f"stripes_{trace.value}": mask})
 
+    def _patches(
+        self, share: Tensor, shape: torch.Size, seeds: list[int], name: str
+    ) -> list[list[Patch]]:
+        """Draw the rows and columns of every stripe of every image."""
+        height, width = shape
+        start, breadth, part, length, position = (
+            uniforms(seeds, name, 5 * height).view(-1, 5, height).unbind(1)
+        )
+        shortest, longest = min(16.0, 0.5 * width), 0.8 * width
+        patches: list[list[Patch]] = [[] for _ in seeds]
+        for i, row in (start < share[:, None]).nonzero().tolist():
+            rows = slice(row, row + round(_scaled(self.width, float(breadth[i, row]))))
+            columns = slice(0, width)
+            if part[i, row] < self.partial:
+                run = int(shortest + (longest - shortest) * float(length[i, row]))
+                first = int(float(position[i, row]) * (width - run + 1))
+                columns = slice(first, first + run)
+            patches[i].append(Patch(rows, columns))
+        return patches
 
-def _places(
-    share: Tensor, noise: StripeNoise, shape: torch.Size, seeds: list[int], name: str
-) -> list[list[tuple[slice, slice]]]:
-    """The rows and columns of every stripe of every image."""
-    height, width = shape
-    start, wide, part, long, left = uniforms(seeds, name, 5 * height).view(-1, 5, height).unbind(1)
-    shortest, longest = min(16.0, 0.5 * width), 0.8 * width
-    places: list[list[tuple[slice, slice]]] = [[] for _ in seeds]
-    for i, row in (start < share[:, None]).nonzero().tolist():
-        rows = slice(row, row + round(_scaled(noise.width, float(wide[i, row]))))
-        columns = slice(0, width)
-        if part[i, row] < noise.partial:
-            length = int(shortest + (longest - shortest) * float(long[i, row]))
-            first = int(float(left[i, row]) * (width - length + 1))
-            columns = slice(first, first + length)
-        places[i].append((rows, columns))
-    return places
-
-
-def _noise(shape: torch.Size, noise: StripeNoise, draws: torch.Generator) -> Tensor:
-    """The noise of a replaced stripe in units of the image's range, [h, w] in [0, 1]."""
-    span, smooth = _between(noise.span, draws), _between(noise.correlation, draws)
-    low = (1 - span) * float(torch.rand(1, generator=draws))
-    values = torch.rand(shape, generator=draws)
-    if smooth > 0:
-        # A moving mean, then as wide as before.
-        reach = math.ceil(smooth)
-        longer = torch.rand(shape[0], 1, shape[1] + 2 * reach, generator=draws)
-        kernel = torch.full((1, 1, 2 * reach + 1), 1 / (2 * reach + 1))
-        values = torch.nn.functional.conv1d(longer, kernel)[:, 0]
-        values = ((values - 0.5) * math.sqrt(2 * reach + 1) + 0.5).clamp(0, 1)
-    return low + span * values
+    def _noise(self, shape: torch.Size, stream: torch.Generator) -> Tensor:
+        """Draw the noise of a replaced stripe in units of the image's range, [h, w] in [0, 1]."""
+        span, smooth = _draw_number(self.span, stream), _draw_number(self.correlation, stream)
+        low = (1 - span) * float(torch.rand(1, generator=stream))
+        values = torch.rand(shape, generator=stream)
+        if smooth > 0:
+            # A moving mean, scaled to the width of the distribution before.
+            reach = math.ceil(smooth)
+            longer = torch.rand(shape[0], 1, shape[1] + 2 * reach, generator=stream)
+            kernel = torch.full((1, 1, 2 * reach + 1), 1 / (2 * reach + 1))
+            values = torch.nn.functional.conv1d(longer, kernel)[:, 0]
+            values = ((values - 0.5) * math.sqrt(2 * reach + 1) + 0.5).clamp(0, 1)
+        return low + span * values
 
 
-def _between(strength: Strength, draws: torch.Generator) -> float:
-    """A stripe's own strength, from its image's stream."""
-    return _scaled(strength, float(torch.rand(1, generator=draws)))
+def _draw_number(strength: Strength, stream: torch.Generator) -> float:
+    """Draw a stripe's strength from its image's stream."""
+    return _scaled(strength, float(torch.rand(1, generator=stream)))
 
 
 def _scaled(strength: Strength, uniform: float) -> float:
-    """A strength from a draw in [0, 1): log-uniform on a range above zero, else uniform."""
+    """Map a draw in [0, 1) to a strength: log-uniform on a range above zero, else uniform."""
     low, high = bounds(strength)
     return low * (high / low) ** uniform if low > 0 else high * uniform

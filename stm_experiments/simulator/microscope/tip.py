@@ -1,4 +1,4 @@
-"""The tip: blunt or double, and what changes when it picks up or loses an atom during the scan."""
+"""The tip: blunt or double, and changed where it picks up or loses an atom during the scan."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ from torch import Tensor
 from stm_experiments.core.blur import gaussian_blur
 from stm_experiments.core.seeds import image_stream
 from stm_experiments.simulator.lattices.registry import AnyLattice
-from stm_experiments.simulator.microscope.motion import scan_lines
+from stm_experiments.simulator.microscope.path import interpolate_lines
+from stm_experiments.simulator.scene import Draws, Recorded, Scene, Trace
 from stm_experiments.simulator.strengths import (
     Strength,
     bounds,
@@ -25,11 +26,11 @@ class TipNoise:
     """Strengths of what the tip does to an image.
 
     Attributes:
-        blur: Width of the Gaussian that a blunt tip convolves the topograph with, standard
+        blur: Width of the Gaussian with which a blunt tip convolves the topograph, standard
             deviation, px.
         double: Weight w of a second apex: I(x) + w I(x - d).
         double_distance: Length of d, lattice constants; any direction.
-        changes: How often the tip may change during an image, at most.
+        changes: Largest number of changes of the tip during an image.
         change_gain: Contrast after a change, as a factor.
         change_offset: Height by which a change lifts or lowers the image, corrugations.
         change_blur: Blur of the changed tip, standard deviation, px.
@@ -50,122 +51,126 @@ class TipNoise:
     change_chance: float = 1.0
 
     def __post_init__(self) -> None:
-        check_strengths(self, ("changes", "chance", "change_chance"))
+        check_strengths(self, single=("changes", "chance", "change_chance"))
         if not isinstance(self.changes, int):
             raise ValueError(f"noise: changes={self.changes} is not a whole number")
 
+    @property
+    def largest_jump(self) -> float:
+        """Largest sideways jump, px."""
+        return bounds(self.change_jump)[1] if self.changes else 0.0
 
-def through_tip(
-    sample: Tensor, seen: Tensor, moved: Tensor, border: int, lattice: AnyLattice, noise: TipNoise,
-    seeds: list[int], truth: dict[str, Tensor],
-) -> Tensor:  # fmt: skip
-    """The images through a blunt or double tip.
+    def reach(self, lattice: AnyLattice) -> int:
+        """Return how far beyond the image a double tip reaches, px."""
+        if is_off(self.double):
+            return 0
+        return math.ceil(bounds(self.double_distance)[1] * lattice.spread) + 3
 
-    Args:
-        sample: Drawn with ``border`` px around the image, [N, 1, H + 2 border, W + 2 border].
-        seen: What an ideal tip sees of it, [N, 1, H, W].
-        moved: Displacement at each line, px, [N, H, 2].
-        border: Margin of the sample, px.
-        lattice: Its lattice.
-        noise: Strengths.
-        seeds: The images' seeds.
-        truth: Gains ``blur`` (px), ``double`` and ``double_shift`` (px).
-    """
-    if is_off(noise.blur) and is_off(noise.double):
-        return seen
-    blur = draw_strength(noise.blur, seeds, "blunt tip", noise.chance)
-    weight = draw_strength(noise.double, seeds, "double tip", noise.chance)
-    distance = draw_strength(noise.double_distance, seeds, "double tip distance")
-    angle = 2 * math.pi * uniforms(seeds, "double tip direction", 1)
-    shift = lattice.spread * distance[:, None] * torch.cat((angle.cos(), angle.sin()), 1)
-    truth |= {"blur": blur, "double": weight, "double_shift": shift * (weight > 0)[:, None]}
-    seen = seen.clone()
-    for i in range(len(seeds)):
-        part = slice(i, i + 1)
-        if weight[i] > 0:
-            ghost = scan_lines(sample[part], moved[part] - shift[part, None], border)
-            seen[part] += float(weight[i]) * ghost
-        if blur[i] > 0:
-            seen[part] = gaussian_blur(seen[part], float(blur[i]))
-    return seen
+    def draw_times(self, size: int, seeds: list[int]) -> Tensor:
+        """Draw the times of the changes in lines, one line being there and back.
 
+        Returns:
+            [N, changes] float64; infinite for changes that do not occur.
+        """
+        draws = self._change_draws(seeds)
+        return torch.where(draws[..., 0] < self.change_chance, size * draws[..., 1], math.inf)
 
-def tip_changes(noise: TipNoise, size: int, seeds: list[int]) -> tuple[Tensor, Tensor]:
-    """When the tip changes, and how far the image jumps.
+    def draw_jumps(self, size: int, seeds: list[int]) -> Tensor:
+        """Draw the displacement of each line by the changes before it, px, [N, size, 2] float64."""
+        angle = 2 * math.pi * self._change_draws(seeds)[..., 2]
+        jump = self._draw_for_changes(self.change_jump, "jump", seeds)
+        vector = jump[..., None] * torch.stack((angle.cos(), angle.sin()), -1)
+        line = torch.arange(size, dtype=torch.float64)
+        after = line >= self.draw_times(size, seeds)[..., None]
+        return torch.einsum("nkr,nkc->nrc", after.double(), vector)
 
-    Returns:
-        Times of the changes in lines, one line being there and back, infinite for changes that do
-        not occur, [N, changes] float64; and the jumps, px, [N, changes, 2].
-    """
-    draws = uniforms(seeds, "tip change", 3 * noise.changes).view(len(seeds), noise.changes, 3)
-    time = torch.where(draws[..., 0] < noise.change_chance, size * draws[..., 1], math.inf)
-    angle = 2 * math.pi * draws[..., 2]
-    jump = torch.stack(
-        [draw_strength(noise.change_jump, seeds, f"tip jump {k}") for k in range(noise.changes)], 1
-    )
-    return time, jump[..., None] * torch.stack((angle.cos(), angle.sin()), -1)
-
-
-def jumps(time: Tensor, jump: Tensor, size: int) -> Tensor:
-    """Displacement of each line by the tip's changes before it, px, [N, size, 2]."""
-    after = torch.arange(size, dtype=torch.float64) >= time[..., None]
-    return torch.einsum("nkr,nkc->nrc", after.double(), jump)
-
-
-def change_tip(
-    image: Tensor,
-    time: Tensor,
-    corrugation: Tensor,
-    noise: TipNoise,
-    seeds: list[int],
-    backward: bool,
-) -> Tensor:
-    """What the tip's changes do to the image: contrast, height and sharpness from then on.
-
-    Args:
-        image: [N, 1, H, W], what the unchanged tip sees.
-        time: Of the changes, lines, [N, changes].
-        corrugation: Of the images, [N].
-        noise: Strengths.
-        seeds: The images' seeds.
-        backward: Whether this is the backward trace, which is recorded second in each line.
-    """
-    size = image.shape[-1]
-    when = trace_time(size, backward).to(image.device)
-    image = image.clone()
-    for k in range(noise.changes):
-        gain, offset, blur = (
-            draw_strength(strength, seeds, f"tip {what} {k}")
-            for strength, what in (
-                (noise.change_gain, "gain"),
-                (noise.change_offset, "offset"),
-                (noise.change_blur, "blur"),
+    def draw(self, scene: Scene) -> Draws:
+        """Draw the tip's shape and its changes; see ``Effect``."""
+        seeds = scene.seeds
+        draws: Draws = {}
+        if not (is_off(self.blur) and is_off(self.double)):
+            distance = draw_strength(self.double_distance, seeds, "double tip distance")
+            angle = 2 * math.pi * uniforms(seeds, "double tip direction", 1)
+            weight = draw_strength(self.double, seeds, "double tip", self.chance)
+            shift = (
+                scene.lattice.spread * distance[:, None] * torch.cat((angle.cos(), angle.sin()), 1)
             )
-        )
-        for i in (time[:, k] < math.inf).nonzero()[:, 0].tolist():
-            sign = (
-                1 if torch.rand(1, generator=image_stream(seeds[i], f"tip sign {k}")) < 0.5 else -1
-            )
-            before = image[i]
-            other = gaussian_blur(before[None], float(blur[i]))[0] if blur[i] > 0 else before
-            mean = before.mean()
-            other = (
-                mean + float(gain[i]) * (other - mean) + sign * float(offset[i] * corrugation[i])
-            )
-            image[i] = torch.where(when >= time[i, k], other, before)
-    return image
+            draws |= {
+                "blur": draw_strength(self.blur, seeds, "blunt tip", self.chance),
+                "double": weight,
+                "double_shift": shift * (weight > 0)[:, None],
+            }
+        if self.changes:
+            draws |= {
+                "tip_change": self.draw_times(scene.size, seeds),
+                "change_gain": self._draw_for_changes(self.change_gain, "gain", seeds),
+                "change_offset": self._draw_for_changes(self.change_offset, "offset", seeds)
+                * self._change_signs(seeds),
+                "change_blur": self._draw_for_changes(self.change_blur, "blur", seeds),
+            }
+        return draws
+
+    def apply(self, image: Tensor, draws: Draws, scene: Scene, trace: Trace) -> Recorded:
+        """Convolve with the tip, and change contrast, height and sharpness; see ``Effect``."""
+        if "blur" in draws:
+            image = self._through_tip(image, draws, scene)
+        if "tip_change" in draws:
+            image = self._changed(image, draws, scene, trace)
+        facts = ("blur", "double", "double_shift", "tip_change")
+        return Recorded(image, {name: draws[name] for name in facts if name in draws})
+
+    def _through_tip(self, image: Tensor, draws: Draws, scene: Scene) -> Tensor:
+        weight, blur, shift = draws["double"], draws["blur"], draws["double_shift"]
+        image = image.clone()
+        for i in range(len(image)):
+            part = slice(i, i + 1)
+            if weight[i] > 0:
+                moved = scene.path.moved[part] - shift[part, None]
+                ghost = interpolate_lines(scene.sample[part], moved, scene.path.border)
+                image[part] += float(weight[i]) * ghost
+            if blur[i] > 0:
+                image[part] = gaussian_blur(image[part], float(blur[i]))
+        return image
+
+    def _changed(self, image: Tensor, draws: Draws, scene: Scene, trace: Trace) -> Tensor:
+        time = draws["tip_change"]
+        recorded_at = trace_time(scene.size, trace).to(image.device)
+        image = image.clone()
+        for k in range(self.changes):
+            gain, offset, blur = (draws[f"change_{x}"][:, k] for x in ("gain", "offset", "blur"))
+            for i in (time[:, k] < math.inf).nonzero()[:, 0].tolist():
+                before = image[i]
+                after = gaussian_blur(before[None], float(blur[i]))[0] if blur[i] > 0 else before
+                mean = before.mean()
+                height = float(offset[i] * scene.corrugation[i])
+                after = mean + float(gain[i]) * (after - mean) + height
+                image[i] = torch.where(recorded_at >= time[i, k], after, before)
+        return image
+
+    def _change_draws(self, seeds: list[int]) -> Tensor:
+        """Draw three uniform numbers for each change, [N, changes, 3]."""
+        return uniforms(seeds, "tip change", 3 * self.changes).view(len(seeds), self.changes, 3)
+
+    def _draw_for_changes(self, strength: Strength, name: str, seeds: list[int]) -> Tensor:
+        """Draw a strength for each change, [N, changes]."""
+        columns = [draw_strength(strength, seeds, f"tip {name} {k}") for k in range(self.changes)]
+        return torch.stack(columns, 1)
+
+    def _change_signs(self, seeds: list[int]) -> Tensor:
+        """Draw 1 or -1 for each change, [N, changes] float64."""
+        signs = [
+            [
+                1.0 if torch.rand(1, generator=image_stream(seed, f"tip sign {k}")) < 0.5 else -1.0
+                for k in range(self.changes)
+            ]
+            for seed in seeds
+        ]
+        return torch.tensor(signs, dtype=torch.float64)
 
 
-def trace_time(size: int, backward: bool) -> Tensor:
-    """When each px is recorded, in lines there and back, [size, size] float64."""
+def trace_time(size: int, trace: Trace) -> Tensor:
+    """Return when each px is recorded, in lines there and back, [size, size] float64."""
     along = torch.arange(size, dtype=torch.float64) / (2 * size)
-    if backward:
+    if trace is Trace.BACKWARD:
         along = 1 - 1 / (2 * size) - along
     return torch.arange(size, dtype=torch.float64)[:, None] + along
-
-
-def tip_reach(noise: TipNoise, lattice: AnyLattice) -> int:
-    """How far beyond the image a double tip sees, px."""
-    if is_off(noise.double):
-        return 0
-    return math.ceil(bounds(noise.double_distance)[1] * lattice.spread) + 3

@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from stm_experiments.simulator.lattices.bulk import Atoms, Lattice, Preset, cut_off
+from stm_experiments.simulator.lattices.atoms import Atoms
+from stm_experiments.simulator.lattices.cut import Lattice, cut_off_radius
+from stm_experiments.simulator.presets import Preset
 
 Ints = NDArray[np.signedinteger]
 
 
 class Centres(NamedTuple):
-    """Where the atoms of N images are drawn, in px of the image axes (pixel 0 is the first).
+    """Positions at which the atoms of N images are drawn, px of the image axes from pixel 0.
 
     Attributes:
         u: Drawn centre along image axis 0, [N, A] float64.
@@ -38,17 +40,49 @@ class Centres(NamedTuple):
     first_v: Tensor
 
 
-def window(lattice: Lattice, preset: Preset) -> int:
-    """Width (px) of the window in which an atom is drawn."""
+class DrawnAtoms(NamedTuple):
+    """Atoms of N images of a cut lattice as they are drawn.
+
+    Attributes:
+        centres: Where they are drawn.
+        depth: Their depths, lattice constants, [N, A].
+        present: False on atoms that are not drawn, [N, A].
+        width_change: Added to sqrt(2 - depth), [N, A]; None for none.
+        gain: Factors of their heights, [N, A]; None for 1.
+    """
+
+    centres: Centres
+    depth: Tensor
+    present: Tensor
+    width_change: Tensor | None = None
+    gain: Tensor | None = None
+
+
+class TileTable(NamedTuple):
+    """Which atoms touch which tile of an image; see ``tile_table``.
+
+    Attributes:
+        table: For each tile and slot 256 (atom + 1) + 16 i + j, where the tile is the i-th along
+            axis 0 and the j-th along axis 1 of those that the atom's window may touch, at most 16
+            each way; 0 on unused slots, [N, tiles^2, K] int32.
+        used: How many of its K slots each image uses, at least 1, [N].
+    """
+
+    table: Ints
+    used: Ints
+
+
+def window_width(lattice: Lattice, preset: Preset) -> int:
+    """Return the width (px) of the window in which an atom is drawn."""
     if preset.windowed:
         return 2 * round(lattice.spread)
-    return 2 * math.ceil(cut_off(lattice, preset)) + 2
+    return 2 * math.ceil(cut_off_radius(lattice, preset)) + 2
 
 
 def drawn_centres(
     atoms: Atoms, lattice: Lattice, preset: Preset, size: int, jitter: Tensor | None = None
 ) -> Centres:
-    """Centres of the atoms in the image.
+    """Return the centres of atoms in the image.
 
     The programs evaluate the Gaussian at e + f + j, with e the pixel relative to floor(c), f the
     sub-pixel part of the centre c and j the jitter: sub-pixel part and jitter act mirrored.
@@ -59,9 +93,6 @@ def drawn_centres(
         preset: The simulator's version.
         size: Image height and width, px.
         jitter: Displacement along axes 0 and 1, px, [2, N, A]; None for none.
-
-    Returns:
-        The centres, px.
     """
     j = jitter if jitter is not None else torch.zeros(2, 1, 1, dtype=torch.float64)
     drawn, first = [], []
@@ -73,13 +104,13 @@ def drawn_centres(
         else:
             pixel = torch.floor(c + shift)
             drawn.append(c + shift + size // 2)
-        before = (window(lattice, preset) - (0 if preset.windowed else 1)) // 2
+        before = (window_width(lattice, preset) - (0 if preset.windowed else 1)) // 2
         first.append(pixel.long() + (size // 2 - before))
     return Centres(*drawn, *first)
 
 
-def shape(lattice: Lattice, preset: Preset, depth: Tensor) -> tuple[Tensor, Tensor]:
-    """Amplitude A and w/s (1/px^2) of atoms at ``depth``."""
+def gaussian_shape(lattice: Lattice, preset: Preset, depth: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the amplitude A and w/s (1/px^2) of atoms at ``depth``."""
     s = lattice.spread**2 / (64 * lattice.k)
     half = 1 - depth / 2
     amplitude = 4 * half * half.sqrt()
@@ -87,61 +118,60 @@ def shape(lattice: Lattice, preset: Preset, depth: Tensor) -> tuple[Tensor, Tens
 
 
 def draw(
-    centres: Centres,
-    depth: Tensor,
-    present: Tensor,
+    atoms: DrawnAtoms,
     lattice: Lattice,
     preset: Preset,
     size: int,
-    width_jitter: Tensor | None = None,
     device: torch.device | str = "cpu",
-    gain: Tensor | None = None,
 ) -> Tensor:
-    """Draw the topographs.
+    """Draw topographs of cut lattices.
 
     Overlapping atoms give P = (sum g^n)^(1/n), n = ``preset.exponent``. With n = 4 this is a smooth
     maximum: the upper atom hides what it covers.
 
     Args:
-        centres: Where the atoms are drawn.
-        depth: Their depths, lattice constants, [N, A].
-        present: False on atoms that are not drawn, [N, A].
+        atoms: The atoms.
         lattice: Their lattice.
         preset: The simulator's version.
         size: Image height and width, px.
-        width_jitter: Added to sqrt(2 - depth), [N, A]; None for none.
         device: Where the images are computed.
-        gain: Factors of the atoms' heights, [N, A]; None for 1.
 
     Returns:
         Heights, about 0 to 4, [N, 1, size, size] float32 on ``device``.
     """
-    depth = depth.to(device, torch.float32)
-    amplitude, narrow = shape(lattice, preset, depth)
-    if gain is not None:
-        amplitude = amplitude * gain.to(amplitude)
-    broad = torch.sqrt(2 - depth)
-    if width_jitter is not None:
-        broad = broad + width_jitter.to(broad)
-    width = window(lattice, preset)
-    return draw_gaussians(centres, amplitude, narrow / broad, present, width, preset.exponent, size)
+    depth = atoms.depth.to(device, torch.float32)
+    amplitude, narrowness = gaussian_shape(lattice, preset, depth)
+    if atoms.gain is not None:
+        amplitude = amplitude * atoms.gain.to(amplitude)
+    breadth = torch.sqrt(2 - depth)
+    if atoms.width_change is not None:
+        breadth = breadth + atoms.width_change.to(breadth)
+    return draw_gaussians(
+        atoms.centres,
+        amplitude,
+        narrowness / breadth,
+        atoms.present,
+        width=window_width(lattice, preset),
+        exponent=preset.exponent,
+        size=size,
+    )
 
 
 def draw_gaussians(
     centres: Centres,
     amplitude: Tensor,
-    narrow: Tensor,
+    narrowness: Tensor,
     present: Tensor,
     width: int,
     exponent: int,
     size: int,
 ) -> Tensor:
-    """Draw Gaussians A exp(-narrow r^2), each in a window around its centre.
+    """Draw Gaussians A exp(-narrowness r^2), each in a window around its centre.
 
     Args:
         centres: Where they are drawn, and where their windows begin.
         amplitude: Their heights A, not negative, [N, A] float32.
-        narrow: Their narrowness, 1/px^2, [N, A] float32 on the device of ``amplitude``.
+        narrowness: 1/px^2, [N, A] float32 on the device of ``amplitude``.
         present: False on those that are not drawn, [N, A].
         width: Of the windows, px.
         exponent: Power n of 2: Gaussians g overlap as (sum g^n)^(1/n).
@@ -155,17 +185,17 @@ def draw_gaussians(
     # evaluated on the tiles that its window touches. Atom 0 is an empty one, which stands for the
     # unused slots of the table.
     tile = 8 * math.ceil(max(32, width - 1) / 8)
-    table, used = tile_table(centres, present, width, math.ceil(size / tile), tile)
+    slots = tile_table(centres, present, width, math.ceil(size / tile), tile)
     first = torch.stack((centres.first_u, centres.first_v), 1)
-    left = first.div(tile, rounding_mode="floor") * tile
-    middle = left + touched(width, tile) * tile // 2
+    start = first.div(tile, rounding_mode="floor") * tile
+    middle = start + touched_tiles(width, tile) * tile // 2
     distance = (middle - torch.stack((centres.u, centres.v), 1)).to(device, torch.float32)
-    scale = torch.sqrt(n * narrow)[:, None]
+    scale = torch.sqrt(n * narrowness)[:, None]
     log_height = pad((0.5 * n) * torch.log(amplitude)[:, None], (1, 0), value=-math.inf)
     to_middle = pad(scale * distance, (1, 0))
     scale = pad(scale, (1, 0))
-    window_start = pad(first - left, (1, 0)).to(device)
-    pixel = torch.arange(touched(width, tile) * tile, device=device)
+    window_start = pad(first - start, (1, 0)).to(device)
+    pixel = torch.arange(touched_tiles(width, tile) * tile, device=device)
     into = pixel - torch.arange(tile, device=device)[:, None]
     windows = ((into >= 0) & (into < width)).float()  # of the atoms by their window's first pixel
 
@@ -175,23 +205,23 @@ def draw_gaussians(
     step = 1 if device.type == "cpu" else max(1, len(amplitude))
     for i in range(0, len(amplitude), step):
         part = slice(i, i + step)
-        slots = torch.from_numpy(table[part, :, : used[part].max()]).to(device)
+        table = torch.from_numpy(slots.table[part, :, : slots.used[part].max()]).to(device)
         profile = _profiles(log_height[part], scale[part], to_middle[part], len(pixel))
         profile *= windows.index_select(0, window_start[part].reshape(-1)).view_as(profile)
-        total = _products(profile.unflatten(-1, (-1, tile)), slots)
+        total = _products(profile.view(*profile.shape[:-1], -1, tile), table)
         image[part, 0] = total[:, :size, :size]
         for _ in range(n.bit_length() - 1):
             image[part].sqrt_()
     return image
 
 
-def touched(width: int, tile: int) -> int:
-    """How many tiles in a row a window of ``width`` px can touch."""
+def touched_tiles(width: int, tile: int) -> int:
+    """Return how many tiles in a row a window of ``width`` px can touch."""
     return (width - 2) // tile + 2
 
 
 def _profiles(log_height: Tensor, scale: Tensor, to_middle: Tensor, length: int) -> Tensor:
-    """Profiles of the atoms on ``length`` px, [N, 2, A, length]."""
+    """Compute the profiles of atoms on ``length`` px, [N, 2, A, length]."""
     pixel = torch.arange(length, dtype=torch.float32, device=scale.device) - length // 2
     x = (scale[..., None] * pixel).add(to_middle[..., None])
     # exp is slow where it underflows; what the clamp raises lies outside the window anyway.
@@ -199,7 +229,7 @@ def _profiles(log_height: Tensor, scale: Tensor, to_middle: Tensor, length: int)
 
 
 def _products(profile: Tensor, table: Tensor) -> Tensor:
-    """Images from the profiles, [N, 2, A, S, tile], and the atoms in each tile, [N, tiles^2, K]."""
+    """Sum profiles [N, 2, A, S, tile] over the atoms in each tile, [N, tiles^2, K], to images."""
     n, _, atoms, span, tile = profile.shape
     tiles = math.isqrt(table.shape[1])
     image = 2 * atoms * torch.arange(n, dtype=torch.int32, device=table.device)[:, None, None]
@@ -213,10 +243,8 @@ def _products(profile: Tensor, table: Tensor) -> Tensor:
     return product.transpose(2, 3).reshape(n, tiles * tile, tiles * tile)
 
 
-def tile_table(
-    centres: Centres, present: Tensor, width: int, tiles: int, tile: int
-) -> tuple[Ints, Ints]:
-    """Which atoms touch which tile of an image of ``tiles`` x ``tiles`` tiles of ``tile`` px.
+def tile_table(centres: Centres, present: Tensor, width: int, tiles: int, tile: int) -> TileTable:
+    """List which atoms touch which tile of an image of ``tiles`` x ``tiles`` tiles of ``tile`` px.
 
     Args:
         centres: The atoms' windows.
@@ -224,15 +252,9 @@ def tile_table(
         width: Width of the windows, px.
         tiles: Tiles along each axis.
         tile: Width of a tile, px.
-
-    Returns:
-        For each tile and slot 256 (atom + 1) + 16 i + j, where the tile is the i-th along axis 0
-        and the j-th along axis 1 of those that the atom's window may touch, at most 16 each way;
-        0 on unused slots, [N, tiles^2, K] int32. And how many of its K slots each image uses, at
-        least 1, [N].
     """
     images, atoms = present.shape
-    span = touched(width, tile)
+    span = touched_tiles(width, tile)
     first = np.stack([f.numpy().reshape(-1) for f in centres[2:]]).astype(np.int32)
     low, high = first // tile, np.minimum((first + (width - 1)) // tile, tiles - 1)
     inside = [(low + i >= 0) & (low + i <= high) for i in range(span)]
@@ -258,4 +280,4 @@ def tile_table(
     shift = np.arange(total) * slots - (np.cumsum(count) - count)
     table = np.zeros(total * slots, dtype=np.int32)
     table[np.arange(len(order)) + np.repeat(shift, count)] = np.concatenate(codes)[order]
-    return table.reshape(images, tiles * tiles, slots), used
+    return TileTable(table.reshape(images, tiles * tiles, slots), used)

@@ -1,4 +1,4 @@
-"""A smooth displacement of the sample's atoms: local strain."""
+"""Local strain: a smooth displacement of the sample's atoms."""
 
 import math
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Strain:
     amplitude: Tensor
 
     def at(self, u: Tensor, v: Tensor) -> Tensor:
-        """Displacements at points.
+        """Return the displacements at points.
 
         Args:
             u: Along axis 0 from pixel size // 2, px, [N, ...] or broadcasting with ``v``.
@@ -37,31 +37,33 @@ class Strain:
         Returns:
             Along axes 0 and 1, px, [2, N, ...] float64.
         """
-        each = (-1, *(1,) * (u.ndim - 1))
-        moved: list[Tensor | float] = [0.0, 0.0]
+        shape = (-1, *(1,) * (u.ndim - 1))
+        displacement: list[Tensor | float] = [0.0, 0.0]
         for k in range(len(_LENGTHS)):
             wave, amplitude = self.wave[:, k], self.amplitude[:, k]
-            angle = wave[:, 0].view(each) * u + wave[:, 1].view(each) * v
-            height = torch.sin(angle + self.phase[:, k].view(each))
-            moved = [x + amplitude[:, i].view(each) * height for i, x in enumerate(moved)]
-        return torch.stack([torch.as_tensor(x) for x in moved])
+            angle = wave[:, 0].view(shape) * u + wave[:, 1].view(shape) * v
+            height = torch.sin(angle + self.phase[:, k].view(shape))
+            displacement = [
+                x + amplitude[:, i].view(shape) * height for i, x in enumerate(displacement)
+            ]
+        return torch.stack([torch.as_tensor(x) for x in displacement])
 
     def field(self, size: int) -> Tensor:
-        """Displacements at the pixels of images of ``size`` px, [N, size, size, 2]."""
+        """Return the displacements at the pixels of images of ``size`` px, [N, size, size, 2]."""
         r = torch.arange(size, dtype=torch.float64) - size // 2
         return self.at(r[None, :, None], r[None, None]).movedim(0, -1)
 
 
 def draw_strain(strength: Strength, seeds: list[int]) -> Strain:
-    """Strains of a strength, one per image."""
+    """Draw the strain of each image."""
     strain = draw_strength(strength, seeds, "strain")
     draws = 2 * math.pi * uniforms(seeds, "strain waves", 9).view(-1, 3, 3)
-    along, polarised, phase = draws.unbind(2)
+    direction, polarisation, phase = draws.unbind(2)
     number = 2 * math.pi / torch.tensor(_LENGTHS, dtype=torch.float64)
     amplitude = strain[:, None] / (len(_LENGTHS) * number)
     return Strain(
         strength=strain,
-        wave=number[:, None] * torch.stack((along.cos(), along.sin()), 2),
+        wave=number[:, None] * torch.stack((direction.cos(), direction.sin()), 2),
         phase=phase,
-        amplitude=amplitude[..., None] * torch.stack((polarised.cos(), polarised.sin()), 2),
+        amplitude=amplitude[..., None] * torch.stack((polarisation.cos(), polarisation.sin()), 2),
     )

@@ -42,7 +42,7 @@ def test_noisy_images_span_minus_one_to_one():
 
 
 def test_clean_images_are_in_the_noisy_ones_scale():
-    noise = Noise(SampleNoise(0.2 / 15, 0.045), detector=DetectorNoise(0.3, 3.5))
+    noise = Noise(sample=SampleNoise(0.2 / 15, 0.045), detector=DetectorNoise(0.3, 3.5))
     images = data(noise=noise, size=128).sources["train"](2, 0, 6)
     raw = simulate(
         [LATTICES["fcc"]] * 6,

@@ -1,4 +1,4 @@
-"""Charge-density waves on flat crystals, and the domains between which they slip.
+"""Charge-density waves on flat crystals, and the domains between which their phases slip.
 
 Wave j is A_j (1 + Re(psi_j(r) exp(2 pi i q_j r))). In domain d its order parameter psi_j is
 exp(-2 pi i q_j t_d): the crystal's wave, displaced by t_d. Between two domains psi_j changes over
@@ -7,12 +7,25 @@ one lattice constant, and where the phases differ its magnitude dips, as at a re
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from stm_experiments.simulator.lattices.flat import FlatLattice, wave_vectors
 from stm_experiments.simulator.strengths import draw_strength, uniforms
+
+
+class ImageField(NamedTuple):
+    """The waves of one image.
+
+    Attributes:
+        height: Sum over the waves of relative amplitude x cosine, [S, S] float32.
+        label: Number of each px's domain, [S, S] int8, on the CPU.
+    """
+
+    height: Tensor
+    label: Tensor
 
 
 @dataclass(frozen=True)
@@ -22,8 +35,8 @@ class Waves:
     Attributes:
         vector: Wave vectors along image axes 0 and 1, 1/px, [N, J, 2].
         phase: Phase of each wave in each domain at pixel size // 2, rad, [N, D, J].
-        points: A point in each domain, which is nearest to all of the domain; px from pixel
-            size // 2, infinite for domains that an image does not have, [N, D, 2].
+        points: A point in each domain; a px belongs to the domain of its nearest point. Px from
+            pixel size // 2, infinite for domains that an image does not have, [N, D, 2].
         amplitude: A of a wave of the relative amplitude 1, corrugations, [N].
         relative: The waves' relative amplitudes.
         wall: Width of the walls between domains (from 12 to 88 %), px.
@@ -38,18 +51,14 @@ class Waves:
 
     def field(
         self, image: int, size: int, displaced: Tensor | None, device: torch.device
-    ) -> tuple[Tensor, Tensor]:
-        """Sum over the waves of relative amplitude x cosine in one image, and its domains.
+    ) -> ImageField:
+        """Sum up the waves of one image.
 
         Args:
             image: Number of the image.
             size: Image height and width, px.
             displaced: Displacement of the crystal at each px, [size, size, 2]; None for none.
             device: Where it is computed.
-
-        Returns:
-            The field [size, size] float32 on ``device`` and the number of each px's domain,
-            [size, size] int8 on the CPU.
         """
         r = torch.arange(size, dtype=torch.float32, device=device) - size // 2
         domains = int(self.points[image, :, 0].isfinite().sum())
@@ -70,10 +79,10 @@ class Waves:
             cos, sin = _cosine_and_sine((2 * math.pi * vector).tolist(), r, displaced)
             field.addcmul_(cos, order[0], value=relative)
             field.addcmul_(sin, order[1], value=-relative)
-        return field, label
+        return ImageField(field, label)
 
     def _weights(self, points: list[list[float]], r: Tensor) -> Tensor:
-        """How much each px, at ``r`` along both axes, belongs to each domain, [D, size, size].
+        """Weigh how much each px, at ``r`` along both axes, belongs to each domain, [D, S, S].
 
         A px is in a domain if it is on its side of the lines half-way to all other points.
         """
@@ -93,11 +102,11 @@ class Waves:
 def _cosine_and_sine(
     wave: list[float], r: Tensor, displaced: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Of the wave vector (rad/px) times the place of each px in the crystal, [size, size] each."""
+    """Take both of wave vector (rad/px) times the position of each px in the crystal, [S, S]."""
     a, b = wave
     if displaced is not None:
-        place = a * (r[:, None] - displaced[..., 0].to(r)) + b * (r - displaced[..., 1].to(r))
-        return place.cos(), place.sin()
+        phase = a * (r[:, None] - displaced[..., 0].to(r)) + b * (r - displaced[..., 1].to(r))
+        return phase.cos(), phase.sin()
     # cos(a + b) = cos a cos b - sin a sin b: no cosine per pixel.
     down, across = (a * r)[:, None], (b * r)[None]
     cos = torch.addcmul(down.cos() * across.cos(), down.sin(), across.sin(), value=-1)
@@ -106,7 +115,7 @@ def _cosine_and_sine(
 
 def waves_at(lattice: FlatLattice, orientation: Tensor, origin: Tensor, points: Tensor,
              amplitude: Tensor) -> Waves:  # fmt: skip
-    """Waves whose crests lie at the points ``origin``.
+    """Return waves whose crests lie at the points ``origin``.
 
     Args:
         lattice: The lattice.
@@ -129,7 +138,7 @@ def waves_at(lattice: FlatLattice, orientation: Tensor, origin: Tensor, points: 
 def draw_waves(
     lattice: FlatLattice, orientation: Tensor, offset: Tensor, seeds: list[int], size: int
 ) -> Waves:
-    """The waves of each image, from its seed.
+    """Draw the waves of each image.
 
     Args:
         lattice: The lattice.
@@ -141,17 +150,17 @@ def draw_waves(
     most = lattice.wave_domains
     draws = uniforms(seeds, "wave domains", 4 * most + 1)
     number = (1 + most * draws[:, :1]).floor()
-    place, slip = draws[:, 1:].view(-1, most, 4).split(2, 2)
-    # The crests of a commensurate wave lie on sites, those of another one anywhere. Its wave
-    # vector's parts along a* and b* are any numbers: 1000 lattice constants give any phase.
+    position, slip = torch.split(draws[:, 1:].view(-1, most, 4), 2, 2)
+    # The crests of a commensurate wave lie on sites. Those of another wave lie anywhere: its wave
+    # vector is no fraction of a* and b*, and up to 1000 lattice constants give any phase.
     slip = 1000 * slip
     if lattice.commensurate:
         slip = slip.floor()
-    there = torch.arange(most) < number
+    exists = torch.arange(most) < number
     return waves_at(
         lattice,
         orientation,
         offset[:, None, :2].remainder(1) + slip,
-        ((place - 0.5) * size).where(there[..., None], math.inf),
+        ((position - 0.5) * size).where(exists[..., None], math.inf),
         draw_strength(lattice.wave, seeds, "wave"),
     )
