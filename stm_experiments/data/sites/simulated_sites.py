@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from stm_experiments.simulator import (
     PRESETS,
     AnyLattice,
     DefectCode,
+    FlatLattice,
     Noise,
     Topographs,
     simulate,
@@ -29,7 +30,7 @@ from stm_experiments.simulator import (
 
 log = logging.getLogger(__name__)
 
-NEAR = 0.4  # of a true atom or defect from its site, distances of nearest neighbours
+NEAR = 0.4  # largest distance of an atom or defect from its site, distances of nearest neighbours
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class SimulatedSites:
     - ``kind``: index in the lattice's sites of the atom that belongs there; the number of these for
       a hollow,
     - ``defect``: a ``DefectCode``,
-    - ``beside``: whether a defect of another site lies in the patch,
+    - ``defect_nearby``: whether a defect of another site lies in the patch,
     - ``turn``: angle by which the crystal is turned, from image axis 1 towards axis 0, rad.
 
     Attributes:
@@ -116,7 +117,7 @@ def find_simulated_sites(
         except LatticeError as error:
             log.warning("left out: %s: %s", name, error)
             continue
-        truth = truth_of(image, topographs, index, lattice, width)
+        truth = find_truth(image, topographs, index, lattice, width)
         label = int(topographs.lattice[index])
         orientation = topographs.orientation[index]
         images.append(replace(image, truth=truth, lattice=label, orientation=orientation))
@@ -125,53 +126,83 @@ def find_simulated_sites(
     return images
 
 
-def truth_of(
-    found: SiteImage, topographs: Topographs, index: int, lattice: AnyLattice, width: float
+def find_truth(
+    image: SiteImage, topographs: Topographs, index: int, lattice: AnyLattice, width: float
 ) -> dict[str, NDArray[Any]]:
-    """What is true of the sites found in one of some simulated images, by name, [S] each.
-
-    Which atom belongs on a site is that of most sites of its kind, so that vacant sites and those
-    of foreign atoms have one too.
+    """Return what is true of the sites of a simulated image, as in ``SimulatedSites``, [S] each.
 
     Args:
-        found: The sites.
-        topographs: The images.
-        index: Which of them.
+        image: The sites.
+        topographs: The simulated images.
+        index: Index of the image in ``topographs``.
         lattice: Its lattice.
         width: Side of a patch, distances of nearest neighbours.
     """
-    truth, present = topographs.truth, topographs.atoms.present[index]
-    names = [site.species for site in getattr(lattice, "sites", ())] or ["atom"]
-    of = truth["site"][index] if "site" in truth else torch.zeros(len(present))
-    regular = present & (of >= 0)
-    atoms = torch.stack([topographs.atoms.u[index], topographs.atoms.v[index]], 1)[regular]
-    distance, nearest = KDTree(atoms.numpy()).query(found.position)
-    hit = distance < NEAR * found.spacing
-    species = of[regular].numpy()[nearest].astype(int)
-    kind = np.full(len(found.kind), len(names))
-    for each in np.unique(found.kind):
-        own = found.kind == each
-        if hit[own].mean() > 0.5:
-            kind[own] = np.bincount(species[own & hit]).argmax()
-    defect = np.zeros(len(kind), int)
-    beside = np.zeros(len(kind), int)
-    if "defect_kind" in truth and bool((truth["defect_kind"][index] > 0).any()):
-        real = truth["defect_kind"][index] > 0
-        what = truth["defect_kind"][index][real].long().numpy()
-        if "defect_substitute" in truth:
-            parts = [0, *("vacancy" in x.name for x in getattr(lattice, "substitutes", ()))]
-            partly = np.array(parts, bool)[truth["defect_substitute"][index][real].long().numpy()]
-            what = np.where(partly, DefectCode.PARTIAL_VACANCY, what)
-        tree = KDTree(truth["defect_position"][index][real].numpy())
-        distance, nearest = tree.query(found.position)
-        own = distance < NEAR * found.spacing
-        defect = np.where(own, what[nearest], DefectCode.NONE)
-        reach = (width / 2 + 0.3) * found.spacing
-        beside = tree.query_ball_point(found.position, reach, return_length=True) - own > 0
+    defects = _find_defects(image, topographs, index, lattice, width)
     turn = float(topographs.orientation[index, 2]) * math.radians(lattice.rotation_max)
     return {
-        "kind": kind,
-        "defect": defect,
-        "beside": beside.astype(int),
-        "turn": np.full(len(kind), turn),
+        "kind": _find_kinds(image, topographs, index, lattice),
+        "defect": defects.code,
+        "defect_nearby": defects.nearby,
+        "turn": np.full(len(image.kind), turn),
     }
+
+
+def _find_kinds(
+    image: SiteImage, topographs: Topographs, index: int, lattice: AnyLattice
+) -> NDArray[np.int64]:
+    """Return which atom of the lattice belongs on each site; their number for a hollow.
+
+    It is the atom of most sites of the same kind, so that sites that are vacant or have a foreign
+    atom get one, too.
+    """
+    present = topographs.atoms.present[index]
+    site = (
+        topographs.truth["site"][index] if "site" in topographs.truth else torch.zeros(len(present))
+    )
+    regular = present & (site >= 0)
+    atoms = torch.stack([topographs.atoms.u[index], topographs.atoms.v[index]], 1)[regular]
+    distance, nearest = KDTree(atoms.numpy()).query(image.position)
+    is_near = distance < NEAR * image.spacing
+    species = site[regular].numpy()[nearest].astype(int)
+    count = len(lattice.sites) if isinstance(lattice, FlatLattice) else 1
+    kind = np.full(len(image.kind), count)
+    for label in np.unique(image.kind):
+        same_kind = image.kind == label
+        if is_near[same_kind].mean() > 0.5:
+            kind[same_kind] = np.bincount(species[same_kind & is_near]).argmax()
+    return kind
+
+
+class _SiteDefects(NamedTuple):
+    """Defects of sites.
+
+    Attributes:
+        code: Defect of each site, a ``DefectCode``, [S].
+        nearby: 1 where a defect of another site lies in the patch, else 0, [S].
+    """
+
+    code: NDArray[np.int64]
+    nearby: NDArray[np.int64]
+
+
+def _find_defects(
+    image: SiteImage, topographs: Topographs, index: int, lattice: AnyLattice, width: float
+) -> _SiteDefects:
+    """Return the defects of the sites of an image."""
+    truth, count = topographs.truth, len(image.kind)
+    if "defect_kind" not in truth or not bool((truth["defect_kind"][index] > 0).any()):
+        return _SiteDefects(np.zeros(count, int), np.zeros(count, int))
+    is_defect = truth["defect_kind"][index] > 0
+    codes = truth["defect_kind"][index][is_defect].long().numpy()
+    if "defect_substitute" in truth and isinstance(lattice, FlatLattice):
+        is_vacancy = np.array([0, *("vacancy" in x.name for x in lattice.substitutes)], bool)
+        substitute = truth["defect_substitute"][index][is_defect].long().numpy()
+        codes = np.where(is_vacancy[substitute], DefectCode.PARTIAL_VACANCY, codes)
+    tree = KDTree(truth["defect_position"][index][is_defect].numpy())
+    distance, nearest = tree.query(image.position)
+    is_near = distance < NEAR * image.spacing
+    reach = (width / 2 + 0.3) * image.spacing
+    others = tree.query_ball_point(image.position, reach, return_length=True) - is_near
+    code = np.where(is_near, codes[nearest], DefectCode.NONE)
+    return _SiteDefects(code, (others > 0).astype(int))

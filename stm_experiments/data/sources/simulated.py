@@ -105,10 +105,10 @@ class SimulatedImages:
             self.size,
             self.domains,
         )
-        noisy, clean = PAIR_NORMALISATIONS[self.normalisation](topographs)
+        pairs = PAIR_NORMALISATIONS[self.normalisation](topographs)
         return Images(
-            noisy=self._resized(noisy),
-            clean=self._resized(clean),
+            noisy=self._resized(pairs.noisy),
+            clean=self._resized(pairs.clean),
             lattice=topographs.lattice,
             orientation=topographs.orientation,
             number=torch.tensor(indices),

@@ -11,7 +11,7 @@ from stm_experiments.data import PatchData, PatchSettings, SiteData
 from stm_experiments.data.loader import Consumer, Place
 from stm_experiments.data.sites.simulated_sites import find_simulated_sites
 from stm_experiments.data.sites.site_loader import SiteImages, SiteLoader, listed_images
-from stm_experiments.data.sites.sites import cut_squares, disc, turn_and_shift, with_hollows
+from stm_experiments.data.sites.sites import add_hollows, cut_squares, disc, turn_and_shift
 from stm_experiments.lattice.fit import find_lattice
 from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate
 
@@ -28,15 +28,15 @@ def images():
 def test_a_honeycomb_has_hollows_and_a_close_packing_none():
     perfect = simulate([LATTICES["mos2"]], [3], NOISES["none"], PHYSICAL, 161)
     fit = find_lattice(perfect.noisy[0, 0].numpy())
-    position, kind, occupied = with_hollows(fit)
-    hollows = position[kind == 2]
-    assert len(hollows) > 0.8 * (kind == 0).sum()
-    assert not occupied[kind == 2].any()
+    sites = add_hollows(fit)
+    hollows = sites.position[sites.kind == 2]
+    assert len(hollows) > 0.8 * (sites.kind == 0).sum()
+    assert not sites.occupied[sites.kind == 2].any()
     distance = KDTree(fit.sites).query(hollows, 3)[0]
     np.testing.assert_allclose(distance, 18 / math.sqrt(3), atol=0.6)
     dense = simulate([LATTICES["srtio3"]], [3], NOISES["none"], PHYSICAL, 161)
     fit = find_lattice(dense.noisy[0, 0].numpy())
-    assert len(with_hollows(fit)[0]) == len(fit.sites)
+    assert len(add_hollows(fit).position) == len(fit.sites)
 
 
 def test_sites_are_where_the_atoms_are(images):
@@ -45,7 +45,7 @@ def test_sites_are_where_the_atoms_are(images):
         for kind in range(3):
             assert len(np.unique(image.kind[image.truth["kind"] == kind])) == 1
         assert 0 < (image.truth["defect"] > 0).mean() < 0.1
-        assert image.truth["beside"].mean() < 0.6
+        assert image.truth["defect_nearby"].mean() < 0.6
         # One scale: the window shows three distances of neighbours.
         scale = image.image.shape[-1] / image.recorded.shape[-1]
         assert scale == pytest.approx(24 / (3 * image.spacing), rel=0.02)
