@@ -37,7 +37,7 @@ def scale_minmax(topographs: Topographs) -> ImagePairs:
 
 
 def scale_without_plane(topographs: Topographs) -> ImagePairs:
-    """Subtract each image's own plane; map the 1st and 99th percentile of the noisy one to -1 and 1.
+    """Subtract each image's plane; map the noisy one's 1st and 99th percentile to -1 and 1.
 
     The scan's tilt is in the noisy image alone, but the mean slope of a stepped surface is in both.
 
