@@ -1,4 +1,4 @@
-"""The lattice sites of images through a trained rVAE: classes, defects, a list and pictures."""
+"""The lattice sites of images through a trained rVAE: classes, anomalies, a list and pictures."""
 
 from omegaconf import DictConfig
 
@@ -6,7 +6,7 @@ from stm_experiments.app import build
 from stm_experiments.app.job import new_folder
 from stm_experiments.app.launching import launch
 from stm_experiments.data.sites.site_data import read_site_images
-from stm_experiments.evaluation.site_report import examine_sites
+from stm_experiments.evaluation.site_report import examine_sites, write_sites
 from stm_experiments.figures import save
 from stm_experiments.io import scan_files
 from stm_experiments.models import checkpoint
@@ -14,7 +14,10 @@ from stm_experiments.models.interfaces import Variational
 
 
 def find_sites(cfg: DictConfig) -> None:
-    """Finds the sites of the images of ``conf/find_defects.yaml`` and says which are strange.
+    """Find the sites of images, and say which of them are anomalous.
+
+    Args:
+        cfg: ``conf/find_sites.yaml`` as composed.
 
     Raises:
         ValueError: If the model was not trained on sites, or none of the images can be used.
@@ -24,7 +27,7 @@ def find_sites(cfg: DictConfig) -> None:
     scan_files.check_unit_settings(None, settings["pixel_nm"])
     net = checkpoint.load(settings["checkpoint"])
     width = net.card.config.get("data", {}).get("width") if net.card else None
-    if not isinstance(net, Variational) or net.window is None or width is None:
+    if not isinstance(net, Variational) or width is None:
         raise ValueError(
             f"{settings['checkpoint']}: not a model of lattice sites; train one with "
             "experiment=mos2_rvae"
@@ -32,15 +35,16 @@ def find_sites(cfg: DictConfig) -> None:
     images = read_site_images(
         settings["image"], settings["channel"], net.window, width, settings["pixel_nm"]
     )
-    figures, _ = examine_sites(net, images, folder, settings["classes"], settings["method"])
-    for name, figure in figures.items():
+    report = examine_sites(net, images, settings["classes"], settings["method"])
+    write_sites(report, folder / "sites.csv")
+    for name, figure in report.figures.items():
         save(figure, folder / f"{name}.png")
-    sites = sum(len(image.kind) for image in images)
-    print(f"{folder}: sites.csv ({sites} sites), {', '.join(f'{name}.png' for name in figures)}")
+    pictures = ", ".join(f"{name}.png" for name in report.figures)
+    print(f"{folder}: sites.csv ({len(report.sites.image)} sites), {pictures}")
 
 
 def main() -> None:
-    """The command ``stm-find-defects``."""
+    """Run the command ``stm-find-sites``."""
     launch(find_sites, "find_sites")
 
 

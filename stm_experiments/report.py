@@ -1,4 +1,4 @@
-"""One page that compares runs, and the paper with them."""
+"""One page that compares runs with each other and with the paper."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from stm_experiments.reporting.runs import find_runs
 
 
 def report(cfg: DictConfig) -> None:
-    """Reads every run folder below ``runs`` and writes the page and its tables.
+    """Read every run folder below ``runs`` and write the page and its tables.
 
     Args:
         cfg: ``conf/report.yaml`` as composed.
@@ -28,11 +28,11 @@ def report(cfg: DictConfig) -> None:
     print(f"{page}: {finished} of {len(runs)} runs finished")
 
 
-def beside(runs: str) -> str:
-    """The folder ``report`` in the folder of the runs, which must exist: nothing is made by typo.
+def report_folder(runs: str) -> str:
+    """Return the folder of the report, inside the folder of the runs.
 
     Raises:
-        ValueError: If it does not.
+        ValueError: If the runs have no folder: a typing error makes none.
     """
     if not Path(runs).is_dir():
         raise ValueError(f"runs={runs}: there is no such folder")
@@ -40,8 +40,8 @@ def beside(runs: str) -> str:
 
 
 def main() -> None:
-    """The command ``stm-report``."""
-    OmegaConf.register_new_resolver("beside", beside, replace=True)
+    """Run the command ``stm-report``."""
+    OmegaConf.register_new_resolver("report_folder", report_folder, replace=True)
     launch(report, "report")
 
 

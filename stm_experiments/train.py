@@ -1,56 +1,46 @@
-"""The main job: simulate or read images, train an autoencoder on their patches, look at it."""
+"""The main job: simulate or read images, train an autoencoder on their patches, assess it."""
 
 import math
 import time
 from dataclasses import asdict
 from typing import Any
 
-from lightning import LightningModule, seed_everything
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning import seed_everything
 from omegaconf import DictConfig
 
-from stm_experiments.app import build
+from stm_experiments.app import build, job, tables
 from stm_experiments.app.comparison import print_comparison
-from stm_experiments.app.job import describe_job, job_folder, restore_config
-from stm_experiments.app.launching import Interrupted, launch
-from stm_experiments.app.messages import one_sentence
+from stm_experiments.app.launching import launch
 from stm_experiments.data import PatchData
-from stm_experiments.evaluation.assess import assess, check_baselines
-from stm_experiments.models import checkpoint, interfaces
+from stm_experiments.evaluation.assess import SAMPLES, TrainingRecord, assess, write_assessment
+from stm_experiments.evaluation.baselines import check_baselines, fit_baselines
+from stm_experiments.evaluation.held_out import score_held_out
+from stm_experiments.models import checkpoint
+from stm_experiments.models.interfaces import Fitted, Network
 from stm_experiments.reporting.runs import read_runs
 from stm_experiments.training import callbacks, logs
 from stm_experiments.training.run_folder import RunFolder
 
 
 def train(cfg: DictConfig) -> float:
-    """Seed, build, fit, score on held-out images and draw, once.
-
-    Args:
-        cfg: ``conf/train.yaml``; with ``resume``, only that key counts.
+    """Run ``conf/train.yaml``, or resume a run, whose own config then counts alone.
 
     Returns:
-        Error against the noisy test images, for sweepers that optimise; NaN on other ranks.
+        Error compared with the noisy test images, for sweepers that optimise; NaN on other ranks.
     """
-    settings = build.resolve(restore_config(cfg))
-    settings = settings if cfg.resume else build.scale_down(settings)
-    run = RunFolder(job_folder(), settings, describe_job())
-    try:
+    settings = build.resolve(job.restore_config(cfg))
+    if not cfg.resume:
+        settings = build.scale_down(settings)
+    run = RunFolder(job.job_folder(), settings, job.describe_job())
+    with job.noted_end(run):
         metrics = run.metrics or run_once(settings, run)
-    except (KeyboardInterrupt, SystemExit, SIGTERMException):
-        # Lightning ends with SystemExit after Ctrl-C.
-        run.finish("interrupted")
-        message = f"interrupted; resume with: python train.py resume={run.path}"
-        raise Interrupted(message) from None
-    except BaseException as error:
-        run.finish(f"failed: {one_sentence(error)}")
-        raise
     if run.leads:
         print(f"{run.path}: config, metrics, checkpoints and figures")
     return next((n for key, n in metrics.items() if key.endswith("/mse_noisy")), math.nan)
 
 
 def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
-    """Trains and scores; of several processes that train together, the first one scores."""
+    """Build, fit and assess; of several processes that train together, the first one assesses."""
     seed_everything(settings["seed"], workers=True, verbose=False)
     model = build.build_model(settings)
     net = model.net
@@ -61,11 +51,12 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     card = build.build_card(settings, net.window)
     loggers = build.build_loggers(settings, run.path, run.about)
     history = callbacks.History(run.path / "metrics.csv")
-    first = callbacks.FirstReconstruction(net, data.samples(8).noisy)
+    samples = data.samples(SAMPLES)
+    first = callbacks.FirstReconstruction(net, samples.noisy)
     keep = callbacks.Checkpoints(run.checkpoints, settings["checkpoint_minutes"], asdict(card))
     start = time.monotonic()
     try:
-        if isinstance(net, interfaces.Fitted):
+        if isinstance(net, Fitted):
             net.fit(batch.noisy for batch in data.loader("train"))
             checkpoint.save(net, card, run.checkpoints / "best.ckpt")
         else:
@@ -73,20 +64,30 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
             trainer.fit(model, data, ckpt_path=run.last_checkpoint(), weights_only=True)
             if not run.leads:
                 return {}
-            choose_weights(model, data, run)
+            # The best weights were chosen by validation, and so cannot be scored by it.
+            name = "last.ckpt" if data.test_split == "validation" else "best.ckpt"
+            model.load_state_dict(checkpoint.read(run.checkpoints / name)["state_dict"])
         seconds = time.monotonic() - start
-        metrics = assess(net.cpu().eval(), data, run, history, first, settings["baselines"])
-        logs.log_results(loggers, metrics, run.path, net, data.samples(8))
+        record = TrainingRecord(history.rows, history.curves(), first.reconstructions)
+        numbers = assess_network(net.cpu().eval(), data, record, settings["baselines"], run)
+        logs.log_results(loggers, numbers, run.path, net, samples)
     finally:
         logs.close_loggers(loggers)
     run.finish("finished", **history.about(net, seconds))
-    return metrics
+    return numbers
 
 
-def choose_weights(model: LightningModule, data: PatchData, run: RunFolder) -> None:
-    """Takes the weights of the best validation, where a test split is left to score them."""
-    name = "last.ckpt" if data.test_split == "validation" else "best.ckpt"
-    model.load_state_dict(checkpoint.read(run.checkpoints / name)["state_dict"])
+def assess_network(
+    net: Network, data: PatchData, record: TrainingRecord, components: list[int], run: RunFolder
+) -> dict[str, float]:
+    """Score a trained network and its baselines, print, draw and write; return the metrics."""
+    networks: dict[str, Network] = {net.label: net, **fit_baselines(data, components)}
+    scores = score_held_out(networks, data, data.test_split)
+    tables.print_scores(scores)
+    assessment = assess(networks, data, scores, record)
+    tables.print_assessment(assessment)
+    write_assessment(assessment, run)
+    return assessment.numbers
 
 
 def main() -> None:

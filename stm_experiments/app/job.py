@@ -2,11 +2,17 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
+
+from stm_experiments.app.messages import one_sentence
+from stm_experiments.training.run_folder import RunFolder
 
 # Hydra's grammar gives brackets, commas and equals signs a meaning: paths are quoted for the user.
 PATH_KEYS = (
@@ -20,6 +26,10 @@ PATH_KEYS = (
     "data.root",
 )
 MOST_CHARACTERS = 99  # of a folder's name, without the underscore before it
+
+
+class Interrupted(KeyboardInterrupt):
+    """The end of a run by Ctrl-C or a signal; the message says how to resume the run."""
 
 
 def run_name(overrides: list[str]) -> str:
@@ -93,3 +103,21 @@ def restore_config(config: DictConfig) -> DictConfig:
     saved = OmegaConf.load(job_folder() / "config.yaml")
     assert isinstance(saved, DictConfig)
     return saved
+
+
+@contextmanager
+def noted_end(run: RunFolder) -> Iterator[None]:
+    """Note in the folder of a run that it was interrupted, or why it failed.
+
+    Raises:
+        Interrupted: In place of what Ctrl-C and signals raise.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, SIGTERMException):
+        # Lightning ends with SystemExit after Ctrl-C.
+        run.finish("interrupted")
+        raise Interrupted(f"interrupted; resume with: python train.py resume={run.path}") from None
+    except BaseException as error:
+        run.finish(f"failed: {one_sentence(error)}")
+        raise

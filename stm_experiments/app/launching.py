@@ -26,10 +26,6 @@ Task = Callable[[DictConfig], Any]
 log = logging.getLogger(__name__)
 
 
-class Interrupted(KeyboardInterrupt):
-    """The end of a run by Ctrl-C or a signal; the message says how to resume the run."""
-
-
 class JobFailed(Exception):
     """A job of a sweep ended with an error that was printed already."""
 

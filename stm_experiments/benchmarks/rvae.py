@@ -38,7 +38,7 @@ from rich.table import Table
 
 from stm_experiments.data import PatchData, PatchSettings, SimulatedSites
 from stm_experiments.data.sites.site_loader import listed_images
-from stm_experiments.evaluation.site_report import look_at_sites, site_numbers, turned
+from stm_experiments.evaluation.site_report import infer_sites, site_numbers, variance_under_turns
 from stm_experiments.models import RVAE, VAE, RVAECoordinates, RVAEPoster
 from stm_experiments.simulator import NOISES
 from stm_experiments.training import Variational
@@ -97,8 +97,8 @@ def trained(net: VAE, data: PatchData, epochs: int, seed: int) -> float:
 def scored(net: VAE, data: PatchData) -> dict[str, float]:
     """The measures of a trained network on the test images."""
     images = listed_images(data.sources)
-    numbers = site_numbers(look_at_sites(net, images), images, 3)
-    return numbers | {"sites/turned": turned(net, images)}
+    numbers = site_numbers(infer_sites(net, images), images, 3)
+    return numbers | {"sites/turned": variance_under_turns(net, images)}
 
 
 def pyroved_speed(data: PatchData, steps: int) -> float | str:

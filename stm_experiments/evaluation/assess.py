@@ -1,157 +1,208 @@
-"""Scores a trained network beside its baselines, and draws what it does."""
+"""The assessment of a trained network on held-out images: numbers, figures and files."""
 
-import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from matplotlib.figure import Figure
-from rich.console import Console
+from torch import Tensor
 
 from stm_experiments.data import LATTICE_NAMES, PatchData
 from stm_experiments.data.sites.site_loader import listed_images
-from stm_experiments.evaluation.matrix import all_numbers
+from stm_experiments.evaluation.baselines import untrained_copy
+from stm_experiments.evaluation.held_out import HeldOutScores, lattice_floor
 from stm_experiments.evaluation.run_figures import run_figures
-from stm_experiments.evaluation.site_report import examine_sites
+from stm_experiments.evaluation.site_report import SiteReport, examine_sites, write_sites
 from stm_experiments.figures import patch_montage, save, training_curves
-from stm_experiments.latent.codes import encode_all
+from stm_experiments.figures.pooled_latent import pooled_latent
+from stm_experiments.latent.codes import Codes, encode_all
 from stm_experiments.latent.codes_csv import write_latent_csv
-from stm_experiments.metrics.measures import noise_floor, patch_measures
-from stm_experiments.metrics.scores import NOISY_INPUT, score, score_table
+from stm_experiments.latent.report import latent_report
+from stm_experiments.metrics.measures import patch_measures
 from stm_experiments.metrics.three_patches import three_patch_statistic
-from stm_experiments.models import PCA, checkpoint
+from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Autoencoder, Network, Variational
-from stm_experiments.simulator import CUT_LATTICES
-from stm_experiments.training.callbacks import FirstReconstruction, History
 from stm_experiments.training.run_folder import RunFolder
 
 MOST_CODES = 6000  # patches of one split that are enough for pictures and the paper's statistic
-LARGEST_PCA = 32  # px; PCA of larger patches takes minutes, and gigabytes
+ALL_CODES = 10**6
+FEWEST_IMAGES = 4  # of each lattice, to learn from some and look at others
+SAMPLES = 8  # patches in pictures
+
+
+class TrainingRecord(NamedTuple):
+    """What a training leaves besides the weights.
+
+    Attributes:
+        rows: Rows of metrics.csv; empty if the network was fitted in closed form.
+        curves: Points (epoch, loss) by curve.
+        first: Reconstructions of the samples after the first epoch, [8, 1, h, w], or None.
+    """
+
+    rows: Sequence[Mapping[str, float]]
+    curves: Mapping[str, Sequence[tuple[float, float]]]
+    first: Tensor | None
+
+
+class Assessment(NamedTuple):
+    """What a trained network does on held-out images.
+
+    Attributes:
+        numbers: Content of metrics.json.
+        figures: By file name.
+        codes: Latent codes of held-out patches; None without a bottleneck.
+        latent: Content of latent.json; empty unless there are several lattices.
+        three_patches: Content of three_patches.json; empty with fewer than three patches.
+        sites: What a model of lattice sites infers, or None.
+    """
+
+    numbers: dict[str, float]
+    figures: dict[str, Figure]
+    codes: Codes | None
+    latent: dict[str, dict[str, float]]
+    three_patches: dict[str, dict[str, float]]
+    sites: SiteReport | None
 
 
 def assess(
-    net: Network,
+    networks: Mapping[str, Network],
     data: PatchData,
-    run: RunFolder,
-    history: History,
-    first: FirstReconstruction,
-    baselines: list[int],
-) -> dict[str, float]:
-    """Prints and writes the scores on held-out images, the figures and the final model file.
+    scores: HeldOutScores,
+    record: TrainingRecord,
+) -> Assessment:
+    """Compute the numbers of a trained network and draw its figures.
 
     Args:
-        net: The trained network, on the CPU, in evaluation mode.
-        data: Where its patches come from.
-        run: Where everything goes.
-        history: Its losses.
-        first: Its first reconstructions.
-        baselines: Components of the PCAs that are fitted to the same training patches.
+        networks: The trained network, in evaluation mode, and its baselines, by name; on the CPU.
+        data: Source of its patches.
+        scores: Of the networks, on ``data.test_split``.
+        record: What its training left.
+    """
+    name, net = next(iter(networks.items()))
+    codes = encode_split(net, data, MOST_CODES)
+    latent = latent_of_lattices(networks, data, scores)
+    images = listed_images(data.sources)
+    sites = examine_sites(net, images) if images and isinstance(net, Variational) else None
+    numbers = scores.numbers | run_numbers(scores, net.window, record)
+    loss = "mse_clean" if data.settings.need_clean else "mse_noisy"
+    references = {
+        other: row[loss].mean
+        for other, row in scores.overall.items()
+        if other in networks and other != name and loss in row
+    }
+    figures = run_figures(
+        net,
+        codes,
+        data.samples(SAMPLES),
+        record.first,
+        record.curves,
+        references,
+        list(LATTICE_NAMES),
+    )
+    figures["patches"] = montage(data)
+    if latent:
+        figures |= pooled_figure(net, name, data)
+    if sites is not None:
+        ylabel = "loss (of the pose, where it learns first; then nats per patch)"
+        curves = training_curves(record.curves, f"{name}: training", ylabel=ylabel)
+        figures |= {**sites.figures, "curves": curves}
+        numbers |= sites.numbers
+    return Assessment(numbers, figures, codes, latent, papers_statistic(net, data), sites)
+
+
+def write_assessment(assessment: Assessment, run: RunFolder) -> None:
+    """Write the figures and numbers of a run to its folder.
+
+    metrics.json is the last: a folder that has it counts as a finished run.
+    """
+    for name, figure in assessment.figures.items():
+        save(figure, run.figures / f"{name}.png")
+    if assessment.latent:
+        run.write_json("latent.json", assessment.latent)
+    if assessment.sites is not None:
+        write_sites(assessment.sites, run.path / "sites.csv")
+    if assessment.three_patches:
+        run.write_json("three_patches.json", assessment.three_patches)
+    if assessment.codes is not None:
+        codes, names = assessment.codes, list(LATTICE_NAMES)
+        labels = [names[label] for label in codes.lattice]
+        path = run.path / "latent.csv"
+        write_latent_csv(path, codes.codes, labels, codes.image, codes.orientation)
+    checkpoint.add_scores(run.checkpoints, assessment.numbers)
+    run.write_json("metrics.json", assessment.numbers)
+
+
+def run_numbers(
+    scores: HeldOutScores, window: int | None, record: TrainingRecord
+) -> dict[str, float]:
+    """Return the numbers of metrics.json besides the scores: the floor and the last losses.
+
+    Args:
+        scores: With those of the noisy input.
+        window: Side of the network's patches, px, or None.
+        record: With the rows of metrics.csv.
+    """
+    numbers = {}
+    if (floor := lattice_floor(scores, window)) is not None:
+        numbers["floor/mse_clean"] = floor
+    if record.rows:
+        numbers["train/loss"] = record.rows[-1]["train/loss"]
+        losses = [row["val/loss"] for row in record.rows if "val/loss" in row]
+        if losses:
+            numbers |= {"val/loss": losses[-1], "val/best_loss": min(losses)}
+    return numbers
+
+
+def encode_split(net: Network, data: PatchData, most: int) -> Codes | None:
+    """Return the codes of up to ``most`` held-out patches; None without a bottleneck."""
+    if not isinstance(net, Autoencoder):
+        return None
+    return encode_all(net, data.loader(data.test_split), most)
+
+
+def latent_of_lattices(
+    networks: Mapping[str, Network], data: PatchData, scores: HeldOutScores
+) -> dict[str, dict[str, float]]:
+    """Return what the codes of several lattices hold, for latent.json.
+
+    The network is compared with PCA-10 and with itself before record.
 
     Returns:
-        The content of metrics.json.
+        Network to numbers; empty with a single lattice or without a bottleneck.
     """
-    split, window = data.test_split, data.settings.window
-    own = net.label
-    networks = {own: net, **fit_baselines(data, baselines)}
-    scores, by_lattice = score(networks, data.loader(split))
-    names = list(LATTICE_NAMES)
-    title = f"{split} images of {', '.join(names[label] for label in by_lattice)}"
-    if split == "validation":
-        title += " (there are no test images: last weights, not the best)"
-    console = Console()
-    console.print(score_table(scores, title))
-    metrics = all_numbers(scores, by_lattice, names, split)
-    # Its count of parameters is that of a cut through a crystal.
-    crystals = all(names[label] in CUT_LATTICES for label in by_lattice)
-    if "mse_clean" in scores[NOISY_INPUT] and crystals and net.window:
-        sigma2 = scores[NOISY_INPUT]["mse_clean"].mean
-        floor = metrics["floor/mse_clean"] = noise_floor(sigma2, window**2)
-        console.print(
-            f"floor: no unbiased estimate of a lattice's 8 parameters has a smaller mse clean than "
-            f"{floor:.5f}",
-            highlight=False,
-        )
-    if history.rows:
-        metrics["train/loss"] = history.rows[-1]["train/loss"]
-        losses = [row["val/loss"] for row in history.rows if "val/loss" in row]
-        metrics |= {"val/loss": losses[-1], "val/best_loss": min(losses)} if losses else {}
-
-    curves = history.curves()
-    loss = "mse_clean" if data.settings.need_clean else "mse_noisy"
-    references = {name: scores[name][loss].mean for name in networks if loss in scores[name]}
-    references.pop(own, None)
-    codes = (
-        encode_all(net, data.loader(split), MOST_CODES) if isinstance(net, Autoencoder) else None
-    )
-    samples = data.samples(8)
-    figures = run_figures(net, codes, samples, first.reconstructions, curves, references, names)
-    figures["patches"] = montage(data)
-    if len(by_lattice) > 1 and codes is not None:
-        figures |= examine_latent(networks, data, run)
-    images = listed_images(data.sources)
-    if images and isinstance(net, Variational):
-        pictures, numbers = examine_sites(net, images, run.path)
-        what = "loss (of the pose, where it learns first; then nats per patch)"
-        pictures["curves"] = training_curves(curves, f"{own}: training", ylabel=what)
-        figures, metrics = figures | pictures, metrics | numbers
-    for name, figure in figures.items():
-        save(figure, run.figures / f"{name}.png")
-    if drawn := papers_statistic(net, data):
-        run.write_json("three_patches.json", drawn)
-    if codes is not None:
-        labels = [names[label] for label in codes.lattice]
-        write_latent_csv(
-            run.path / "latent.csv", codes.codes, labels, codes.image, codes.orientation
-        )
-    checkpoint.add_scores(run.checkpoints, metrics)
-    # Last: a folder with metrics counts as a finished run.
-    run.write_json("metrics.json", metrics)
-    return metrics
-
-
-def examine_latent(
-    networks: Mapping[str, Network], data: PatchData, run: RunFolder
-) -> dict[str, Figure]:
-    """What the codes of several lattices know, beside PCA's and those of an untrained network.
-
-    Prints the table, writes latent.json and, if there are images enough to learn from some and
-    look at others, draws single and pooled codes.
-    """
-    # scikit-learn takes a second to import, which only runs with several lattices need.
-    from stm_experiments.figures.pooled_latent import pooled_latent
-    from stm_experiments.latent.report import latent_report, latent_table
-
-    names, split = list(LATTICE_NAMES), data.test_split
-    own, net = next(iter(networks.items()))
-    compared = {own: net, **{name: networks[name] for name in ("PCA-10",) if name in networks}}
-    if next(net.parameters(), None) is not None:
-        compared["untrained"] = untrained(net)
-    source = data.sources[split]
-    report = latent_report(compared, data.loader(split), source(0, 0, source.count).noisy, names)
-    Console().print(latent_table(report))
-    run.write_json("latent.json", report)
-    codes = encode_all(net, data.loader(split), 10**6)
-    shown, classes = codes.lattice.unique(return_inverse=True)
-    images = [codes.image[codes.lattice == label].unique().numel() for label in shown]
-    if min(images) < 4:
+    name, net = next(iter(networks.items()))
+    if len(scores.by_lattice) < 2 or not isinstance(net, Autoencoder):
         return {}
-    kinds = [names[label] for label in shown]
-    title = f"{own}: lattice types in the latent codes"
-    return {"latent_pooled": pooled_latent(codes.codes, codes.image, classes, kinds, title)}
+    compared: dict[str, Network] = {name: net}
+    if "PCA-10" in networks:
+        compared["PCA-10"] = networks["PCA-10"]
+    if next(net.parameters(), None) is not None:
+        compared["untrained"] = untrained_copy(net)
+    source = data.sources[data.test_split]
+    images = source(0, 0, source.count).noisy
+    return latent_report(compared, data.loader(data.test_split), images, list(LATTICE_NAMES))
 
 
-def untrained(net: Network) -> Network:
-    """A copy of a network with fresh weights, the same ones every time."""
-    fresh = copy.deepcopy(net)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        for module in fresh.modules():
-            if callable(reset := getattr(module, "reset_parameters", None)):
-                reset()
-    return fresh
+def pooled_figure(net: Network, name: str, data: PatchData) -> dict[str, Figure]:
+    """Draw single and pooled codes by lattice, if there are images enough of each lattice."""
+    codes = encode_split(net, data, ALL_CODES)
+    if codes is None:
+        return {}
+    labels, classes = codes.lattice.unique(return_inverse=True)
+    images = [codes.image[codes.lattice == label].unique().numel() for label in labels]
+    if min(images) < FEWEST_IMAGES:
+        return {}
+    lattices = [LATTICE_NAMES[label] for label in labels]
+    title = f"{name}: lattice types in the latent codes"
+    return {"latent_pooled": pooled_latent(codes.codes, codes.image, classes, lattices, title)}
 
 
 def papers_statistic(net: Network, data: PatchData) -> dict[str, dict[str, float]]:
-    """The statistic of the paper's Table 2: three training patches, drawn many times, if any."""
+    """Return the statistic of the paper's Table 2: three training patches, drawn many times.
+
+    Returns:
+        Empty with fewer than three patches.
+    """
     mse, ssim, count = [], [], 0
     for batch in data.loader("train"):
         with torch.inference_mode():
@@ -167,37 +218,11 @@ def papers_statistic(net: Network, data: PatchData) -> dict[str, dict[str, float
 
 
 def montage(data: PatchData) -> Figure:
-    """The first test image, clean and noisy, with patches that are cut from it (Figure 10)."""
+    """Draw the first test image, clean and noisy, with patches cut from it (Figure 10)."""
     loader = data.loader(data.test_split)
     image = data.sources[data.test_split](0, 0, 1)
     batch = next(iter(loader))
     here = (batch.image == image.number[0]).nonzero().flatten()[:16]
     clean = None if image.clean is None else image.clean[0, 0]
-    noisy, cut = image.noisy[0, 0], batch.noisy[here]
-    return patch_montage(noisy, clean, batch.position[here], cut.shape[-1], cut)
-
-
-def check_baselines(components: object, window: int) -> None:
-    """Refuses PCAs that cannot be fitted, before anything is trained.
-
-    Raises:
-        ValueError: If it is not a list of numbers of components.
-    """
-    fits = isinstance(components, list) and all(
-        isinstance(number, int) and 1 <= number <= window**2 for number in components
-    )
-    if not fits:
-        raise ValueError(
-            f"baselines is a list of numbers of components from 1 to {window**2}, such as [10,20], "
-            f"not {components!r}"
-        )
-
-
-def fit_baselines(data: PatchData, components: list[int]) -> dict[str, PCA]:
-    """PCAs of several sizes from one fit to an epoch of training patches."""
-    check_baselines(components, data.settings.window)
-    if not components or data.settings.window > LARGEST_PCA:
-        return {}
-    largest = PCA(max(components), data.settings.window)
-    largest.fit(batch.noisy for batch in data.loader("train"))
-    return {f"PCA-{number}": largest.truncated(number) for number in components}
+    patches = batch.noisy[here]
+    return patch_montage(image.noisy[0, 0], clean, batch.position[here], patches.shape[-1], patches)

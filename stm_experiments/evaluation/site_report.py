@@ -1,8 +1,8 @@
-"""The sites of images through a trained network: classes, strange sites, a list and pictures."""
+"""The sites of images through a trained network: classes, anomalies, a list and pictures."""
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +29,7 @@ from stm_experiments.simulator import DefectCode
 
 TURNS = 12  # of each patch, for the invariance
 WORST = 16  # sites shown in pictures
+MAPS = 4  # images whose sites are drawn
 DEFECTS = {
     "vacancy": (DefectCode.VACANCY,),
     "adatom": (DefectCode.ADATOM,),
@@ -38,177 +39,227 @@ DEFECTS = {
 DEFECT_NAMES = {code: name for name, codes in DEFECTS.items() for code in codes} | {
     DefectCode.NONE: "perfect"
 }
+COLUMNS = (
+    "image", "row_px", "column_px", "row_nm", "column_nm", "kind", "occupied", "class",
+    "score", "error", "density", "angle_degrees",
+)  # fmt: skip
 
 
-class SiteList(NamedTuple):
-    """What a network says of sites. S sites of all images.
+class InferredSites(NamedTuple):
+    """Classes and anomalies of the sites of several images, taken together. S sites.
 
     Attributes:
-        image: Number of each site's image, [S].
-        patches: [S,1,w,w].
-        made: Their reconstructions, [S,1,w,w].
-        codes: [S,D].
-        angle: rad, [S]; 0 of a network that knows none.
-        labels: Class of each, from 0 on, the largest first, [S].
-        anomaly: How strange each is.
+        image: Index of each site's image, [S].
+        patches: Patches around the sites, [S, 1, w, w].
+        reconstructions: The same through the network, [S, 1, w, w].
+        codes: Content codes, [S, D].
+        angle: Angle of the content, rad, [S]; 0 from a network without poses.
+        labels: Class of each site, from 0, the largest class first, [S].
+        anomaly: How unlikely each site is.
     """
 
     image: NDArray[np.int64]
     patches: NDArray[np.float64]
-    made: NDArray[np.float64]
+    reconstructions: NDArray[np.float64]
     codes: NDArray[np.float64]
     angle: NDArray[np.float64]
     labels: NDArray[np.int64]
     anomaly: Anomaly
 
 
-def look_at_sites(
-    net: Variational, images: Sequence[SiteImage], count: int | None = None, method: str = "kmeans"
-) -> SiteList:
-    """Classes and strangeness of the sites of images, all taken together.
+class SiteReport(NamedTuple):
+    """What a trained network infers of the sites of images.
 
-    Args:
-        net: A variational autoencoder, such as ``VAE``, in evaluation mode.
-        images: With sites for its window.
-        count: How many classes; None: as many as there are kinds of sites in the lattice.
-        method: ``kmeans`` or ``gmm``.
+    Attributes:
+        images: With sites for the network's window.
+        sites: Their sites.
+        figures: By file name.
+        numbers: Flat numbers for metrics.json; more where the truth is known.
     """
-    patches = torch.cat([site_patches(image, net.window) for image in images])
-    with torch.inference_mode():
-        seen = net.infer(patches)
-        made = net.generate(seen.mean, seen.turn, seen.shift) * disc(net.window)
-    number = [len(image.kind) for image in images]
-    codes = seen.mean.double().numpy()
-    if count is None:
-        count = max(int(image.kind.max()) + 1 for image in images)
-    arrays = patches.double().numpy(), made.double().numpy()
-    return SiteList(
-        image=np.repeat(np.arange(len(images)), number),
-        patches=arrays[0],
-        made=arrays[1],
-        codes=codes,
-        angle=torch.atan2(seen.turn[:, 1], seen.turn[:, 0]).double().numpy(),
-        labels=classes(codes, count, method),
-        anomaly=anomaly(arrays[0][:, 0], arrays[1][:, 0], codes),
-    )
 
-
-def site_patches(image: SiteImage, window: int, angle: float = 0.0) -> Tensor:
-    """The patches around all sites of an image, turned by an angle (rad), [S,1,w,w]."""
-    turned = torch.full((len(image.kind),), angle)
-    return cut_squares(image.image, image.place, window, turned) * disc(window)
-
-
-def site_numbers(found: SiteList, images: Sequence[SiteImage], symmetry: int) -> dict[str, float]:
-    """How right the classes, scores and angles are, where the truth is known; else nothing.
-
-    ``ari`` over the sites without a defect; ``auroc`` of defects among all sites, and of each kind
-    that there is;
-    ``angle_error``: root mean square modulo 2 pi/n, degrees, of the sites without a defect.
-    """
-    if not all(image.truth for image in images):
-        return {}
-    kind, defect = (
-        np.concatenate([image.truth[name] for image in images]) for name in ("kind", "defect")
-    )
-    perfect = defect == DefectCode.NONE
-    numbers = {
-        "sites/ari": agreement(found.labels[perfect], kind[perfect]),
-        "sites/auroc": defect_auroc(found.anomaly.score, ~perfect),
-    }
-    for name, codes in DEFECTS.items():
-        among = perfect | np.isin(defect, codes)
-        auroc = defect_auroc(found.anomaly.score[among], ~perfect[among])
-        numbers[f"sites/auroc_{name.replace(' ', '_')}"] = auroc
-    if np.ptp(found.angle) > 0:
-        turn = np.concatenate([image.truth["turn"] for image in images])[perfect]
-        errors = angle_errors(found.angle[perfect], turn, kind[perfect], symmetry)
-        numbers["sites/angle_error"] = math.degrees(float(np.sqrt(np.mean(errors**2))))
-    return {name: value for name, value in numbers.items() if math.isfinite(value)}
-
-
-def write_sites(found: SiteList, images: Sequence[SiteImage], path: Path) -> None:
-    """Writes a row for each site: where, what kind, which class, how strange, code and angle."""
-    codes = [f"code_{index}" for index in range(found.codes.shape[1])]
-    head = ["image", "row_px", "column_px", "row_nm", "column_nm", "kind", "occupied", "class"]
-    kinds = np.concatenate([image.kind for image in images])
-    occupied = np.concatenate([image.occupied for image in images])
-    position = np.concatenate([image.position for image in images])
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*head, "score", "error", "density", "angle_degrees", *codes])
-        for site, number in enumerate(found.image):
-            image = images[number]
-            nm = ["", ""]
-            if image.pixel_nm is not None:
-                pairs = zip(position[site], image.pixel_nm, strict=True)
-                nm = [f"{px * size:.4f}" for px, size in pairs]
-            row, column = (f"{px:.3f}" for px in position[site])
-            place = [image.name, row, column, *nm, kinds[site], int(occupied[site])]
-            scores = (getattr(found.anomaly, name)[site] for name in ("score", "error", "density"))
-            angle = math.degrees(found.angle[site])
-            numbers = [*scores, angle, *found.codes[site]]
-            writer.writerow([*place, found.labels[site] + 1, *(f"{x:.5g}" for x in numbers)])
-
-
-def site_figures(found: SiteList, images: Sequence[SiteImage], most: int = 4) -> dict[str, Figure]:
-    """Maps of the first images, the codes and the strangest sites of all images, by name."""
-    figures = {}
-    score = found.anomaly.score
-    for number, image in enumerate(images[:most]):
-        own = np.flatnonzero(found.image == number)
-        worst = np.argsort(-score[own])[:WORST]
-        name = "sites" if len(images) == 1 else f"sites_{number + 1}"
-        figures[name] = site_map(
-            image.recorded, image.position, found.labels[own], worst, f"{image.name}: its sites"
-        )
-    position = np.concatenate([image.position for image in images])
-    worst = np.argsort(-score)[:WORST]
-    lines = []
-    for site in worst:
-        image = images[found.image[site]]
-        line = f"({position[site][0]:.0f}, {position[site][1]:.0f}) px"
-        if len(images) > 1:
-            line = f"{image.name[-14:]} {line}"
-        if image.truth:
-            index = site - np.flatnonzero(found.image == found.image[site])[0]
-            line += f"\n{DEFECT_NAMES[image.truth['defect'][index]]}"
-        lines.append(line)
-    names = [f"class {label + 1}" for label in range(found.labels.max() + 1)]
-    figures["latent"] = latent_pca(found.codes, found.labels, "class of the site", names)
-    figures["worst_sites"] = worst_sites(
-        found.patches[worst], found.made[worst], lines, score[worst], "The strangest sites"
-    )
-    return figures
-
-
-def turned(net: Variational, images: Sequence[SiteImage]) -> float:
-    """How much the codes of sites change when their patches are turned; see ``turned_share``."""
-    angles = [2 * math.pi * turn / TURNS for turn in range(TURNS)]
-    with torch.inference_mode():
-        codes = [
-            torch.cat([net.encode(site_patches(x, net.window, a)) for x in images]) for a in angles
-        ]
-    return turned_share(torch.stack(codes).double().numpy())
+    images: Sequence[SiteImage]
+    sites: InferredSites
+    figures: dict[str, Figure]
+    numbers: dict[str, float]
 
 
 def examine_sites(
     net: Variational,
     images: Sequence[SiteImage],
-    folder: Path,
     count: int | None = None,
     method: str = "kmeans",
-) -> tuple[dict[str, Figure], dict[str, float]]:
-    """Writes sites.csv to a folder; returns the pictures, and numbers: more where truth is known.
+) -> SiteReport:
+    """Infer the sites of images, draw them and compare them with the truth, where it is known.
 
     Args:
-        net: The trained network.
+        net: The trained network, in evaluation mode.
         images: With sites for its window.
-        folder: Where the list goes.
-        count: How many classes; None: as many as there are kinds of sites in the lattice.
-        method: ``kmeans`` or ``gmm``.
+        count: Number of classes; None: as many as there are kinds of sites in the lattice.
+        method: Of finding classes: ``kmeans`` or ``gmm``.
     """
-    found = look_at_sites(net, images, count, method)
-    write_sites(found, images, folder / "sites.csv")
-    numbers = site_numbers(found, images, net.symmetry) | {"sites/turned": turned(net, images)}
-    return site_figures(found, images), numbers
+    sites = infer_sites(net, images, count, method)
+    numbers = site_numbers(sites, images, net.symmetry)
+    numbers["sites/turned"] = variance_under_turns(net, images)
+    return SiteReport(images, sites, site_figures(sites, images), numbers)
+
+
+def infer_sites(
+    net: Variational, images: Sequence[SiteImage], count: int | None = None, method: str = "kmeans"
+) -> InferredSites:
+    """Infer classes and anomalies of the sites of images; see ``examine_sites``."""
+    window = net.window
+    patches = torch.cat([site_patches(image, window) for image in images])
+    with torch.inference_mode():
+        inference = net.infer(patches)
+        generated = net.generate(inference.mean, inference.turn, inference.shift) * disc(window)
+    codes = inference.mean.double().numpy()
+    if count is None:
+        count = max(int(image.kind.max()) + 1 for image in images)
+    originals, reconstructions = patches.double().numpy(), generated.double().numpy()
+    return InferredSites(
+        image=np.repeat(np.arange(len(images)), [len(image.kind) for image in images]),
+        patches=originals,
+        reconstructions=reconstructions,
+        codes=codes,
+        angle=torch.atan2(inference.turn[:, 1], inference.turn[:, 0]).double().numpy(),
+        labels=classes(codes, count, method),
+        anomaly=anomaly(originals[:, 0], reconstructions[:, 0], codes),
+    )
+
+
+def site_patches(image: SiteImage, window: int, angle: float = 0.0) -> Tensor:
+    """Return the patches around all sites of an image, turned by an angle (rad), [S, 1, w, w]."""
+    angles = torch.full((len(image.kind),), angle)
+    return cut_squares(image.image, image.place, window, angles) * disc(window)
+
+
+def variance_under_turns(net: Variational, images: Sequence[SiteImage]) -> float:
+    """Return how much the codes of sites change when their patches are turned; 0 is invariant."""
+    window = net.window
+    codes = []
+    with torch.inference_mode():
+        for turn in range(TURNS):
+            angle = 2 * math.pi * turn / TURNS
+            patches = [site_patches(image, window, angle) for image in images]
+            codes.append(torch.cat([net.encode(each) for each in patches]))
+    return turned_share(torch.stack(codes).double().numpy())
+
+
+def site_numbers(
+    sites: InferredSites, images: Sequence[SiteImage], symmetry: int
+) -> dict[str, float]:
+    """Compare classes, anomalies and angles with the truth.
+
+    Args:
+        sites: Of the images.
+        images: With their truth.
+        symmetry: n of the n-fold axis of the angles.
+
+    Returns:
+        Empty without truth. ``sites/ari``: adjusted Rand index over the sites without a defect;
+        ``sites/auroc`` of defects among all sites, and of each kind of defect that occurs;
+        ``sites/angle_error``: root mean square modulo 2 pi/n, degrees, of sites without a defect.
+    """
+    if not all(image.truth for image in images):
+        return {}
+    kind, defect, turn = (
+        np.concatenate([image.truth[name] for image in images])
+        for name in ("kind", "defect", "turn")
+    )
+    is_perfect, score = defect == DefectCode.NONE, sites.anomaly.score
+    numbers = {
+        "sites/ari": agreement(sites.labels[is_perfect], kind[is_perfect]),
+        "sites/auroc": defect_auroc(score, ~is_perfect),
+    }
+    for name, codes in DEFECTS.items():
+        among = is_perfect | np.isin(defect, codes)
+        auroc = defect_auroc(score[among], ~is_perfect[among])
+        numbers[f"sites/auroc_{name.replace(' ', '_')}"] = auroc
+    if np.ptp(sites.angle) > 0:
+        angle = sites.angle[is_perfect]
+        errors = angle_errors(angle, turn[is_perfect], kind[is_perfect], symmetry)
+        numbers["sites/angle_error"] = math.degrees(float(np.sqrt(np.mean(errors**2))))
+    return {name: value for name, value in numbers.items() if math.isfinite(value)}
+
+
+def write_sites(report: SiteReport, path: Path) -> None:
+    """Write a row for each site as CSV: place, kind, class, anomaly, angle and code."""
+    codes = [f"code_{index}" for index in range(report.sites.codes.shape[1])]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*COLUMNS, *codes])
+        writer.writerows(_site_rows(report.sites, report.images))
+
+
+def _site_rows(sites: InferredSites, images: Sequence[SiteImage]) -> Iterator[list[object]]:
+    """Yield the cells of each site in the order of COLUMNS, and its code."""
+    for site, index in enumerate(_index_in_image(sites)):
+        image = images[sites.image[site]]
+        position = image.position[index]
+        nm = ["", ""]
+        if image.pixel_nm is not None:
+            pairs = zip(position, image.pixel_nm, strict=True)
+            nm = [f"{px * size:.4f}" for px, size in pairs]
+        numbers = (
+            sites.anomaly.score[site],
+            sites.anomaly.error[site],
+            sites.anomaly.density[site],
+            math.degrees(sites.angle[site]),
+            *sites.codes[site],
+        )
+        yield [
+            image.name,
+            *(f"{px:.3f}" for px in position),
+            *nm,
+            image.kind[index],
+            int(image.occupied[index]),
+            sites.labels[site] + 1,
+            *(f"{number:.5g}" for number in numbers),
+        ]
+
+
+def _index_in_image(sites: InferredSites) -> NDArray[np.int64]:
+    """Return the index of each site among the sites of its image, [S]."""
+    counts = np.bincount(sites.image)
+    return np.concatenate([np.arange(count) for count in counts])
+
+
+def site_figures(sites: InferredSites, images: Sequence[SiteImage]) -> dict[str, Figure]:
+    """Draw maps of the first images, the codes and the most anomalous sites, by file name."""
+    figures = {}
+    score = sites.anomaly.score
+    for number, image in enumerate(images[:MAPS]):
+        here = np.flatnonzero(sites.image == number)
+        worst = np.argsort(-score[here])[:WORST]
+        name = "sites" if len(images) == 1 else f"sites_{number + 1}"
+        figures[name] = site_map(
+            image.recorded, image.position, sites.labels[here], worst, f"{image.name}: its sites"
+        )
+    names = [f"class {label + 1}" for label in range(sites.labels.max() + 1)]
+    figures["latent"] = latent_pca(sites.codes, sites.labels, "class of the site", names)
+    worst = np.argsort(-score)[:WORST]
+    figures["worst_sites"] = worst_sites(
+        sites.patches[worst],
+        sites.reconstructions[worst],
+        _captions(sites, images, worst),
+        score[worst],
+        "The most anomalous sites",
+    )
+    return figures
+
+
+def _captions(
+    sites: InferredSites, images: Sequence[SiteImage], chosen: NDArray[np.int64]
+) -> list[str]:
+    """Return where each of the chosen sites is, and its defect where the truth is known."""
+    captions, indices = [], _index_in_image(sites)
+    for site in chosen:
+        image, index = images[sites.image[site]], indices[site]
+        row, column = image.position[index]
+        caption = f"({row:.0f}, {column:.0f}) px"
+        if len(images) > 1:
+            caption = f"{image.name[-14:]} {caption}"
+        if image.truth:
+            caption += f"\n{DEFECT_NAMES[image.truth['defect'][index]]}"
+        captions.append(caption)
+    return captions

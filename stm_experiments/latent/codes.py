@@ -1,13 +1,13 @@
 """What the codes of a bottleneck hold."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from stm_experiments.metrics.scores import Patches
+from stm_experiments.models.evaluating import evaluating
 from stm_experiments.models.interfaces import Autoencoder, Network
 
 
@@ -22,21 +22,6 @@ class Codes(NamedTuple):
     def rows(self, chosen: Tensor) -> "Codes":
         """The chosen ones, by index or mask ``[n]``."""
         return Codes(*(field[chosen] for field in self))
-
-
-@contextmanager
-def evaluating(nets: Iterable[Network], device: torch.device | str = "cpu") -> Iterator[None]:
-    """Networks on a device, in eval mode, without gradients; training flags are restored after."""
-    nets = list(nets)
-    flags = [(module, module.training) for net in nets for module in net.modules()]
-    try:
-        for net in nets:
-            net.to(device).eval()
-        with torch.inference_mode():
-            yield
-    finally:
-        for module, training in flags:
-            module.training = training
 
 
 def encode(net: Network, patches: Tensor) -> Tensor:

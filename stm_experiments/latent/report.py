@@ -4,23 +4,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import torch
-from rich.table import Table
-from rich.text import Text
 from torch import Tensor
 
 from stm_experiments.latent.codes import (
     Codes,
     encode,
     encode_each,
-    evaluating,
     pool,
     thin,
     variance_shares,
 )
-from stm_experiments.latent.factors import FACTORS, factor_measures
-from stm_experiments.latent.invariance import SHIFTS, invariance
+from stm_experiments.latent.factors import factor_measures
+from stm_experiments.latent.invariance import invariance
 from stm_experiments.latent.probes import can_tell_lattices, lattice_measures, probe_accuracy
 from stm_experiments.metrics.scores import Patches
+from stm_experiments.models.evaluating import evaluating
 from stm_experiments.models.interfaces import Autoencoder, Network
 
 MOST_PATCHES = 1_000_000
@@ -111,45 +109,3 @@ def code_measures(codes: Codes, lattices: Sequence[str]) -> dict[str, float]:
             if size <= smallest:
                 measures[f"pooled_{size}/probe"] = probe_accuracy(pool(codes, size, bags=8))
     return measures
-
-
-def latent_table(report: Report, title: str = "Latent codes, on held-out images") -> Table:
-    """Measures as rows, networks as columns, and what codes that know nothing would give.
-
-    Args:
-        report: Of ``latent_report``; R^2 within single lattices is not shown.
-        title: Above the table.
-    """
-    chance = next((f"{row['chance']:.3g}" for row in report.values() if "chance" in row), "")
-    # Label, key, and what codes give that know nothing.
-    lines: list[tuple[str, str, str]] = []
-    for kind, words in (("single", "one patch"), ("pooled", "all of an image")):
-        lines += [
-            (f"lattice: linear probe, {words}", f"{kind}/probe", chance),
-            (f"lattice: nearest codes, {words}", f"{kind}/knn", chance),
-            (f"lattice: k-means ARI, {words}", f"{kind}/ari", "0"),
-            (f"lattice: silhouette, {words}", f"{kind}/silhouette", "<= 0"),
-        ]
-    lines += [
-        (f"lattice: linear probe, {size} patches", f"pooled_{size}/probe", chance) for size in POOLS
-    ]
-    parts = (("lattice", "between lattices"), ("image", "between images"), ("patch", "in an image"))
-    lines += [(f"variance {words}", f"variance/{name}", "") for name, words in parts]
-    for kind, words in (("single", "one patch"), ("pooled", "all of an image")):
-        lines += [
-            (f"R² of {factor.replace('_', '-')}, {words}", f"{kind}/r2_{factor}", "0")
-            for factor in FACTORS
-        ]
-    lines += [(f"change by a shift of {n} px", f"invariance/shift_{n}", "1") for n in SHIFTS]
-    lines += [(f"change by {name}", f"invariance/{name}", "1") for name in ("turns", "flips")]
-
-    table = Table(title=title, caption="change: 0 the code is invariant, 1 as another patch's")
-    table.add_column("", no_wrap=True)
-    for name in report:
-        table.add_column(Text(name), justify="right")
-    table.add_column("knows nothing", justify="right")
-    for label, key, nothing in lines:
-        if any(key in row for row in report.values()):
-            cells = [f"{row[key]:.3f}" if key in row else "-" for row in report.values()]
-            table.add_row(label, *cells, nothing)
-    return table

@@ -1,12 +1,10 @@
-from io import StringIO
 from typing import NamedTuple
 
 import pytest
 import torch
-from rich.console import Console
 from torch import nn
 
-from stm_experiments.latent.report import latent_report, latent_table
+from stm_experiments.latent.report import latent_report
 from stm_experiments.models.interfaces import NetworkModule
 
 NAMES = ["sc", "bcc", "fcc", "hex1", "hex2"]
@@ -100,16 +98,3 @@ def test_unknown_orientations_are_left_out():
 
 def test_networks_without_codes():
     assert latent_report({"filter": nn.Identity()}, batches(), None, NAMES) == {}
-
-
-def test_table_shows_what_there_is():
-    report = latent_report({"net": Corner(), "[sum]": Sum()}, batches(), None, NAMES)
-    console = Console(width=100, record=True, file=StringIO())
-    console.print(latent_table(report))
-    text = console.export_text()
-    assert "[sum]" in text
-    probe = next(line for line in text.splitlines() if "linear probe, one patch" in line)
-    assert "1.000" in probe
-    assert "0.5" in probe
-    assert "shift" not in text
-    assert "64 patches" not in text

@@ -1,0 +1,167 @@
+"""The tables that commands print."""
+
+from typing import NamedTuple
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from stm_experiments.core.intervals import Interval
+from stm_experiments.evaluation.assess import Assessment
+from stm_experiments.evaluation.error_matrix import ErrorMatrix
+from stm_experiments.evaluation.held_out import HeldOutScores
+from stm_experiments.latent.factors import FACTORS
+from stm_experiments.latent.invariance import SHIFTS
+from stm_experiments.latent.report import POOLS, Report
+from stm_experiments.metrics.measures import METRICS
+from stm_experiments.metrics.scores import NOISY_INPUT, Scores
+
+DECIMALS = {"mse": 5, "psnr": 2, "ssim": 4}
+
+
+def print_scores(scores: HeldOutScores) -> None:
+    """Print the scores of a run's network and its baselines."""
+    title = scores.title
+    if scores.split == "validation":
+        title += " (there are no test images: last weights, not the best)"
+    print_table(score_table(scores.overall, title))
+
+
+def print_assessment(assessment: Assessment) -> None:
+    """Print what an assessment adds to the scores: the floor, and the table of latent codes."""
+    if "floor/mse_clean" in assessment.numbers:
+        floor = assessment.numbers["floor/mse_clean"]
+        print(
+            "floor: no unbiased estimate of a lattice's 8 parameters has a smaller mse clean than "
+            f"{floor:.5f}"
+        )
+    if assessment.latent:
+        print_table(latent_table(assessment.latent))
+
+
+def print_table(table: Table) -> None:
+    """Print a table to the terminal."""
+    Console().print(table)
+
+
+def score_table(scores: Scores, title: str = "") -> Table:
+    """Return a table of networks (rows) and measures (columns), with half the 95 % interval.
+
+    The best mean of each column is bold. Compared with the noisy image, the noisy input itself is
+    perfect and does not compete.
+
+    Args:
+        scores: Network -> measure -> mean and interval.
+        title: What was scored: the split and the lattice.
+    """
+    table = Table(title=title, caption="± half the 95 % interval by image")
+    table.add_column("", no_wrap=True)
+    metrics = [name for name in METRICS if any(name in row for row in scores.values())]
+    for name in metrics:
+        table.add_column(name.replace("_", " "), justify="right")
+    best = {name: _best_network(scores, name) for name in metrics}
+    for network, row in scores.items():
+        cells = [_score_cell(row, name, is_best=network in best[name]) for name in metrics]
+        table.add_row(Text(network), *cells)
+    return table
+
+
+def _best_network(scores: Scores, name: str) -> list[str]:
+    """Return the networks with the best mean of a measure."""
+    means = {
+        network: row[name].mean
+        for network, row in scores.items()
+        if name in row and (network != NOISY_INPUT or name.endswith("clean"))
+    }
+    best = (min if name.startswith("mse") else max)(means.values(), default=None)
+    return [network for network, mean in means.items() if mean == best]
+
+
+def _score_cell(row: dict[str, Interval], name: str, *, is_best: bool) -> Text:
+    """Return a mean and half its interval; a dash where the network has no such measure."""
+    if name not in row:
+        return Text("-")
+    digits = DECIMALS[name.split("_")[0]]
+    mean, half = row[name]
+    text = f"{mean:.{digits}f}" + ("" if half is None else f" ±{half:.{digits}f}")
+    return Text(text, "bold" if is_best else "")
+
+
+def matrix_table(matrix: ErrorMatrix) -> Table:
+    """Return a table of trained-on (row) and tested-on (column); the best of a column is bold."""
+    table = Table(title="mse noisy, trained on (row) and tested on (column)", box=box.SIMPLE)
+    table.add_column("", overflow="fold")
+    lattices = list(next(iter(matrix.values())))
+    for lattice in lattices:
+        table.add_column(lattice, justify="right", no_wrap=True)
+    best = {name: min(row[name] for row in matrix.values() if row[name] > 0) for name in lattices}
+    for model, row in matrix.items():
+        cells = [
+            f"[bold]{error:.5f}[/bold]" if error == best[name] else f"{error:.5f}"
+            for name, error in row.items()
+        ]
+        table.add_row(model, *cells)
+    return table
+
+
+class _LatentRow(NamedTuple):
+    """A row of the table of latent codes.
+
+    Attributes:
+        label: What is measured.
+        key: The measure's key in the report.
+        uninformed: Its value for codes that hold no information; empty where there is none.
+    """
+
+    label: str
+    key: str
+    uninformed: str
+
+
+def _latent_rows(chance: str) -> list[_LatentRow]:
+    """Return the rows of the table of latent codes, from a chance of guessing the lattice."""
+    rows = []
+    kinds = (("single", "one patch"), ("pooled", "all of an image"))
+    for kind, words in kinds:
+        rows += [
+            _LatentRow(f"lattice: linear probe, {words}", f"{kind}/probe", chance),
+            _LatentRow(f"lattice: nearest codes, {words}", f"{kind}/knn", chance),
+            _LatentRow(f"lattice: k-means ARI, {words}", f"{kind}/ari", "0"),
+            _LatentRow(f"lattice: silhouette, {words}", f"{kind}/silhouette", "<= 0"),
+        ]
+    for size in POOLS:
+        label = f"lattice: linear probe, {size} patches"
+        rows.append(_LatentRow(label, f"pooled_{size}/probe", chance))
+    parts = (("lattice", "between lattices"), ("image", "between images"), ("patch", "in an image"))
+    rows += [_LatentRow(f"variance {words}", f"variance/{name}", "") for name, words in parts]
+    for kind, words in kinds:
+        for factor in FACTORS:
+            label = f"R² of {factor.replace('_', '-')}, {words}"
+            rows.append(_LatentRow(label, f"{kind}/r2_{factor}", "0"))
+    rows += [
+        _LatentRow(f"change by a shift of {n} px", f"invariance/shift_{n}", "1") for n in SHIFTS
+    ]
+    for name in ("turns", "flips"):
+        rows.append(_LatentRow(f"change by {name}", f"invariance/{name}", "1"))
+    return rows
+
+
+def latent_table(report: Report, title: str = "Latent codes, on held-out images") -> Table:
+    """Return a table of measures (rows) and networks (columns).
+
+    Args:
+        report: From ``latent_report``; R^2 within single lattices is not shown.
+        title: Above the table.
+    """
+    chance = next((f"{row['chance']:.3g}" for row in report.values() if "chance" in row), "")
+    table = Table(title=title, caption="change: 0 the code is invariant, 1 as another patch's")
+    table.add_column("", no_wrap=True)
+    for name in report:
+        table.add_column(Text(name), justify="right")
+    table.add_column("no information", justify="right")
+    for label, key, uninformed in _latent_rows(chance):
+        if any(key in row for row in report.values()):
+            cells = [f"{row[key]:.3f}" if key in row else "-" for row in report.values()]
+            table.add_row(label, *cells, uninformed)
+    return table
