@@ -74,7 +74,9 @@ def sheet(topographs: Topographs, lattices: list[AnyLattice], title: str) -> Fig
             f"azimuth {azimuth:.0f}°, tilt {tilt:.0f}°, rotation {rotation:.0f}°"
         )
     spreads = [lattices[index].spread for index, _ in pairs]
-    return topograph_sheet(images, titles, spreads, 4 if many else max(len(lattices), 2), title)
+    return topograph_sheet(
+        images, titles, spreads, columns=4 if many else max(len(lattices), 2), title=title
+    )
 
 
 def write_arrays(topographs: Topographs, names: list[str], folder: Path, form: str) -> None:

@@ -24,7 +24,7 @@ from stm_experiments.benchmarks.printing import printed_table
 from stm_experiments.benchmarks.quality.scores import BASELINES
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.figures import save
-from stm_experiments.figures.point_defect_sheet import Panel, defect_sheet
+from stm_experiments.figures.point_defect_sheet import DefectPanel, point_defect_sheet
 from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.defects import Counts, count_defects, find_defects, within
 from stm_experiments.models import checkpoint
@@ -57,20 +57,20 @@ def before_and_after(scan: Scan, chains: dict[str, list[Network]]) -> dict[str, 
     return {RAW: scan, **{name: reduce(denoise, nets, scan) for name, nets in chains.items()}}
 
 
-def inspected(scans: dict[str, Scan], prefix: str = "") -> dict[str, Panel]:
+def inspected(scans: dict[str, Scan], prefix: str = "") -> dict[str, DefectPanel]:
     """Each scan with the defects found in it."""
     panels = {}
     for name, scan in scans.items():
         found = find_defects(scan.data, scan.mask)
         bright = int(found.bright.sum())
         title = f"{prefix}{name}\n{bright} bright, {len(found.bright) - bright} dark"
-        panels[name] = Panel(title, np.where(scan.mask, scan.data, np.nan), found)
+        panels[name] = DefectPanel(title, np.where(scan.mask, scan.data, np.nan), found)
     return panels
 
 
 def benchmark(
     chains: dict[str, list[Network]], lattice: str, noise: str, images: int, size: int
-) -> tuple[list[list[Cell]], list[Panel], np.ndarray]:
+) -> tuple[list[list[Cell]], list[DefectPanel], np.ndarray]:
     """A lattice's rows of the table; the panels and the true positions of its first image."""
     kind, strengths = LATTICES[lattice], replace(NOISES[noise], defects=DEFECTS)
     sums: dict[str, dict[str, Counts]] = {}
@@ -113,7 +113,7 @@ def run(given: argparse.Namespace, console: Console) -> None:
     if given.image:
         scan = prepare(as_scan(given.image), given.prepare)
         panels = list(inspected(before_and_after(scan, chains)).values())
-        save(defect_sheet([panels], [None], Path(given.image).name), folder / "defects.png")
+        save(point_defect_sheet([panels], [None], Path(given.image).name), folder / "defects.png")
         console.print("\n\n".join(panel.title for panel in panels), highlight=False)
     else:
         columns = [f"{sign} {x}" for sign in SIGNS for x in ("P", "R", "F1", "found")]
@@ -125,7 +125,7 @@ def run(given: argparse.Namespace, console: Console) -> None:
         table = ResultTable("defects", ("lattice", "", *columns, "true"), rows)
         console.print(printed_table(table, f"Point defects, noise={given.noise}", block=1))
         (folder / "defects.csv").write_text(to_csv(table), encoding="utf-8")
-        sheet = defect_sheet(sheets, truths, f"Point defects, noise={given.noise}")
+        sheet = point_defect_sheet(sheets, truths, f"Point defects, noise={given.noise}")
         save(sheet, folder / "defects.png")
     console.print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 

@@ -47,7 +47,12 @@ def run_figures(
     ]
     figures = {
         "reconstructions": reconstruction_grid(
-            samples.noisy, samples.clean, first, final, labels, f"{name}: held-out patches"
+            samples.noisy,
+            samples.clean,
+            first,
+            final,
+            labels,
+            title=f"{name}: held-out patches",
         ),
         "network": network_diagram(net, tuple(samples.noisy.shape[1:]), name),
     }

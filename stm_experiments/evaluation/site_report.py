@@ -14,7 +14,8 @@ from torch import Tensor
 
 from stm_experiments.data.sites.sites import SiteImage, cut_squares, disc
 from stm_experiments.figures import latent_pca
-from stm_experiments.figures.site_map import site_map, worst_sites
+from stm_experiments.figures.anomalous_sites import anomalous_sites
+from stm_experiments.figures.site_map import site_map
 from stm_experiments.lattice.site_classes import (
     Anomaly,
     agreement,
@@ -238,7 +239,7 @@ def site_figures(sites: InferredSites, images: Sequence[SiteImage]) -> dict[str,
     names = [f"class {label + 1}" for label in range(sites.labels.max() + 1)]
     figures["latent"] = latent_pca(sites.codes, sites.labels, "class of the site", names)
     worst = np.argsort(-score)[:WORST]
-    figures["worst_sites"] = worst_sites(
+    figures["worst_sites"] = anomalous_sites(
         sites.patches[worst],
         sites.reconstructions[worst],
         _captions(sites, images, worst),

@@ -1,10 +1,11 @@
-"""Pictures: every function returns a matplotlib `Figure`; `save` writes it as PNG."""
+"""Pictures: each function returns a matplotlib `Figure`, which `save` writes as PNG."""
 
 from stm_experiments.figures.canvas import save
 from stm_experiments.figures.latent_pca import latent_pca
 from stm_experiments.figures.network_diagram import network_diagram
+from stm_experiments.figures.patch_montage import patch_montage
 from stm_experiments.figures.reconstruction_grid import reconstruction_grid
-from stm_experiments.figures.topograph_sheets import artefact_sheet, patch_montage, topograph_sheet
+from stm_experiments.figures.topograph_sheets import artefact_sheet, topograph_sheet
 from stm_experiments.figures.training_curves import training_curves
 from stm_experiments.figures.whole_image import whole_image
 

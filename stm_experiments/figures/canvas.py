@@ -1,7 +1,7 @@
-"""What all pictures share: colours, title and caption, images with scale bars, saving.
+"""The parts that all pictures share: colours, title, caption, images with scale bars, saving.
 
-Everything is built through matplotlib's object-oriented interface: no pyplot and no global state,
-so that pictures can be drawn in worker threads and nothing is left open.
+Pictures are built through matplotlib's object-oriented interface, without pyplot and its global
+state: worker threads can draw them, and no figure stays open.
 """
 
 import math
@@ -24,15 +24,17 @@ Array = npt.NDArray[np.float64]
 ArrayOrTensor = npt.ArrayLike | Tensor
 Limits = tuple[float, float]
 
-TOPOGRAPH_COLOURS = "inferno"  # perceptually uniform, close to the usual "afmhot"
+TOPOGRAPH_COLOURS = "inferno"  # perceptually uniform, similar to the usual "afmhot"
 RESIDUAL_COLOURS = "RdBu_r"  # diverging, white at zero, safe for the colour-blind
-# Okabe and Ito's palette without its yellow, which is hard to see on white.
+# The palette of Okabe and Ito without its yellow, which is hard to see on white.
 CATEGORY_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
+MARK_COLOUR = "#00E5FF"  # not contained in TOPOGRAPH_COLOURS
+HEIGHT_LABEL = "height (arbitrary units)"
 DPI = 150
 
 
 def new_figure(
-    width: float, height: float, title: str, caption: str = "", packed: bool = False
+    width: float, height: float, title: str, caption: str = "", *, packed: bool = False
 ) -> Figure:
     """Return an empty figure whose title and caption are wrapped to its width.
 
@@ -40,8 +42,8 @@ def new_figure(
         width: Width in inches. 12 or less keeps the text readable on a page of 1200 px.
         height: Height in inches.
         title: Bold line(s) above the picture.
-        caption: Small text below it: what a stranger needs in order to read the picture.
-        packed: No gaps between images, whose height and width are tied to each other.
+        caption: Small text below the picture: what a reader needs to understand it.
+        packed: Whether to close the gaps between images, whose aspect ratios are fixed.
     """
     layout = ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08, compress=packed)
     figure = Figure(figsize=(width, height), layout=layout)
@@ -52,20 +54,20 @@ def new_figure(
 
 
 def wrapped(text: str, characters: int) -> str:
-    """Break a text into lines; dollar signs (file names have them) are shown, never parsed."""
+    """Break a text into lines; dollar signs, as in file names, are shown and not parsed."""
     lines = [textwrap.fill(line, max(characters, 8)) for line in text.splitlines()]
     return "\n".join(lines).replace("$", r"\$")
 
 
 def as_array(values: ArrayOrTensor) -> Array:
-    """Return a tensor of any device and type, an array or a list as float64 on the CPU."""
+    """Return a tensor of any device and type, an array or a list as a float64 array."""
     if isinstance(values, Tensor):
         values = values.detach().cpu().double().numpy()
     return np.asarray(values, dtype=np.float64)
 
 
 def as_image(values: ArrayOrTensor) -> Array:
-    """Return [H,W] (or [1,H,W]) as a [H,W] array in which infinite pixels are NaN.
+    """Return [H, W] or [1, H, W] as an array [H, W] in which infinite pixels are NaN.
 
     Raises:
         ValueError: If the shape is another one.
@@ -74,12 +76,12 @@ def as_image(values: ArrayOrTensor) -> Array:
     if image.ndim == 3 and image.shape[0] == 1:
         image = image[0]
     if image.ndim != 2 or image.size == 0:
-        raise ValueError(f"expected an image [H,W], got the shape {list(image.shape)}")
+        raise ValueError(f"expected an image [H, W], got the shape {list(image.shape)}")
     return np.where(np.isfinite(image), image, np.nan)
 
 
 def as_patches(values: ArrayOrTensor) -> Array:
-    """Return [B,1,h,w] or [B,h,w] as a [B,h,w] array.
+    """Return [B, 1, h, w] or [B, h, w] as an array [B, h, w].
 
     Raises:
         ValueError: If the shape is another one.
@@ -88,7 +90,7 @@ def as_patches(values: ArrayOrTensor) -> Array:
     if patches.ndim == 4 and patches.shape[1] == 1:
         patches = patches[:, 0]
     if patches.ndim != 3 or patches.size == 0:
-        raise ValueError(f"expected patches [B,1,h,w], got the shape {list(patches.shape)}")
+        raise ValueError(f"expected patches [B, 1, h, w], got the shape {list(patches.shape)}")
     return patches
 
 
@@ -97,12 +99,12 @@ def height_limits(images: Iterable[Array], clip_percent: float = 0.0) -> Limits:
 
     Args:
         images: Arrays of any shape; NaN and infinite pixels are left out.
-        clip_percent: How many percent of the pixels may lie beyond each end. A few, or a single
-            scar takes the contrast of a whole scan.
+        clip_percent: Percentage of the pixels beyond each end. A small value keeps a single scar
+            from reducing the contrast of a whole scan.
     """
     values = np.concatenate([np.ravel(image) for image in images])
     values = values[np.isfinite(values)]
-    if values.size == 0:  # a diverged network: the blank picture says so
+    if values.size == 0:  # a diverged network: the picture stays blank
         return 0.0, 1.0
     low, high = np.percentile(values, [clip_percent, 100 - clip_percent])
     if low == high:
@@ -111,7 +113,7 @@ def height_limits(images: Iterable[Array], clip_percent: float = 0.0) -> Limits:
 
 
 def clipped_ends(images: Iterable[Array], limits: Limits) -> str:
-    """Return at which ends of a colour bar pixels lie beyond it, as matplotlib's `extend`."""
+    """Return the ends of a colour bar beyond which pixels lie, as matplotlib's `extend`."""
     arrays = list(images)
     below = any(bool(np.any(image < limits[0])) for image in arrays)
     above = any(bool(np.any(image > limits[1])) for image in arrays)
@@ -121,9 +123,9 @@ def clipped_ends(images: Iterable[Array], limits: Limits) -> str:
 def draw_image(
     axes: Axes, image: Array, limits: Limits, title: str, colours: str = TOPOGRAPH_COLOURS
 ) -> AxesImage:
-    """Show one [H,W] image without ticks: row 0 on top, one data unit per px."""
+    """Show an image [H, W] without ticks: row 0 on top, one data unit per px."""
     artist = axes.imshow(image, cmap=colours, vmin=limits[0], vmax=limits[1])
-    axes.set_facecolor("0.6")  # masked pixels, which imshow leaves transparent, look like no height
+    axes.set_facecolor("0.6")  # imshow leaves masked pixels transparent: a grey that is no height
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(title, fontsize=10)
@@ -131,13 +133,13 @@ def draw_image(
 
 
 def add_scale_bar(axes: Axes, image_width: int, pixels_per_unit: float, unit: str) -> None:
-    """Draw a bar of 1, 2 or 5 x 10^k units, as long as possible within 35 % of the image's width.
+    """Draw a bar of 1, 2 or 5 x 10^k units, at most 35 % of the image's width.
 
     Args:
         axes: Holds an image whose data unit is one px.
         image_width: The image's width in px.
-        pixels_per_unit: Length of the unit in px, e.g. the lattice constant.
-        unit: What stands after the number: "a", "nm" or "px".
+        pixels_per_unit: Length of the unit in px, such as the lattice constant.
+        unit: The unit's symbol: "a", "nm" or "px".
 
     Raises:
         ValueError: If `pixels_per_unit` is not a positive number.

@@ -1,6 +1,7 @@
 """The latent space: principal components of the codes (paper: Figure 12)."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,6 +9,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from mpl_toolkits.mplot3d import Axes3D
 
 from stm_experiments.figures.canvas import (
     CATEGORY_COLOURS,
@@ -21,11 +23,26 @@ from stm_experiments.figures.canvas import (
 _MARKERS = "o^sDvP"
 
 
+class Colouring(NamedTuple):
+    """The colours of points.
+
+    Attributes:
+        values: [N] class numbers (with `class_names`) or values.
+        class_names: Name of class 0, 1, ...; None: the values are continuous.
+        colormap: Colour map of continuous values.
+    """
+
+    values: Array
+    class_names: Sequence[str] | None
+    colormap: str = "viridis"
+
+
 def latent_pca(
     codes: ArrayOrTensor,
     color: ArrayOrTensor,
     color_name: str,
     class_names: Sequence[str] | None,
+    *,
     title: str = "Principal components of the latent codes",
     most: int = 3000,
     colormap: str = "viridis",
@@ -35,12 +52,12 @@ def latent_pca(
     With two or one latent dimensions there are fewer panels.
 
     Args:
-        codes: [n,D] latent codes, n >= 2. The components are those of all codes.
-        color: [n] class numbers (with `class_names`) or values.
+        codes: [N, D] latent codes, N >= 2. The components are those of all codes.
+        color: [N] class numbers (with `class_names`) or values.
         color_name: What the colour means, with unit.
         class_names: Name of class 0, 1, ...; None: `color` is continuous.
         title: Title of the picture.
-        most: How many points are drawn; a fixed random choice if there are more codes.
+        most: Number of points, at most; a fixed random choice if there are more codes.
         colormap: Map of a continuous colour; "twilight" suits angles.
 
     Raises:
@@ -49,59 +66,58 @@ def latent_pca(
     points = as_array(codes)
     values = as_array(color)
     check_classes(points, values, class_names)
-    projected, explained = _principal_components(points)
-    total, dimensions = points.shape
-    # Also shuffles, so that the class drawn last does not cover the others.
-    chosen = np.random.default_rng(0).permutation(total)[:most]
-    projected, values = projected[chosen], values[chosen]
-    shown = (
-        "a point is one patch"
-        if total <= most
-        else f"a point is one patch ({len(chosen):,} of {total:,} shown)"
-    )
+    components = _principal_components(points)
+    # Shuffled too, so that the class drawn last does not cover the others.
+    chosen = np.random.default_rng(0).permutation(len(points))[:most]
+    projected = components.projected[chosen]
+    colouring = Colouring(values[chosen], class_names, colormap)
     sign = "colours change gradually" if class_names is None else "equal colours stand together"
-    caption = (
-        f"The network's {dimensions}-dimensional codes, turned so that axis PC 1 has the largest "
-        f"variance, PC 2 the next; {shown}. Percentages: part of the total variance. If {sign}, "
-        f"the code knows the {color_name}."
-    )
-    if not explained.any():
-        caption = "All codes are equal: the latent space has collapsed."
+    conclusion = f"If {sign}, the code contains the {color_name}."
+    caption = _caption(components.explained, len(points), len(chosen), conclusion)
     figure = new_figure(12, 8.2, title, caption)
-    axis_names = [f"PC {i + 1} ({part:.1%})" for i, part in enumerate(explained)]
-    style = (values, class_names, colormap)
-    if dimensions >= 3:
+    axis_names = [f"PC {i + 1} ({part:.1%})" for i, part in enumerate(components.explained)]
+    if points.shape[1] >= 3:
         grid = figure.add_gridspec(3, 3, height_ratios=[1, 1, 1.15])
         space = figure.add_subplot(grid[:2, :2], projection="3d")
-        artist = scatter(space, projected[:, :3], axis_names[:3], *style)
+        artist = scatter(space, projected[:, :3], axis_names[:3], colouring)
         # Ticks of a turned cube overlap; the flat panels have them.
         space.set(xticklabels=[], yticklabels=[], zticklabels=[])
         space.set_box_aspect(None, zoom=1.2)
         for pair, cell in (((0, 1), grid[2, 0]), ((0, 2), grid[2, 1]), ((1, 2), grid[2, 2])):
             names = [axis_names[i] for i in pair]
-            scatter(figure.add_subplot(cell), projected[:, pair], names, *style)
+            scatter(figure.add_subplot(cell), projected[:, pair], names, colouring)
         bars = figure.add_subplot(grid[:2, 2])
     else:
         grid = figure.add_gridspec(1, 2, width_ratios=[2, 1])
-        flat = figure.add_subplot(grid[0])
-        if dimensions == 2:
-            artist = scatter(flat, projected, axis_names, *style)
-        else:  # one number: spread the points over the height, or they hide each other
+        if points.shape[1] == 1:  # the points are spread over the height, or they would overlap
             order = np.arange(len(chosen), dtype=np.float64)
-            pairs = np.column_stack([projected[:, 0], order])
-            artist = scatter(flat, pairs, [axis_names[0], "patch (in any order)"], *style)
+            projected = np.column_stack([projected[:, 0], order])
+            axis_names.append("patch (in any order)")
+        artist = scatter(figure.add_subplot(grid[0]), projected, axis_names, colouring)
         bars = figure.add_subplot(grid[1])
-    _draw_variance(bars, explained)
+    _draw_variance(bars, components.explained)
     if class_names is None:
         bar = figure.colorbar(artist, ax=figure.axes[0], location="left", shrink=0.7)
         bar.set_label(wrapped(color_name, 40))
     else:
-        _add_legend(figure.axes[0], values, class_names, color_name)
+        _add_legend(figure.axes[0], colouring.values, class_names, color_name)
     return figure
 
 
+def _caption(explained: Array, n_codes: int, n_points: int, conclusion: str) -> str:
+    """Return the text below the picture."""
+    if not explained.any():
+        return "All codes are equal: the latent space has collapsed."
+    choice = "" if n_points == n_codes else f" ({n_points:,} of {n_codes:,} shown)"
+    return (
+        f"The network's {len(explained)}-dimensional codes, turned so that axis PC 1 has the "
+        f"largest variance, PC 2 the next; a point is one patch{choice}. Percentages: part of the "
+        f"total variance. {conclusion}"
+    )
+
+
 def check_classes(points: Array, values: Array, class_names: Sequence[str] | None) -> None:
-    """Refuse codes [n,D] and classes or values [n] that do not fit.
+    """Refuse codes [N, D] and classes or values [N] that do not fit.
 
     Raises:
         ValueError: If shapes do not fit, a code is not finite, or a class has no name.
@@ -114,41 +130,60 @@ def check_classes(points: Array, values: Array, class_names: Sequence[str] | Non
         raise ValueError(f"a class number is not one of 0 .. {len(class_names) - 1}")
 
 
-def _principal_components(points: Array) -> tuple[Array, Array]:
-    """Return the centred points [n,D] on their principal axes and the explained parts [D]."""
+class Components(NamedTuple):
+    """Principal components.
+
+    Attributes:
+        projected: The centred points on their principal axes, [N, D].
+        explained: Part of the variance along each axis, [D]; zeros if all points are equal.
+    """
+
+    projected: Array
+    explained: Array
+
+
+def _principal_components(points: Array) -> Components:
+    """Return the principal components of points [N, D]."""
     centred = points - points.mean(axis=0)
-    # By the D x D covariance: an SVD of all codes would need n x D memory for nothing.
+    # By the D x D covariance: an SVD of all codes would need N x D more memory.
     variances, vectors = np.linalg.eigh(centred.T @ centred)
     variances, vectors = np.maximum(variances[::-1], 0.0), vectors[:, ::-1]
     total = variances.sum()
     explained = variances / total if total > 0 else variances
-    return centred @ vectors, explained
+    return Components(centred @ vectors, explained)
 
 
 def scatter(
     axes: Axes,
     points: Array,
     names: Sequence[str],
-    values: Array,
-    class_names: Sequence[str] | None,
-    colormap: str,
+    colouring: Colouring,
 ) -> PathCollection:
-    """Scatter [n,2] or, on 3-D axes, [n,3] points; return an artist for the colour bar."""
+    """Draw points [N, 2] or, on 3-D axes, [N, 3]; return an artist for the colour bar.
+
+    Args:
+        axes: Where to draw.
+        points: Coordinates.
+        names: Name of each axis.
+        colouring: Colours of the points.
+    """
     columns = list(points.T)
     draw: Callable[..., PathCollection] = axes.scatter  # typed without a third coordinate
-    # An area that suits both 100 and 3000 points.
-    size = float(np.clip(9000 / len(points), 5, 30))
-    if len(columns) == 3:
-        for axis, name in zip("xyz", names, strict=True):
-            getattr(axes, f"set_{axis}label")(name, fontsize=9, labelpad=-8)
+    size = float(np.clip(9000 / len(points), 5, 30))  # an area that suits 100 and 3000 points
+    if isinstance(axes, Axes3D):
+        axes.set_xlabel(names[0], fontsize=9, labelpad=-8)
+        axes.set_ylabel(names[1], fontsize=9, labelpad=-8)
+        axes.set_zlabel(names[2], fontsize=9, labelpad=-8)
     else:
         axes.set_xlabel(names[0], fontsize=9)
         axes.set_ylabel(names[1], fontsize=9)
         axes.tick_params(labelsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_locator(MaxNLocator(5))
-    if class_names is None:
-        return draw(*columns, c=values, cmap=colormap, s=size, alpha=0.7, linewidths=0)
+    if colouring.class_names is None:
+        style = {"c": colouring.values, "cmap": colouring.colormap}
+        return draw(*columns, **style, s=size, alpha=0.7, linewidths=0)
+    values = colouring.values
     colours = np.array(CATEGORY_COLOURS)[values.astype(int) % len(CATEGORY_COLOURS)]
     markers = values.astype(int) // len(CATEGORY_COLOURS)
     for marker in np.unique(markers):  # one, unless there are more than seven classes
@@ -182,7 +217,7 @@ def legend_handles(values: Array, names: Sequence[str]) -> list[Line2D]:
 
 
 def _add_legend(axes: Axes, values: Array, names: Sequence[str], title: str) -> None:
-    """Put a legend of the classes that occur, with their numbers of points, above the axes."""
+    """Add a legend of the classes that occur, with their numbers of points, above the axes."""
     handles = legend_handles(values, names)
     axes.legend(
         handles=handles,
@@ -198,7 +233,7 @@ def _add_legend(axes: Axes, values: Array, names: Sequence[str], title: str) -> 
 
 
 def _draw_variance(axes: Axes, explained: Array) -> None:
-    """Draw a bar per component: its part of the variance, and the sum up to it."""
+    """Draw a bar per component, its part of the variance, and a line of their cumulative sum."""
     numbers = np.arange(1, len(explained) + 1)
     axes.bar(numbers, explained, color=CATEGORY_COLOURS[0])
     axes.plot(numbers, np.cumsum(explained), color="0.3", marker=".")
@@ -209,6 +244,6 @@ def _draw_variance(axes: Axes, explained: Array) -> None:
     axes.set_ylabel("part of the total variance", fontsize=9)
     axes.tick_params(labelsize=8)
     axes.set_title(
-        f"Variance, D = {len(explained)}\nbars: each component, line: their sum", fontsize=10
+        f"Variance, D = {len(explained)}\nbars: each component, line: cumulative", fontsize=10
     )
     axes.spines[["top", "right"]].set_visible(False)

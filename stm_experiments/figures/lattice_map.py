@@ -35,7 +35,7 @@ def lattice_map(image: npt.ArrayLike, fits: Sequence[LatticeFit], title: str) ->
     """Draw lattices on their image.
 
     Args:
-        image: [H,W], NaN where not measured; it is shown without its tilt.
+        image: [H, W], NaN where not measured; it is shown without its tilt.
         fits: At least one lattice; several of different grains.
         title: Above the picture.
 

@@ -22,11 +22,11 @@ def loss_panels(
     """Draws two rows of panels that share their axes, one column per lattice (Figure 11).
 
     Args:
-        curves: Lattice -> configuration -> curve ("train/loss", "val/loss") -> points
-            (epoch, loss). A configuration has one colour and line style in all panels. Losses that
-            are not positive and finite are left out.
-        title: Above the panels.
-        caption: Below them.
+        curves: Points (epoch, loss) by lattice, configuration and curve ("train/loss", "val/loss").
+            A configuration has one colour and line style in all panels. Losses that are not
+            positive and finite are left out.
+        title: Title above the panels.
+        caption: Text below them.
 
     Returns:
         The figure.
@@ -37,35 +37,37 @@ def loss_panels(
     names = list(dict.fromkeys(name for column in curves.values() for name in column))
     figure = new_figure(max(7, 4 * len(curves)), 7.5, title, caption)
     panels = figure.subplots(2, max(len(curves), 1), sharex=True, sharey=True, squeeze=False)
-    seen: list[float] = []
+    losses: list[float] = []
     for column, (lattice, runs) in enumerate(curves.items()):
         for row, key in enumerate(ROWS):
             axes = panels[row, column]
-            for name, of_run in runs.items():
-                points = np.array(of_run.get(key, []), dtype=np.float64).reshape(-1, 2)
+            for name, run_curves in runs.items():
+                points = np.array(run_curves.get(key, []), dtype=np.float64).reshape(-1, 2)
                 points = points[np.isfinite(points).all(axis=1) & (points[:, 1] > 0)]
-                seen.extend(points[:, 1])
+                losses.extend(points[:, 1])
                 axes.plot(
-                    *points.T, **style(names.index(name)), markevery=[-1] if len(points) else None
+                    *points.T,
+                    **curve_style(names.index(name)),
+                    markevery=[-1] if len(points) else None,
                 )
             axes.grid(True, which="both", color="0.92")
             axes.spines[["top", "right"]].set_visible(False)
             if row == 0:
                 axes.set_title(lattice, fontsize=11)
-    if not seen:
+    if not losses:
         raise ValueError("loss_panels needs at least one positive, finite loss")
     for row, label in enumerate(ROWS.values()):
         panels[row, 0].set_ylabel(label, fontsize=11)
     for axes in panels[1]:
         axes.set_xlabel("epoch", fontsize=11)
-    _scale(panels[0, 0], min(seen), max(seen))
-    handles = [Line2D([], [], label=wrapped(n, 40), **style(i)) for i, n in enumerate(names)]
+    _scale(panels[0, 0], min(losses), max(losses))
+    handles = [Line2D([], [], label=wrapped(n, 40), **curve_style(i)) for i, n in enumerate(names)]
     figure.legend(handles=handles, loc="outside right center", fontsize=9, frameon=False)
     return figure
 
 
-def style(index: int) -> dict[str, Any]:
-    """Colour, line and end marker of a curve: distinct for more curves than there are colours."""
+def curve_style(index: int) -> dict[str, Any]:
+    """Return the colour, line and marker of a curve; 28 curves differ in colour or line."""
     return {
         "color": CATEGORY_COLOURS[index % len(CATEGORY_COLOURS)],
         "linestyle": STYLES[(index + 2 * (index // len(CATEGORY_COLOURS))) % len(STYLES)],
@@ -76,7 +78,7 @@ def style(index: int) -> dict[str, Any]:
 
 
 def _scale(axes: Axes, low: float, high: float) -> None:
-    """A logarithmic axis with plain numbers; the panels share it."""
+    """Give the axis that the panels share a logarithmic scale with plain numbers."""
     axes.set_yscale("log")
     axes.set_ylim(low / 1.1, high * 1.1)
     steps = [1, 2, 5] if high / low > 8 else [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8]

@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -17,8 +18,10 @@ from stm_experiments.figures.canvas import new_figure, wrapped
 from stm_experiments.models.interfaces import Autoencoder, Network
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
-_ROW_POINTS = 0.92 * 11.7 * 72  # what a row of labels may fill of the figure's width
-_SMALLEST_FONT = 7.0
+_ROW_POINTS = 0.92 * 11.7 * 72  # width of a row of labels, at most: points of the figure's width
+_SMALLEST_FONT = 7.0  # points
+_LARGEST_FONT = 10.0
+_FEWEST_SLOTS = 8  # a row of fewer blocks is drawn as if it had so many
 _COLOURS = {
     "input, output": "#BBBBBB",
     "convolution": "#56B4E9",
@@ -28,6 +31,16 @@ _COLOURS = {
     "normalisation": "#0072B2",
     "other": "#FFFFFF",
     "latent code": "#D55E00",
+}
+_KINDS = {  # kind of a layer by part of its class name
+    "Conv": "convolution",
+    "Linear": "dense",
+    "Pool": "pooling",
+    "Norm": "normalisation",
+    "LU": "activation",  # ReLU, ELU, GELU, SiLU, ...
+    "anh": "activation",
+    "igmoid": "activation",
+    "swish": "activation",
 }
 
 
@@ -40,6 +53,54 @@ class Block(NamedTuple):
     parameters: int
 
 
+class Row(NamedTuple):
+    """A row of blocks under a heading, which may be empty."""
+
+    heading: str
+    blocks: list[Block]
+
+
+class Trace(NamedTuple):
+    """What an image passes on its way through a network.
+
+    Attributes:
+        encoder: Blocks before the latent code; none if the network has no code.
+        code: Shape of the latent code without the batch, or None.
+        decoder: Blocks after the latent code, or all.
+        output: Shape of the output without the batch.
+    """
+
+    encoder: list[Block]
+    code: tuple[int, ...] | None
+    decoder: list[Block]
+    output: tuple[int, ...]
+
+
+class Scale(NamedTuple):
+    """The sizes by which blocks are drawn.
+
+    Attributes:
+        slots: Blocks in a row, each in a slot of width 1.
+        fontsize: Size of the labels in points.
+        channels: Largest number of channels.
+        height: Height of the input in px.
+        width: Width of the input in px.
+    """
+
+    slots: int
+    fontsize: float
+    channels: int
+    height: int
+    width: int
+
+
+class Edges(NamedTuple):
+    """Left and right edge of a drawn block."""
+
+    left: float
+    right: float
+
+
 def network_diagram(net: Network, input_shape: Sequence[int], title: str) -> Figure:
     """Draw a network's layers in the order in which an image passes them (Figures 8, 9).
 
@@ -47,8 +108,8 @@ def network_diagram(net: Network, input_shape: Sequence[int], title: str) -> Fig
     left as it was: mode, buffers and the global random stream do not change.
 
     Args:
-        net: Maps [B,1,h,w] to [B,1,h,w]. With `encode` and `decode` the diagram shows the latent
-            code; without layers (PCA: buffers only) it shows input, code and output.
+        net: The network. The diagram of an autoencoder shows the latent code; without layers
+            (PCA has buffers only) it shows input, code and output.
         input_shape: (1, h, w); for networks of any size, an example.
         title: The network's name.
 
@@ -60,119 +121,136 @@ def network_diagram(net: Network, input_shape: Sequence[int], title: str) -> Fig
     """
     if len(input_shape) != 3:
         raise ValueError(f"the input's shape is (1, h, w), got {tuple(input_shape)}")
-    encoder, latent, decoder, output = _trace(net, input_shape)
-    entry = Block("input", "input, output", tuple(input_shape), 0)
-    exit_ = Block("output", "input, output", output, 0)
-    if latent is None:
-        parts = [("", [entry, *decoder, exit_])]
-    else:
-        code = Block("latent code", "latent code", latent, 0)
-        parts = [("encoder", [entry, *encoder, code]), ("decoder", [code, *decoder, exit_])]
-        if len(encoder) + len(decoder) <= 6:
-            parts = [("", [entry, *encoder, code, *decoder, exit_])]
-    widest = max(_text_width(_label(block)) for _, blocks in parts for block in blocks)
+    rows = _arrange(_trace(net, input_shape), input_shape)
+    widest = max(_text_width(_label(block)) for row in rows for block in row.blocks)
     most = max(1, int(_ROW_POINTS / (_SMALLEST_FONT * widest)))
-    rows = [(name, row) for name, blocks in parts for row in _split(blocks, most)]
-    slots = max(8, *(len(row) for _, row in rows))
-    fontsize = min(10.0, _ROW_POINTS / (slots * widest))
-
-    total = sum(parameter.numel() for parameter in net.parameters())
-    heading = f"{title}: {total:,} parameters"
-    if total == 0 and (fixed := sum(buffer.numel() for buffer in net.buffers())):
-        heading += f" ({fixed:,} numbers fitted in closed form)"
-    figure = new_figure(12, 2.5 * len(rows) + 1.3, heading, _caption(net, input_shape, rows))
-    channels = max(block.shape[0] for _, blocks in rows for block in blocks if block.shape)
-    for axes, (name, blocks) in zip(
-        figure.subplots(len(rows), squeeze=False).flat, rows, strict=True
-    ):
-        axes.set_title(name, loc="left", fontsize=11, color="0.3")
-        _draw_row(axes, blocks, slots, fontsize, channels, (input_shape[1], input_shape[2]))
-    used = {block.kind for _, blocks in rows for block in blocks}
-    figure.axes[0].legend(
-        handles=[
-            Patch(facecolor=colour, edgecolor="0.2", label=kind)
-            for kind, colour in _COLOURS.items()
-            if kind in used
-        ],
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
-        ncols=len(used),
-        fontsize=9,
-        frameon=False,
-        handlelength=1.2,
-        columnspacing=1.2,
+    rows = [part for row in rows for part in _split(row, most)]
+    slots = max(_FEWEST_SLOTS, *(len(row.blocks) for row in rows))
+    scale = Scale(
+        slots,
+        min(_LARGEST_FONT, _ROW_POINTS / (slots * widest)),
+        max(block.shape[0] for row in rows for block in row.blocks if block.shape),
+        input_shape[1],
+        input_shape[2],
     )
+    figure = new_figure(
+        12, 2.5 * len(rows) + 1.3, _heading(net, title), _caption(net, input_shape, rows)
+    )
+    for axes, row in zip(figure.subplots(len(rows), squeeze=False).flat, rows, strict=True):
+        axes.set_title(row.heading, loc="left", fontsize=11, color="0.3")
+        _draw_row(axes, row.blocks, scale)
+    _add_legend(figure.axes[0], {block.kind for row in rows for block in row.blocks})
     return figure
 
 
-def _caption(net: Network, input_shape: Sequence[int], rows: Sequence[tuple[str, object]]) -> str:
+def _arrange(trace: Trace, input_shape: Sequence[int]) -> list[Row]:
+    """Return the blocks from input to output, in two rows if the network is a long autoencoder."""
+    entry = Block("input", "input, output", tuple(input_shape), 0)
+    end = Block("output", "input, output", trace.output, 0)
+    if trace.code is None:
+        return [Row("", [entry, *trace.decoder, end])]
+    code = Block("latent code", "latent code", trace.code, 0)
+    if len(trace.encoder) + len(trace.decoder) <= 6:
+        return [Row("", [entry, *trace.encoder, code, *trace.decoder, end])]
+    return [
+        Row("encoder", [entry, *trace.encoder, code]),
+        Row("decoder", [code, *trace.decoder, end]),
+    ]
+
+
+def _split(row: Row, most: int) -> list[Row]:
+    """Cut a row of more than `most` blocks into rows of nearly equal length."""
+    count = math.ceil(len(row.blocks) / most)
+    length = math.ceil(len(row.blocks) / count)
+    starts = range(0, len(row.blocks), length)
+    return [Row(row.heading, row.blocks[start : start + length]) for start in starts]
+
+
+def _heading(net: Network, title: str) -> str:
+    """Return the title with the number of parameters."""
+    trained = sum(parameter.numel() for parameter in net.parameters())
+    fitted = sum(buffer.numel() for buffer in net.buffers())
+    heading = f"{title}: {trained:,} parameters"
+    if trained == 0 and fitted:
+        heading += f" ({fitted:,} numbers fitted in closed form)"
+    return heading
+
+
+def _caption(net: Network, input_shape: Sequence[int], rows: Sequence[Row]) -> str:
     """Return the text below the diagram."""
     _, height, width = input_shape
-    text = "Below each block: layer, size of its output (channels x height x width), parameters. "
-    text += f"Input: {height} x {width} px" + ("." if net.window else ", any size is possible.")
-    text += " A block's height and depth follow the image size, its width the logarithm of the"
-    text += " channels; a strip is a list of numbers, its height their logarithm."
-    if sum(name in ("encoder", "decoder") for name, _ in rows) >= 2:
-        text += (
-            " The latent code is drawn twice: where the encoder ends and where the decoder begins."
-        )
+    any_size = "" if net.window else ", any size is possible"
+    text = (
+        "Below each block: layer, size of its output (channels x height x width), parameters. "
+        f"Input: {height} x {width} px{any_size}. A block's height and depth follow the image "
+        "size, its width the logarithm of the number of channels. A strip is a list of numbers, "
+        "its height follows the logarithm of their count."
+    )
+    if sum(bool(row.heading) for row in rows) >= 2:
+        text += " The latent code is drawn twice: at the encoder's end and the decoder's beginning."
     return text
 
 
-def _trace(
-    net: Network, input_shape: Sequence[int]
-) -> tuple[list[Block], tuple[int, ...] | None, list[Block], tuple[int, ...]]:
-    """Run a blank image through the network.
+def _trace(net: Network, input_shape: Sequence[int]) -> Trace:
+    """Pass a blank image through a network and record its layers."""
+    tensor = next(iter([*net.parameters(), *net.buffers()]), torch.zeros(()))
+    blank = torch.zeros(1, *input_shape, device=tensor.device)
+    with _undisturbed(net, tensor.device):
+        layers, output = _record(net, net, blank)
+        output_shape = tuple(output.shape[1:])
+        if not isinstance(net, Autoencoder):
+            return Trace([], None, layers, output_shape)
+        _, code = _record(net, net.encode, blank)
+        decoder, _ = _record(net, net.decode, code)
+    # Counted from the end: the same activation may serve both halves, and a forward pass may call
+    # layers (a variance, say) that neither `encode` nor `decode` calls alone.
+    start = len(layers) - len(decoder)
+    return Trace(layers[:start], tuple(code.shape[1:]), layers[start:], output_shape)
 
-    Returns:
-        The encoder's blocks, the latent code's shape (None and no encoder where the network has
-        none), the decoder's (or all) blocks, the output's shape.
-    """
-    some = next(iter([*net.parameters(), *net.buffers()]), torch.zeros(()))
-    blank = torch.zeros(1, *input_shape, device=some.device)
+
+@contextmanager
+def _undisturbed(net: Network, device: torch.device) -> Iterator[None]:
+    """Evaluate a network without gradients; then restore its modes and the random streams."""
     modes = [(module, module.training) for module in net.modules()]
-    devices = [some.device] if some.is_cuda else []
+    devices = [device] if device.type == "cuda" else []
     try:
         net.eval()
         with torch.no_grad(), torch.random.fork_rng(devices=devices):
-            blocks, output = _record(net, net, blank)
-            if not isinstance(net, Autoencoder):
-                return [], None, blocks, tuple(output.shape[1:])
-            _, code = _record(net, net.encode, blank)
-            after, _ = _record(net, net.decode, code)
+            yield
     finally:
         for module, mode in modes:
             module.training = mode
-    # Counted from the end: the same activation may serve both halves, and a forward pass may call
-    # layers (a variance, say) that neither `encode` nor `decode` calls alone.
-    start = len(blocks) - len(after)
-    return blocks[:start], tuple(code.shape[1:]), blocks[start:], tuple(output.shape[1:])
 
 
-def _record(
-    net: Network, function: Callable[[Tensor], Any], argument: Tensor
-) -> tuple[list[Block], Tensor]:
-    """Call a function of the network; return a block per call of a leaf module, and the result."""
+class Record(NamedTuple):
+    """A block per call of a layer, and the result of all."""
+
+    blocks: list[Block]
+    result: Tensor
+
+
+def _record(net: Network, function: Callable[[Tensor], Any], argument: Tensor) -> Record:
+    """Call a function of a network; record each call of a module without children."""
     blocks: list[Block] = []
 
     def hook(module: nn.Module, _: object, output: Any) -> None:
         name = type(module).__name__
         count = sum(parameter.numel() for parameter in module.parameters())
-        blocks.append(Block(name, _kind(name), tuple(_first(output).shape[1:]), count))
+        blocks.append(Block(name, _kind(name), tuple(_first_tensor(output).shape[1:]), count))
 
     leaves = [
         module for module in net.modules() if module is not net and not any(module.children())
     ]
     handles = [leaf.register_forward_hook(hook) for leaf in leaves]
     try:
-        result = _first(function(argument))
+        result = _first_tensor(function(argument))
     finally:
         for handle in handles:
             handle.remove()
-    return blocks, result
+    return Record(blocks, result)
 
 
-def _first(output: Any) -> Tensor:
+def _first_tensor(output: Any) -> Tensor:
     """Return the first tensor of an output; variational encoders return several."""
     while not isinstance(output, Tensor):
         output = output[0]
@@ -181,60 +259,52 @@ def _first(output: Any) -> Tensor:
 
 def _kind(name: str) -> str:
     """Return the key of `_COLOURS` for the class name of a layer."""
-    for part, kind in (
-        ("Conv", "convolution"),
-        ("Linear", "dense"),
-        ("Pool", "pooling"),
-        ("Norm", "normalisation"),
-        ("LU", "activation"),  # ReLU, ELU, GELU, SiLU, ...
-        ("anh", "activation"),
-        ("igmoid", "activation"),
-        ("swish", "activation"),
-    ):
-        if part in name:
-            return kind
-    return "other"
+    return next((kind for part, kind in _KINDS.items() if part in name), "other")
 
 
-def _split(blocks: list[Block], most: int) -> list[list[Block]]:
-    """Cut a row of more than `most` blocks into rows of nearly equal length."""
-    count = math.ceil(len(blocks) / most)
-    length = math.ceil(len(blocks) / count)
-    return [blocks[start : start + length] for start in range(0, len(blocks), length)]
+def _add_legend(axes: Axes, kinds: set[str]) -> None:
+    """Add a legend of the kinds of layers above the first row."""
+    axes.legend(
+        handles=[
+            Patch(facecolor=colour, edgecolor="0.2", label=kind)
+            for kind, colour in _COLOURS.items()
+            if kind in kinds
+        ],
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        ncols=len(kinds),
+        fontsize=9,
+        frameon=False,
+        handlelength=1.2,
+        columnspacing=1.2,
+    )
 
 
-def _draw_row(
-    axes: Axes,
-    blocks: Sequence[Block],
-    slots: int,
-    fontsize: float,
-    most_channels: int,
-    image_size: tuple[int, int],
-) -> None:
-    """Draw blocks from left to right, one per slot of width 1, their labels below."""
-    first = (slots - len(blocks)) / 2  # short rows stand in the middle
+def _draw_row(axes: Axes, blocks: Sequence[Block], scale: Scale) -> None:
+    """Draw blocks from left to right, in the middle of the row, with labels below."""
+    first = (scale.slots - len(blocks)) / 2
     edges = []
     for index, block in enumerate(blocks):
         centre = first + index + 0.5
-        edges.append(_draw_block(axes, centre, block, most_channels, image_size))
+        edges.append(_draw_block(axes, centre, block, scale))
         axes.text(
             centre,
             -0.08,
             _label(block),
-            fontsize=fontsize,
+            fontsize=scale.fontsize,
             fontweight="bold" if block.kind == "latent code" else "normal",
             horizontalalignment="center",
             verticalalignment="top",
             linespacing=1.25,
         )
-    for (_, start), (end, _) in pairwise(edges):
+    for before, after in pairwise(edges):
         axes.annotate(
             "",
-            xy=(end - 0.03, 0.5),
-            xytext=(start + 0.03, 0.5),
+            xy=(after.left - 0.03, 0.5),
+            xytext=(before.right + 0.03, 0.5),
             arrowprops={"arrowstyle": "->", "color": "0.4", "shrinkA": 0, "shrinkB": 0},
         )
-    axes.set_xlim(0, slots)
+    axes.set_xlim(0, scale.slots)
     axes.set_ylim(-0.62, 1.05)
     axes.set_axis_off()
 
@@ -258,33 +328,27 @@ def _text_width(text: str) -> float:
     return max(TextPath((0, 0), line, size=1).get_extents().width for line in text.split("\n"))
 
 
-def _draw_block(
-    axes: Axes, centre: float, block: Block, most_channels: int, image_size: tuple[int, int]
-) -> tuple[float, float]:
-    """Draw one block and return its left and right edge."""
+def _draw_block(axes: Axes, centre: float, block: Block, scale: Scale) -> Edges:
+    """Draw a block: a box for images, a strip for a list of numbers."""
     if len(block.shape) == 3:
-        channels, height, width = block.shape
-        high = max(0.8 * min(height / image_size[0], 1.2), 0.03)
-        wide = 0.08 + 0.32 * math.log2(1 + channels) / math.log2(1 + most_channels)
-        deep = 0.22 * min(width / image_size[1], 1.2)
+        n_channels, n_rows, n_columns = block.shape
+        height = max(0.8 * min(n_rows / scale.height, 1.2), 0.03)
+        width = 0.08 + 0.32 * math.log2(1 + n_channels) / math.log2(1 + scale.channels)
+        depth = 0.22 * min(n_columns / scale.width, 1.2)
     else:
-        numbers = math.prod(block.shape)
-        high = 0.9 * min(math.log2(1 + numbers) / math.log2(1 + math.prod(image_size)), 1.0)
-        wide, deep = 0.14, 0.0
-    colour = _COLOURS[block.kind]
-    rise = 0.6 * deep
-    left, bottom = centre - (wide + deep) / 2, 0.5 - (high + rise) / 2
-    right, top = left + wide, bottom + high
+        n_pixels = scale.height * scale.width
+        part = math.log2(1 + math.prod(block.shape)) / math.log2(1 + n_pixels)
+        height, width, depth = 0.9 * min(part, 1.0), 0.14, 0.0
+    rise = 0.6 * depth
+    left, bottom = centre - (width + depth) / 2, 0.5 - (height + rise) / 2
+    right, top = left + width, bottom + height
+    back, back_bottom, back_top = right + depth, bottom + rise, top + rise
     front = [(left, bottom), (right, bottom), (right, top), (left, top)]
-    roof = [(left, top), (right, top), (right + deep, top + rise), (left + deep, top + rise)]
-    side = [
-        (right, bottom),
-        (right, top),
-        (right + deep, top + rise),
-        (right + deep, bottom + rise),
-    ]
+    roof = [(left, top), (right, top), (back, back_top), (left + depth, back_top)]
+    side = [(right, bottom), (right, top), (back, back_top), (back, back_bottom)]
+    colour = _COLOURS[block.kind]
     for corners, shade in ((front, 1.0), (roof, 0.75), (side, 0.5)):
         axes.add_patch(
             Polygon(corners, facecolor=colour, edgecolor="0.2", linewidth=0.8, alpha=shade)
         )
-    return left, right + deep
+    return Edges(left, back)

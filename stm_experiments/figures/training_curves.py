@@ -19,14 +19,14 @@ def training_curves(
     references: Mapping[str, float] | None = None,
     ylabel: str = "loss",
 ) -> Figure:
-    """Draw every curve of a run on a logarithmic axis, beside what it has to beat (Figure 11).
+    """Draw every curve of a run on a logarithmic axis, with reference values (Figure 11).
 
     Args:
-        history: Curve name ("train/loss", "val/loss") -> (epoch, value) points in order.
+        history: Points (epoch, value) in order, by name of the curve ("train/loss", "val/loss").
             Values that are not finite (a diverged run) are left out.
         title: Name of the run.
-        references: Label -> value, e.g. {"PCA-10": 0.032}; dashed horizontal lines.
-        ylabel: What the values are, with unit or range.
+        references: Values to compare with, by label, such as {"PCA-10": 0.032}; dashed lines.
+        ylabel: Name of the values, with unit or range.
 
     Returns:
         The figure. The axis is linear instead of logarithmic if a value is zero or negative.
@@ -42,7 +42,7 @@ def training_curves(
 
     caption = "Lower is better. The legend gives each curve's last value."
     if references:
-        caption += " Dashed lines: reference values, measured without this training."
+        caption += " Dashed lines: reference values, which do not depend on this training."
     figure = new_figure(10, 6, title, caption)
     axes = figure.subplots()
     for index, (name, points) in enumerate(curves.items()):
@@ -74,13 +74,13 @@ def training_curves(
 
 
 def _finite(points: Sequence[tuple[float, float]]) -> np.ndarray:
-    """Return the points whose epoch and value are finite, [n,2]."""
+    """Return the points whose epoch and value are finite, [N, 2]."""
     array = np.asarray(points, dtype=np.float64).reshape(-1, 2)
     return array[np.isfinite(array).all(axis=1)]
 
 
 def _scale_y(axes: Axes, values: np.ndarray) -> None:
-    """Choose limits and ticks so that plain numbers stand on the axis however short its range."""
+    """Choose limits and ticks so that an axis of any range has labels in plain numbers."""
     low, high = float(values.min()), float(values.max())
     if low <= 0:
         margin = 0.08 * (high - low) or 1.0
@@ -90,7 +90,7 @@ def _scale_y(axes: Axes, values: np.ndarray) -> None:
     low, high = low / 1.3, high * 1.3
     axes.set_ylim(low, high)
     decades = math.log10(high / low)
-    # Matplotlib labels only powers of ten, of which a short loss curve may not cross a single one.
+    # Matplotlib labels only powers of ten; the range of a loss curve may not contain any.
     steps = [1.0] if decades > 3 else [1, 2, 5] if decades > 1.2 else [1, 1.5, 2, 3, 5, 7]
     if decades < 0.5:
         steps = [1, 1.2, 1.4, 1.6, 1.8, 2, 2.2, 2.5, 2.8, 3.1, 3.5, 4, 4.5, 5, 5.5, 6, 7, 8, 9]
@@ -100,14 +100,14 @@ def _scale_y(axes: Axes, values: np.ndarray) -> None:
 
 
 def _draw_references(axes: Axes, references: Mapping[str, float]) -> None:
-    """Draw dashed lines; their labels stand right of the axes and are moved apart where close."""
+    """Draw dashed lines with labels on the right, moved apart where they would overlap."""
     order = sorted(references, key=lambda name: references[name])
     to_axes = axes.transAxes.inverted()
     heights: list[float] = []
     for name in order:
-        wanted = to_axes.transform(axes.transData.transform((0.0, references[name])))[1]
-        heights.append(max(wanted, heights[-1] + _LABEL_GAP) if heights else wanted)
-    for index in reversed(range(len(heights))):  # pushed above the axes: push the stack down again
+        height = to_axes.transform(axes.transData.transform((0.0, references[name])))[1]
+        heights.append(max(height, heights[-1] + _LABEL_GAP) if heights else height)
+    for index in reversed(range(len(heights))):  # labels that are now above the axes: down again
         highest = heights[index + 1] - _LABEL_GAP if index + 1 < len(heights) else 1.0
         heights[index] = min(heights[index], highest)
     for name, height in zip(order, heights, strict=True):

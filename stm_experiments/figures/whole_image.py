@@ -42,15 +42,15 @@ def whole_image(
     relative to the lowest shown height, in nm, pm, ...: an STM's absolute height has no meaning.
 
     Args:
-        before: [H,W] in `unit`. NaN: pixels that were not measured, shown hatched.
-        after: [H,W] in `unit`.
+        before: [H, W] in `unit`. NaN: pixels that were not measured, shown hatched.
+        after: [H, W] in `unit`.
         unit: "m", "A", "V" get the fitting SI prefix; "": arbitrary units; others are
             shown as they are.
         pixel_nm: Size of a px in nm, along axes 0 and 1 if they differ; None: lengths are shown
             in px.
         title: Name of the image.
-        clean: [H,W] in `unit`: the image without noise, where it is known.
-        uncertainty: [H,W] in `unit`, of `after`.
+        clean: [H, W] in `unit`: the image without noise, where it is known.
+        uncertainty: [H, W] in `unit`, of `after`.
 
     Raises:
         ValueError: If the shapes differ or `pixel_nm` is not positive.
@@ -147,7 +147,7 @@ def _hatch_gaps(axes: Axes, image: Array) -> None:
 def _draw_spectra(
     axes: Axes, before: Array, after: Array, pixel_nm: tuple[float, float] | None
 ) -> AxesImage:
-    """Draw the power spectra of two [H,W] images, left half before and right half after."""
+    """Draw the power spectra of two [H, W] images, left half before and right half after."""
     power = [_power(image) for image in (before, after)]
     strongest = power[0].max() or 1.0
     decibels = [10 * np.log10(np.maximum(part / strongest, 1e-15)) for part in power]
@@ -189,7 +189,7 @@ def _draw_spectra(
 
 
 def _power(image: Array) -> Array:
-    """Return the centred power spectrum [H,W] of an image without its mean.
+    """Return the centred power spectrum [H, W] of an image without its mean.
 
     A Hann window keeps the frame's edges from drawing a bright cross; pixels that were not scanned
     count as the mean.

@@ -1,6 +1,6 @@
 import pytest
 
-from stm_experiments.figures.loss_panels import loss_panels, style
+from stm_experiments.figures.loss_panels import curve_style, loss_panels
 from stm_experiments.reporting.paper import CONFIGURATIONS, LATTICES
 
 
@@ -28,21 +28,21 @@ def test_six_panels_share_their_axes_and_hold_seven_lines_each():
 
 
 def test_a_name_looks_the_same_in_every_column_even_if_one_lacks_it():
-    found = curves()
-    del found["bcc"]["baseline"]
-    panels = loss_panels(found, "title").axes
+    losses = curves()
+    del losses["bcc"]["baseline"]
+    panels = loss_panels(losses, "title").axes
     assert panels[0].lines[1].get_color() == panels[1].lines[0].get_color()
 
 
 def test_styles_stay_distinct_beyond_the_palette():
-    looks = [(style(i)["color"], style(i)["linestyle"]) for i in range(14)]
+    looks = [(curve_style(i)["color"], curve_style(i)["linestyle"]) for i in range(14)]
     assert len(set(looks)) == 14
 
 
 def test_diverged_losses_are_left_out_and_nothing_is_refused():
-    found = curves()
-    found["sc"]["baseline"]["val/loss"] = [(1, float("nan")), (2, -1.0), (3, 0.5)]
-    figure = loss_panels(found, "title")
+    losses = curves()
+    losses["sc"]["baseline"]["val/loss"] = [(1, float("nan")), (2, -1.0), (3, 0.5)]
+    figure = loss_panels(losses, "title")
     assert list(figure.axes[3].lines[0].get_ydata()) == [0.5]
     with pytest.raises(ValueError, match="at least one"):
         loss_panels({"sc": {"baseline": {}}}, "title")

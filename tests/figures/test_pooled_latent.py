@@ -66,7 +66,7 @@ def test_collapsed_codes_are_named_so(drawn_texts):
 def test_the_caption_says_where_the_variance_lies(drawn_texts):
     points, image, lattice = grouped()
     caption = " ".join(" ".join(drawn_texts(pooled_latent(points, image, lattice, "abc"))).split())
-    assert "of the codes' variance lies between patches of one and the same image" in caption
+    assert "of the variance of the codes lies between patches of the same image" in caption
 
 
 def test_errors():

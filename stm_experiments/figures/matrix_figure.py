@@ -1,4 +1,4 @@
-"""A picture of the matrix trained on against tested on."""
+"""A table of errors in colours: what networks were trained on and what they were tested on."""
 
 from collections.abc import Mapping
 
@@ -10,15 +10,15 @@ from stm_experiments.figures.canvas import new_figure, wrapped
 
 
 def matrix_figure(matrix: Mapping[str, Mapping[str, float]], title: str) -> Figure:
-    """Draws errors as a coloured table, a row per model and a column per lattice.
+    """Draw errors as a coloured table, a row per model and a column per lattice.
 
     Args:
-        matrix: Model -> lattice it is tested on -> mean squared error. Rows without any error, such
-            as the noisy input against itself, are left out.
-        title: Above the table.
+        matrix: Mean squared errors, by model and by the lattice on which it is tested. Rows with an
+            error of zero, such as the noisy input compared with itself, are left out.
+        title: Title of the picture.
 
     Returns:
-        The figure; colours are logarithmic, numbers stand in the cells.
+        The figure; colours are logarithmic, and each cell shows its number.
 
     Raises:
         ValueError: If no error is above zero.
