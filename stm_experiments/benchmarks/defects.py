@@ -83,7 +83,7 @@ def benchmark(
         scans = before_and_after(as_scan(batch.noisy[0, 0]), chains)
         panels = inspected({**scans, CLEAN: as_scan(batch.clean[0, 0])}, f"{lattice}, ")
         for name, panel in panels.items():
-            counts = count_defects(panel.found, place, bright, RADIUS * kind.spread)
+            counts = count_defects(panel.defects, place, bright, RADIUS * kind.spread)
             before = sums.setdefault(name, dict.fromkeys(SIGNS, Counts(0, 0, 0)))
             sums[name] = {sign: before[sign].plus(counts[sign]) for sign in SIGNS}
         if index == 0:

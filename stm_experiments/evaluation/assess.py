@@ -194,7 +194,9 @@ def pooled_figure(net: Network, name: str, data: PatchData) -> dict[str, Figure]
         return {}
     lattices = [LATTICE_NAMES[label] for label in labels]
     title = f"{name}: lattice types in the latent codes"
-    return {"latent_pooled": pooled_latent(codes.codes, codes.image, classes, lattices, title)}
+    return {
+        "latent_pooled": pooled_latent(codes.codes, codes.image, classes, lattices, title=title)
+    }
 
 
 def papers_statistic(net: Network, data: PatchData) -> dict[str, dict[str, float]]:

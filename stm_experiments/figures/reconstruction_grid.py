@@ -78,7 +78,7 @@ def reconstruction_grid(
     )
     bar.set_label("height (normalised, the image spans -1 to 1)")
     bar.ax.xaxis.set_major_locator(MaxNLocator(5))
-    _draw_residuals(grid[:, -1], residuals)
+    _draw_residuals(figure, list(grid[:, -1]), residuals)
     return figure
 
 
@@ -106,14 +106,14 @@ def _caption(rows: int, total: int) -> str:
     return caption
 
 
-def _draw_residuals(column: Sequence[Axes], residuals: Array) -> None:
+def _draw_residuals(figure: Figure, column: Sequence[Axes], residuals: Array) -> None:
     """Draw residuals [B, h, w] below each other, with a colour bar."""
     largest = height_limits([np.abs(residuals)])[1]
     for index, (axes, residual) in enumerate(zip(column, residuals, strict=True)):
         title = "residual" if index == 0 else ""
         artist = draw_image(axes, residual, (-largest, largest), title, RESIDUAL_COLOURS)
         axes.set_xlabel(f"rms {np.sqrt(np.mean(residual**2)):.4f}", fontsize=8)
-    bar = artist.get_figure().colorbar(artist, ax=column, location="bottom", aspect=12)
+    bar = figure.colorbar(artist, ax=column, location="bottom", aspect=12)
     bar.set_label("residual")
     bar.ax.xaxis.set_major_locator(MaxNLocator(3, symmetric=True))
 
