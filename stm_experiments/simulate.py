@@ -38,14 +38,9 @@ def simulate_sheet(cfg: DictConfig) -> None:
         save(artefact_sheet(alone, kinds[0].spread), folder / "artefacts.png")
         return print(f"{folder}: artefacts.png")
     orientation = None if given is None else checked_orientation([given] * len(lattices))
+    strengths, size = build.build_noise(settings), settings["size"]
     topographs = simulate(
-        lattices,
-        seeds,
-        build.build_noise(settings),
-        preset,
-        settings["size"],
-        settings["domains"],
-        orientation,
+        lattices, seeds, strengths, preset, size, settings["domains"], orientation=orientation
     )
     noise = choice("noise")
     title = f"Simulated topographs: preset {settings['preset']}, noise {noise}"
@@ -74,9 +69,8 @@ def sheet(topographs: Topographs, lattices: list[AnyLattice], title: str) -> Fig
             f"azimuth {azimuth:.0f}°, tilt {tilt:.0f}°, rotation {rotation:.0f}°"
         )
     spreads = [lattices[index].spread for index, _ in pairs]
-    return topograph_sheet(
-        images, titles, spreads, columns=4 if many else max(len(lattices), 2), title=title
-    )
+    columns = 4 if many else max(len(lattices), 2)
+    return topograph_sheet(images, titles, spreads, columns=columns, title=title)
 
 
 def write_arrays(topographs: Topographs, names: list[str], folder: Path, form: str) -> None:
