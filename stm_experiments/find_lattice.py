@@ -15,7 +15,7 @@ from stm_experiments.figures import save
 from stm_experiments.figures.lattice_map import lattice_map
 from stm_experiments.io import scan_files
 from stm_experiments.lattice.fit import find_grains
-from stm_experiments.lattice.table import describe, table
+from stm_experiments.lattice.site_table import describe_lattice, site_rows
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
 from stm_experiments.restoration.denoise import DEFAULT, denoise
@@ -48,10 +48,10 @@ def one(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) -
     data = scan.data if net is None else denoise(scan, net).data
     data = -data if settings["invert"] else data
     fits = find_grains(data, scan.mask, scan.pixel_size, settings["grains"])
-    about = [describe(fit, scan.unit) for fit in fits]
+    about = [describe_lattice(fit, scan.unit) for fit in fits]
     Path(f"{stem}_lattice.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
     with Path(f"{stem}_sites.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = [row for grain, fit in enumerate(fits) for row in table(fit, grain)]
+        rows = [row for grain, fit in enumerate(fits) for row in site_rows(fit, grain)]
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

@@ -26,7 +26,12 @@ from stm_experiments.core.seeds import seed_of
 from stm_experiments.figures import save
 from stm_experiments.figures.point_defect_sheet import DefectPanel, point_defect_sheet
 from stm_experiments.io.scan import Scan
-from stm_experiments.lattice.defects import Counts, count_defects, find_defects, within
+from stm_experiments.lattice.point_defects import (
+    DetectionCounts,
+    count_detections,
+    find_point_defects,
+    inside_border,
+)
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
 from stm_experiments.reporting.result_table import Cell, ResultTable, embolden, number, to_csv
@@ -61,7 +66,7 @@ def inspected(scans: dict[str, Scan], prefix: str = "") -> dict[str, DefectPanel
     """Each scan with the defects found in it."""
     panels = {}
     for name, scan in scans.items():
-        found = find_defects(scan.data, scan.mask)
+        found = find_point_defects(scan.data, scan.mask)
         bright = int(found.bright.sum())
         title = f"{prefix}{name}\n{bright} bright, {len(found.bright) - bright} dark"
         panels[name] = DefectPanel(title, np.where(scan.mask, scan.data, np.nan), found)
@@ -73,18 +78,18 @@ def benchmark(
 ) -> tuple[list[list[Cell]], list[DefectPanel], np.ndarray]:
     """A lattice's rows of the table; the panels and the true positions of its first image."""
     kind, strengths = LATTICES[lattice], replace(NOISES[noise], defects=DEFECTS)
-    sums: dict[str, dict[str, Counts]] = {}
+    sums: dict[str, dict[str, DetectionCounts]] = {}
     for index in track(range(images), lattice):
         seed = seed_of("defects", lattice, index)
         batch = simulate([kind], [seed], strengths, PRESETS["physical"], size)
         place, number_of = (batch.truth[f"defect_{x}"][0].numpy() for x in ("position", "kind"))
-        there = (number_of > 0) & within(place, (size, size))
+        there = (number_of > 0) & inside_border(place, (size, size))
         place, bright = place[there], np.isin(number_of[there], BRIGHT_KINDS)
         scans = before_and_after(as_scan(batch.noisy[0, 0]), chains)
         panels = inspected({**scans, CLEAN: as_scan(batch.clean[0, 0])}, f"{lattice}, ")
         for name, panel in panels.items():
-            counts = count_defects(panel.defects, place, bright, RADIUS * kind.spread)
-            before = sums.setdefault(name, dict.fromkeys(SIGNS, Counts(0, 0, 0)))
+            counts = count_detections(panel.defects, place, bright, RADIUS * kind.spread)
+            before = sums.setdefault(name, dict.fromkeys(SIGNS, DetectionCounts(0, 0, 0)))
             sums[name] = {sign: before[sign].plus(counts[sign]) for sign in SIGNS}
         if index == 0:
             first = list(panels.values()), place
@@ -93,7 +98,7 @@ def benchmark(
         cells = [Cell(lattice), Cell(name)]
         for each in totals.values():
             cells += [number(x, 2) for x in (each.precision, each.recall, each.f1)]
-            cells += [number(each.found, 0)]
+            cells += [number(each.detected, 0)]
         rows.append([*cells, number(totals["all"].true, 0)])
     for column in (4, 8, 12):
         embolden(rows[:-1], column, smallest=False)

@@ -27,9 +27,10 @@ from rich.table import Table
 from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.core.noise import noise_sigma
 from stm_experiments.core.seeds import seed_of
-from stm_experiments.lattice.atoms import Points, match, position_bound, spacing
+from stm_experiments.lattice.atom_errors import position_bound
+from stm_experiments.lattice.atoms import Points, match_points, neighbour_distance
 from stm_experiments.lattice.fit import LatticeFit, find_lattice
-from stm_experiments.lattice.local import mean_lattice
+from stm_experiments.lattice.sites import fit_mean_lattice
 from stm_experiments.lattice.vectors import LatticeError
 from stm_experiments.models import checkpoint
 from stm_experiments.restoration.denoise import DEFAULT, denoise
@@ -112,11 +113,11 @@ def measures(truth: Truth, fit: LatticeFit | None) -> dict[str, float]:
         ``recall``: share of the vacancies found; ``precision``: share of the empty sites that are
         vacancies.
     """
-    near = spacing(truth.sites)
+    near = neighbour_distance(truth.sites)
     inside = _inside(truth.sites, truth.noisy.shape, BORDER)
     if fit is None:
         return {"lattice": 0.0, "found": 0.0, "recall": 0.0, "bound": truth.bound}
-    true, ours = match(truth.sites, fit.sites, NEAR * near)
+    true, ours = match_points(truth.sites, fit.sites, NEAR * near)
     hit = np.isin(np.arange(len(truth.sites)), true)
     ok = np.isin(np.arange(len(fit.sites)), ours)
     kept = _inside(fit.sites, truth.noisy.shape, BORDER)
@@ -127,7 +128,7 @@ def measures(truth: Truth, fit: LatticeFit | None) -> dict[str, float]:
         "bound": truth.bound,
     }
     if len(true) > 12 and len(np.unique(fit.kind[ours])) == len(fit.basis):
-        vectors, _, _ = mean_lattice(fit.cell[ours], fit.kind[ours], truth.sites[true])
+        vectors, _, _ = fit_mean_lattice(fit.cell[ours], fit.kind[ours], truth.sites[true])
         wrong = np.linalg.norm(fit.vectors - vectors, axis=1) / np.linalg.norm(vectors, axis=1)
         values["vectors"] = float(wrong.max())
     atoms = ~truth.vacant[true] & fit.occupied[ours]

@@ -17,13 +17,13 @@ from stm_experiments.figures import latent_pca
 from stm_experiments.figures.anomalous_sites import anomalous_sites
 from stm_experiments.figures.site_map import site_map
 from stm_experiments.lattice.site_classes import (
-    Anomaly,
-    agreement,
+    AnomalyScores,
     angle_errors,
-    anomaly,
-    classes,
+    class_agreement,
+    classify_sites,
     defect_auroc,
-    turned_share,
+    rotation_variance,
+    score_anomalies,
 )
 from stm_experiments.models.interfaces import Variational
 from stm_experiments.simulator import DefectCode
@@ -65,7 +65,7 @@ class InferredSites(NamedTuple):
     codes: NDArray[np.float64]
     angle: NDArray[np.float64]
     labels: NDArray[np.int64]
-    anomaly: Anomaly
+    anomaly: AnomalyScores
 
 
 class SiteReport(NamedTuple):
@@ -123,8 +123,8 @@ def infer_sites(
         reconstructions=reconstructions,
         codes=codes,
         angle=torch.atan2(inference.turn[:, 1], inference.turn[:, 0]).double().numpy(),
-        labels=classes(codes, count, method),
-        anomaly=anomaly(originals[:, 0], reconstructions[:, 0], codes),
+        labels=classify_sites(codes, count, method),
+        anomaly=score_anomalies(originals[:, 0], reconstructions[:, 0], codes),
     )
 
 
@@ -143,7 +143,7 @@ def variance_under_turns(net: Variational, images: Sequence[SiteImage]) -> float
             angle = 2 * math.pi * turn / TURNS
             patches = [site_patches(image, window, angle) for image in images]
             codes.append(torch.cat([net.encode(each) for each in patches]))
-    return turned_share(torch.stack(codes).double().numpy())
+    return rotation_variance(torch.stack(codes).double().numpy())
 
 
 def site_numbers(
@@ -169,7 +169,7 @@ def site_numbers(
     )
     is_perfect, score = defect == DefectCode.NONE, sites.anomaly.score
     numbers = {
-        "sites/ari": agreement(sites.labels[is_perfect], kind[is_perfect]),
+        "sites/ari": class_agreement(sites.labels[is_perfect], kind[is_perfect]),
         "sites/auroc": defect_auroc(score, ~is_perfect),
     }
     for name, codes in DEFECTS.items():

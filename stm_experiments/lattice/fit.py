@@ -1,11 +1,11 @@
 """The lattice of an image: vectors, basis, every site, strain, and which sites are empty.
 
-Bragg peaks give candidate lattices, local phases the place of every atom in the cell, and from
-there a fit around each atom and its neighbours follows the distortion. Positions are px of the
-image's axes 0 and 1.
+Bragg peaks give candidate lattices, local phases the place of every atom in the cell; from there a
+fit around each atom and its neighbours follows the distortion. Positions are (row, column), px.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,23 +13,35 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from stm_experiments.core.planes import fit_plane
-from stm_experiments.lattice.cell import Motif, View, judge, view_at
-from stm_experiments.lattice.local import Sites, grow, mean_lattice, surroundings
+from stm_experiments.io.scan import Scan
+from stm_experiments.lattice.measured import as_measured
+from stm_experiments.lattice.motif import Maxima, Motif, find_maxima, find_motif
+from stm_experiments.lattice.phases import map_cells
+from stm_experiments.lattice.sites import (
+    Growth,
+    Sites,
+    fit_mean_lattice,
+    fit_surroundings,
+    number_atoms,
+)
 from stm_experiments.lattice.vectors import (
     Array,
     LatticeError,
-    bragg_vectors,
-    candidates,
-    cell_coordinates,
+    candidate_lattices,
+    find_bragg_vectors,
 )
 
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
-_SCALES = (1.0, 0.6, 0.36)  # at which atoms are looked for, typical periods of the Bragg peaks
+_SCALES = (1.0, 0.6, 0.36)  # on which atoms are searched for, typical periods of the Bragg peaks
+_FEWEST = 12  # atoms of a lattice
+_LEAST_SCORE = 0.3  # of a lattice
+_AS_GOOD = 0.93  # score of a lattice with a smaller cell that is preferred, of the best score
+_FINER = 0.85  # score of a lattice on a finer scale that is preferred, of the best score
 _PRESENT = 0.4  # least height of an atom, of its neighbours' median
 _SUPPORT = 0.4  # least weight of a site's measured neighbours, of all that the image could hold
-_SURROUNDED = 0.7  # the same of an empty site, and of some site beside any other one
+_SURROUNDED = 0.7  # the same of an empty site, and of a site next to any other one
 _EDGE = 0.15  # sites closer to the border are left out, distances of nearest neighbours
 
 
@@ -37,24 +49,28 @@ _EDGE = 0.15  # sites closer to the border are left out, distances of nearest ne
 class LatticeFit:
     """A lattice and its sites in an image. S sites, K atoms in the cell.
 
+    All vectors and positions are (row, column).
+
     Attributes:
-        vectors: Mean lattice vectors a1, a2, reduced: the shortest ones, [2,2] px.
-        origin: A site of the first kind, [2] px; the mean lattice is counted from it.
-        basis: Atoms of the cell in units of the vectors, the first at 0, [K,2] in about
+        vectors: Mean lattice vectors a1, a2, reduced: the shortest ones, [2, 2] px.
+        origin: A site of the first kind, [2] px; cells are counted from it.
+        basis: Atoms of the cell in units of the vectors, the first at 0, [K, 2] in about
             -0.5 to 0.5.
-        sites: Where an atom is or should be, [S,2] px: the measured place of an atom, and where
-            its neighbours say for an empty site or an atom without a maximum of its own.
-        cell: Of which cell, [S,2] counted from the origin's.
+        sites: Where an atom is or should be, [S, 2] px: the measured position of an atom; for an
+            empty site, or an atom without a maximum of its own, the position that its neighbours
+            determine.
+        cell: Of which cell, [S, 2] counted from the origin's.
         kind: Which atom of the cell, [S] 0 to K - 1.
         occupied: False where an atom should be and is not, [S].
         height: How far the atom stands out of its surroundings (band-passed), in the image's unit,
             [S].
-        shift: From where the neighbours say to the measured place, 0 if not measured, [S,2] px.
+        shift: From the position that the neighbours determine to the measured one, 0 if not
+            measured, [S, 2] px.
         strain: Symmetric strain of the surroundings against the mean lattice along axes 0 and 1,
-            [S,2,2].
+            [S, 2, 2].
         spacing: Typical distance of nearest neighbours, px.
         residual: Root mean square of ``shift`` per axis over the measured atoms, px.
-        pixel_nm: Size of a px along axes 0 and 1, nm; None: unknown.
+        pixel_nm: Size of a pixel along axes 0 and 1, nm; None: unknown.
     """
 
     vectors: Array
@@ -73,96 +89,92 @@ class LatticeFit:
 
     @property
     def vectors_nm(self) -> Array | None:
-        """Lattice vectors in nm, [2,2]; None without pixel size."""
+        """Lattice vectors (row, column) in nm, [2, 2]; None without pixel size."""
         return None if self.pixel_nm is None else self.vectors * np.array(self.pixel_nm)
 
     @property
     def sites_nm(self) -> Array | None:
-        """Sites in nm from the centre of the first px, [S,2]; None without pixel size."""
+        """Sites (row, column) in nm from the first pixel, [S, 2]; None without pixel size."""
         return None if self.pixel_nm is None else self.sites * np.array(self.pixel_nm)
 
 
-def find_lattice(
-    image: ArrayLike, mask: Mask | None = None, pixel_nm: tuple[float, float] | None = None
-) -> LatticeFit:
-    """Finds the lattice of an image, follows its distortion and lists its sites.
+class _Match(NamedTuple):
+    """The best lattice for the maxima on one scale."""
 
-    Bright is atom. Noise along the rows and a tilt are no hindrance; strong noise is (denoise
-    first). Of several lattices, such as grains, the strongest in the spectrum is fitted, where it
-    is. Sites without enough neighbours, at steps and between grains, are left out.
+    maxima: Maxima
+    motif: Motif
+
+
+class _Judged(NamedTuple):
+    """The verdict on each site. S sites.
+
+    Attributes:
+        keep: Whether the site has enough neighbours to be reported, [S].
+        occupied: Whether it holds an atom, [S].
+        height: Of the image at the site, [S].
+    """
+
+    keep: Mask
+    occupied: Mask
+    height: Array
+
+
+def find_lattice(
+    image: Scan | ArrayLike,
+    mask: Mask | None = None,
+    pixel_nm: tuple[float, float] | None = None,
+) -> LatticeFit:
+    """Find the lattice of an image, follow its distortion and list its sites.
+
+    Atoms are bright. Noise along the rows and a tilt do no harm; strong noise does (denoise
+    first). Of several lattices, such as grains, the strongest in the spectrum is fitted, within its
+    grain. Sites without enough neighbours, at steps and between grains, are left out.
 
     Args:
-        image: [H,W], any unit.
-        mask: True where measured, [H,W]; None: everywhere.
-        pixel_nm: Size of a px along axes 0 and 1, nm.
-
-    Returns:
-        The lattice.
+        image: A scan, or [H, W] in any unit.
+        mask: True where measured, [H, W]; None: the scan's mask, or everywhere.
+        pixel_nm: Size of a pixel along axes 0 and 1, nm; None: the scan's, or unknown.
 
     Raises:
-        LatticeError: If there is none, or the image cannot be used.
+        LatticeError: If no lattice is found, or the image cannot be used.
     """
-    data, known = _checked(image, mask)
-    bragg, amplitude = bragg_vectors(data)
-    lattices = candidates(bragg, amplitude, min(data.shape)) if len(bragg) > 1 else []
-    if not lattices:
-        raise LatticeError(
-            f"no lattice was found: the spectrum has {len(bragg)} peaks above its background, "
-            "and a lattice needs two in different directions"
-        )
-    spectrum = np.fft.fft2(data - data[known].mean())
-    fields = [cell_coordinates(spectrum, lattice) for lattice in lattices]
-    period = _period(bragg, amplitude)
-    views = [view_at(data, known, scale * period) for scale in _SCALES]
-    judged: list[tuple[View, Motif]] = []
-    for view in views:
-        if len(view.found) < 12:
-            continue
-        motifs = [
-            judge(field, lattice.vectors, view.found, view.near)
-            for field, lattice in zip(fields, lattices, strict=True)
-        ]
-        best = max(motif.score for motif in motifs)
-        simple = [motif for motif in motifs if motif.score >= 0.93 * best]
-        judged.append((view, min(simple, key=lambda motif: abs(np.linalg.det(motif.vectors)))))
-    best = max((motif.score for _, motif in judged), default=0.0)
-    if best < 0.3:
-        raise LatticeError(
-            f"no lattice was found: the best one explains {best:.0%} of the image's maxima"
-        )
-    view, motif = [pair for pair in judged if pair[1].score >= 0.85 * best][-1]
-    return _describe(view, motif, known, pixel_nm)
+    measured = as_measured(image, mask, pixel_nm)
+    data, known = _levelled(measured.data, measured.mask)
+    best = _best_match(data, known)
+    growth = number_atoms(best.motif, best.maxima, data.shape)
+    judged = _judge_sites(growth, best.maxima, known)
+    return _describe(growth, judged, best.maxima, known, measured.pixel_nm)
 
 
 def find_grains(
-    image: ArrayLike,
+    image: Scan | ArrayLike,
     mask: Mask | None = None,
     pixel_nm: tuple[float, float] | None = None,
     most: int = 2,
 ) -> list[LatticeFit]:
-    """Finds several lattices, each where those before it are not.
+    """Find several lattices, each in the area that the earlier ones leave.
 
     Args:
         image: As for ``find_lattice``.
-        mask: The same.
-        pixel_nm: The same.
-        most: Most lattices.
+        mask: As for ``find_lattice``.
+        pixel_nm: As for ``find_lattice``.
+        most: Number of lattices at most.
 
     Returns:
         At least one, the strongest first; none that covers less than a twentieth of the image.
 
     Raises:
-        LatticeError: If there is none, or the image cannot be used.
+        LatticeError: If no lattice is found, or the image cannot be used.
     """
-    data = np.asarray(image, dtype=float)
-    left = np.isfinite(data) if mask is None else np.isfinite(data) & mask
-    fits = [find_lattice(data, left, pixel_nm)]
+    data, mask, pixel_nm = as_measured(image, mask, pixel_nm)
+    rest = np.isfinite(data) if mask is None else np.isfinite(data) & mask
+    fits = [find_lattice(data, rest, pixel_nm)]
     while len(fits) < most:
         empty = np.ones(data.shape, bool)
         empty[tuple(np.round(fits[-1].sites).astype(int).T)] = False
-        left = left & (ndimage.distance_transform_edt(empty) > 0.9 * fits[-1].spacing)
+        rest = rest & (ndimage.distance_transform_edt(empty) > 0.9 * fits[-1].spacing)
         try:
-            fit = find_lattice(data, left, pixel_nm)
+            fit = find_lattice(data, rest, pixel_nm)
         except LatticeError:
             break
         if len(fit.sites) * abs(np.linalg.det(fit.vectors)) / len(fit.basis) < data.size / 20:
@@ -171,9 +183,8 @@ def find_grains(
     return fits
 
 
-def _checked(image: ArrayLike, mask: Mask | None) -> tuple[Array, Mask]:
-    """The image without its plane and with its gaps filled, and what was measured."""
-    data = np.array(image, dtype=float)
+def _levelled(data: Array, mask: Mask | None) -> tuple[Array, Mask]:
+    """Return the image without its plane, 0 where it was not measured, and where it was."""
     if data.ndim != 2 or min(data.shape) < 24:
         raise LatticeError(
             f"a lattice needs an image [H,W] of at least 24 px, not {list(data.shape)}"
@@ -188,104 +199,161 @@ def _checked(image: ArrayLike, mask: Mask | None) -> tuple[Array, Mask]:
     return data, known
 
 
-def _period(bragg: Array, amplitude: Array) -> float:
-    """Typical period of the strong Bragg peaks, px."""
+def _best_match(data: Array, known: Mask) -> _Match:
+    """Return the lattice and the scale that explain the image's maxima best.
+
+    Raises:
+        LatticeError: If no lattice explains them.
+    """
+    bragg, amplitude = find_bragg_vectors(data)
+    lattices = candidate_lattices(bragg, amplitude, min(data.shape)) if len(bragg) > 1 else []
+    if not lattices:
+        raise LatticeError(
+            f"no lattice was found: the spectrum has {len(bragg)} peaks above its background, "
+            "and a lattice needs two in different directions"
+        )
+    spectrum = np.fft.fft2(data - data[known].mean())
+    maps = [map_cells(spectrum, lattice) for lattice in lattices]
+    period = _typical_period(bragg, amplitude)
+    matches: list[_Match] = []
+    for scale in _SCALES:
+        maxima = find_maxima(data, known, scale * period)
+        if len(maxima.atoms) < _FEWEST:
+            continue
+        motifs = [
+            find_motif(cells, lattice.vectors, maxima)
+            for cells, lattice in zip(maps, lattices, strict=True)
+        ]
+        best = max(motif.score for motif in motifs)
+        good = [motif for motif in motifs if motif.score >= _AS_GOOD * best]
+        smallest = min(good, key=lambda motif: abs(np.linalg.det(motif.vectors)))
+        matches.append(_Match(maxima, smallest))
+    best = max((match.motif.score for match in matches), default=0.0)
+    if best < _LEAST_SCORE:
+        raise LatticeError(
+            f"no lattice was found: the best one explains {best:.0%} of the image's maxima"
+        )
+    return [match for match in matches if match.motif.score >= _FINER * best][-1]
+
+
+def _typical_period(bragg: Array, amplitude: Array) -> float:
+    """Return the typical period of the strong Bragg peaks, px."""
     strong = amplitude > 0.2 * amplitude[0]
     lengths = np.linalg.norm(bragg[strong], axis=1)
     return float(1 / np.average(lengths, weights=amplitude[strong] ** 2))
 
 
-def _describe(
-    view: View, motif: Motif, known: Mask, pixel_nm: tuple[float, float] | None
-) -> LatticeFit:
-    """Numbers the atoms, follows the lattice through the image and describes each site."""
-    raised, found, near = view
-    sites, atom, reach = grow(motif, found, near, known.shape)
-    around = surroundings(sites, found, atom, near, reach)
-    inside = _inside(around.place, known, _EDGE * near)
-    full = surroundings(sites, sites.ideal, np.where(inside, np.arange(len(atom)), -1), near, reach)
+def _judge_sites(growth: Growth, maxima: Maxima, known: Mask) -> _Judged:
+    """Decide which sites have enough neighbours to be reported, and which hold an atom.
+
+    Raises:
+        LatticeError: If no site is surrounded by atoms.
+    """
+    sites, atom, reach = growth
+    spacing = maxima.spacing
+    around = fit_surroundings(growth, maxima.atoms, spacing)
+    inside = _inside(around.place, known, _EDGE * spacing)
+    every = Growth(sites, np.where(inside, np.arange(len(atom)), -1), reach)
+    full = fit_surroundings(every, sites.ideal, spacing)
     support = around.support / np.maximum(full.support, 1e-9)
-    place = np.where((atom >= 0)[:, None], found[atom], around.place)
-    height = ndimage.map_coordinates(raised, np.where(inside[:, None], place, 0.0).T, order=3)
+    place = np.where((atom >= 0)[:, None], maxima.atoms[atom], around.place)
+    place = np.where(inside[:, None], place, 0.0)
+    height = ndimage.map_coordinates(maxima.heights, place.T, order=3)
     usual = _usual_height(sites, height, inside & (atom >= 0))
     occupied: Mask = height > _PRESENT * usual
-    other = _others(sites, around.place, raised, found, atom, usual, near)
+    disordered = _disordered(around.place, atom, maxima, usual)
     core: Mask = inside & (support > _SURROUNDED)
     if not core.any():
         raise LatticeError("no lattice was found: too few atoms lie on one")
-    beside = KDTree(sites.ideal[core]).query(sites.ideal)[0] < reach
-    keep: Mask = inside & beside & np.where(occupied, support > _SUPPORT, core & ~other)
-    occupied &= keep
+    near_core = KDTree(sites.ideal[core]).query(sites.ideal)[0] < reach
+    trusted = np.where(occupied, support > _SUPPORT, core & ~disordered)
+    keep: Mask = inside & near_core & trusted
+    return _Judged(keep, occupied & keep, height)
 
-    atom = np.where(occupied, atom, -1)
+
+def _describe(
+    growth: Growth,
+    judged: _Judged,
+    maxima: Maxima,
+    known: Mask,
+    pixel_nm: tuple[float, float] | None,
+) -> LatticeFit:
+    """Measure position, shift and strain of the sites that are kept.
+
+    Raises:
+        LatticeError: If too few atoms are left.
+    """
+    sites, spacing = growth.sites, maxima.spacing
+    atom = np.where(judged.occupied, growth.atom, -1)
     measured = atom >= 0
-    if measured.sum() < 12:
+    if measured.sum() < _FEWEST:
         raise LatticeError("no lattice was found: too few atoms lie on one")
-    around = surroundings(sites, found, atom, near, reach)
+    around = fit_surroundings(Growth(sites, atom, growth.reach), maxima.atoms, spacing)
     alone: Mask = np.isnan(around.place[:, 0])
-    expected = np.where(alone[:, None], found[atom], around.place)
-    place = np.where(measured[:, None], found[atom], expected)
-    keep &= _inside(place, known, _EDGE * near) & ~(alone & ~measured)
+    expected = np.where(alone[:, None], maxima.atoms[atom], around.place)
+    place = np.where(measured[:, None], maxima.atoms[atom], expected)
+    keep = judged.keep & _inside(place, known, _EDGE * spacing) & ~(alone & ~measured)
     shift = place - expected
-    vectors, origin, basis = mean_lattice(
-        sites.cell[measured], sites.kind[measured], found[atom[measured]]
+    mean = fit_mean_lattice(
+        sites.cell[measured], sites.kind[measured], maxima.atoms[atom[measured]]
     )
-    local = sites.vectors @ (np.eye(2) + around.gradient[keep])
-    scale = np.diag(pixel_nm or (1.0, 1.0))  # on px that are not square a strain is another one
-    strain = np.linalg.inv(scale) @ (np.linalg.inv(vectors) @ local - np.eye(2)) @ scale
+    local = sites.lattice.vectors @ (np.eye(2) + around.gradient[keep])
+    scale = np.diag(pixel_nm or (1.0, 1.0))  # if pixels are not square, strain in nm differs
+    strain = np.linalg.inv(scale) @ (np.linalg.inv(mean.vectors) @ local - np.eye(2)) @ scale
     return LatticeFit(
-        vectors=vectors,
-        origin=origin,
-        basis=basis,
+        vectors=mean.vectors,
+        origin=mean.origin,
+        basis=mean.basis,
         sites=place[keep],
         cell=sites.cell[keep],
         kind=sites.kind[keep],
-        occupied=occupied[keep],
-        height=height[keep],
+        occupied=judged.occupied[keep],
+        height=judged.height[keep],
         shift=shift[keep],
         strain=(strain + strain.transpose(0, 2, 1)) / 2,
-        spacing=near,
+        spacing=spacing,
         residual=float(np.sqrt(np.mean(shift[measured & keep] ** 2))),
         pixel_nm=pixel_nm,
     )
 
 
 def _inside(place: Array, known: Mask, edge: float) -> Mask:
-    """Whether places lie on measured pixels, and ``edge`` px from the image's border, [S]."""
+    """Return whether places lie on measured pixels, ``edge`` px or more from the border, [S]."""
     pixel = np.round(np.nan_to_num(place, nan=-9)).astype(int)
     inside = ((place >= edge) & (place <= np.array(known.shape) - 1 - edge)).all(1)
     measured = known[tuple(np.clip(pixel, 0, np.array(known.shape) - 1).T)]
     return np.asarray(inside & measured, bool)
 
 
-def _others(
-    sites: Sites,
-    place: Array,
-    raised: Array,
-    found: Array,
-    atom: NDArray[np.int64],
-    usual: Array,
-    near: float,
-) -> Mask:
-    """Sites that have atoms beside them which are on no site: not empty, but disordered, [S]."""
-    strange = np.setdiff1d(np.arange(len(found)), atom)
-    at = np.nan_to_num(place, nan=-1e6)
-    owner = KDTree(at).query(found[strange])[1]
-    tall = raised[tuple(np.round(found[strange]).astype(int).T)] > _PRESENT * usual[owner]
+def _disordered(place: Array, atom: Indices, maxima: Maxima, usual: Array) -> Mask:
+    """Return which sites have atoms near them that lie on no site: disordered, not empty, [S].
+
+    Args:
+        place: Positions (row, column) of the sites, [S, 2] px, NaN if unknown.
+        atom: The atom of each site, -1 for none, [S].
+        maxima: The atoms.
+        usual: Usual height of an atom at each site, [S].
+    """
+    off = np.setdiff1d(np.arange(len(maxima.atoms)), atom)
+    positions = maxima.atoms[off]
+    finite = np.nan_to_num(place, nan=-1e6)
+    nearest = KDTree(finite).query(positions)[1]
+    pixel = tuple(np.round(positions).astype(int).T)
+    tall = maxima.heights[pixel] > _PRESENT * usual[nearest]
     if not tall.any():
         return np.zeros(len(place), bool)
-    distance = KDTree(found[strange[tall]]).query(at)[0]
-    return np.asarray(distance < 0.5 * near, bool)
+    distance = KDTree(positions[tall]).query(finite)[0]
+    return np.asarray(distance < 0.5 * maxima.spacing, bool)
 
 
 def _usual_height(sites: Sites, height: Array, measured: Mask) -> Array:
-    """Median height of the nearest measured atoms of the same kind, [S]."""
+    """Return the median height of the nearest measured atoms of the same kind, [S]."""
     usual = np.zeros(len(height))
-    for kind in range(len(sites.basis)):
-        own = sites.kind == kind
-        among = own & measured
+    for kind in range(len(sites.lattice.basis)):
+        same = sites.kind == kind
+        among = same & measured
         if among.any():
             count = min(13, int(among.sum()))
-            _, index = KDTree(sites.ideal[among]).query(sites.ideal[own], count)
-            usual[own] = np.median(height[among][index.reshape(own.sum(), -1)], axis=1)
+            _, index = KDTree(sites.ideal[among]).query(sites.ideal[same], count)
+            usual[same] = np.median(height[among][index.reshape(same.sum(), -1)], axis=1)
     return usual

@@ -9,8 +9,8 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from stm_experiments.lattice.fit import find_grains, find_lattice
-from stm_experiments.lattice.table import describe, table
-from stm_experiments.lattice.vectors import LatticeError, bragg_vectors, reduced
+from stm_experiments.lattice.site_table import describe_lattice, site_rows
+from stm_experiments.lattice.vectors import LatticeError, find_bragg_vectors, reduce_vectors
 
 SIZE = 150
 # Vectors (px), basis, width of an atom (px).
@@ -74,7 +74,7 @@ def test_spacings_angles_and_every_site(name):
     vectors, basis, _ = LATTICES[name]
     true, image = example(name)
     fit = find_lattice(image)
-    a, b = np.linalg.norm(reduced(vectors), axis=1)
+    a, b = np.linalg.norm(reduce_vectors(vectors), axis=1)
     assert np.linalg.norm(fit.vectors, axis=1) == pytest.approx([a, b], rel=2e-3)
     area = abs(np.linalg.det(np.array(vectors, float)))
     assert abs(np.linalg.det(fit.vectors)) == pytest.approx(area, rel=4e-3)
@@ -100,7 +100,7 @@ def test_drift_strain_vacancies_and_noise_together(name):
     missed, false = unfound(true, fit.sites, 0.2 * near)
     assert missed < 0.01
     assert false < 0.01
-    expected = reduced(sheared)
+    expected = reduce_vectors(sheared)
     wrong = np.linalg.norm(np.abs(fit.vectors) - np.abs(expected), axis=1)
     assert (wrong / np.linalg.norm(expected, axis=1) < 0.01).all()  # the strain's own mean
     vacant = inner(true[~there], 12)
@@ -192,11 +192,11 @@ def test_pixels_that_are_not_square():
     pixel = (0.03, 0.02)
     places = sites_of(turned([[0, 0.3], [0.3, 0]], 20) / pixel, [[0, 0]])
     fit = find_lattice(drawn(places, 2.4), pixel_nm=pixel)
-    about = describe(fit, "m")
+    about = describe_lattice(fit, "m")
     assert about["lengths_nm"] == pytest.approx([0.3, 0.3], rel=3e-3)
     assert about["angle_degrees"] == pytest.approx(90, abs=0.3)
     assert fit.sites_nm == pytest.approx(fit.sites * pixel)
-    rows = table(fit, 0)
+    rows = site_rows(fit, 0)
     assert len(rows) == len(fit.sites) == about["sites"]
     assert {"y_nm", "x_nm", "row_px", "occupied", "height", "strain_shear"} <= set(rows[0])
 
@@ -220,7 +220,7 @@ def test_bragg_vectors_of_waves():
     g, h = np.array([0.081, 0.033]), np.array([-0.02, 0.117])
     image = sum(np.cos(2 * np.pi * (w[0] * rows + w[1] * columns)) for w in (g, h))
     image += np.random.default_rng(0).standard_normal((128, 1))
-    found, amplitude = bragg_vectors(image)
+    found, amplitude = find_bragg_vectors(image)
     assert (np.diff(amplitude) <= 0).all()
     for wave_vector in (g, h):
         away = np.minimum(*(np.linalg.norm(found - s * wave_vector, axis=1) for s in (1, -1)))
@@ -231,13 +231,13 @@ def test_reduced_vectors_are_the_shortest():
     rng = np.random.default_rng(0)
     for _ in range(50):
         vectors = rng.normal(size=(2, 2)) * 10
-        a, b = reduced(vectors)
+        a, b = reduce_vectors(vectors)
         assert np.linalg.norm(a) <= np.linalg.norm(b) <= np.linalg.norm(b - a) * (1 + 1e-9)
         assert np.linalg.norm(b) <= np.linalg.norm(a + b) * (1 + 1e-9)
         change = np.stack([a, b]) @ np.linalg.inv(vectors)
         assert change == pytest.approx(np.round(change), abs=1e-6)
         mixed = np.array([[2, 1], [1, 1]]) @ vectors
-        assert reduced(mixed) == pytest.approx(reduced(vectors), abs=1e-6)
+        assert reduce_vectors(mixed) == pytest.approx(reduce_vectors(vectors), abs=1e-6)
 
 
 def test_real_febr2(shared):
@@ -248,7 +248,7 @@ def test_real_febr2(shared):
 
     scan = read_scan(shared / "data/scans/stm/FeBr2_Au111_4nm.sxm")
     fit = find_lattice(denoise(scan).data, scan.mask, scan.pixel_size)
-    about = describe(fit, scan.unit)
+    about = describe_lattice(fit, scan.unit)
     assert about["lengths_nm"] == pytest.approx([0.37, 0.37], rel=0.03)
     assert about["angle_degrees"] == pytest.approx(60, abs=2)
     assert 10 <= about["empty"] <= 25

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from stm_experiments.lattice.site_classes import (
-    agreement,
     angle_errors,
-    anomaly,
-    classes,
+    class_agreement,
+    classify_sites,
     defect_auroc,
-    turned_share,
+    rotation_variance,
+    score_anomalies,
 )
 from stm_experiments.reporting.result_table import NO_VALUE
 from stm_experiments.reporting.runs import find_runs
@@ -29,16 +29,16 @@ def blobs():
 @pytest.mark.parametrize("method", ["kmeans", "gmm"])
 def test_classes_are_the_kinds_the_largest_first(blobs, method):
     codes, kinds = blobs
-    labels = classes(codes, 3, method)
-    assert agreement(labels, kinds) > 0.99
+    labels = classify_sites(codes, 3, method)
+    assert class_agreement(labels, kinds) > 0.99
     assert list(np.bincount(labels)) == [200, 100, 50]
 
 
-def test_what_cannot_be_parted_is_refused(blobs):
-    with pytest.raises(ValueError, match="2 sites cannot be parted into 3"):
-        classes(blobs[0][:2], 3)
+def test_what_cannot_be_divided_is_refused(blobs):
+    with pytest.raises(ValueError, match="2 sites cannot be divided into 3"):
+        classify_sites(blobs[0][:2], 3)
     with pytest.raises(ValueError, match="kmeans or gmm"):
-        classes(blobs[0], 3, "dbscan")
+        classify_sites(blobs[0], 3, "dbscan")
 
 
 def test_either_a_bad_reconstruction_or_a_rare_code_is_strange(blobs):
@@ -49,7 +49,7 @@ def test_either_a_bad_reconstruction_or_a_rare_code_is_strange(blobs):
     patches[3, 10:14, 10:14] += 0.5
     codes[7] = [3.0, 3.0]
     patches[9, :3, :3] += 0.5  # far from the site: another one's business
-    found = anomaly(patches, made, codes)
+    found = score_anomalies(patches, made, codes)
     assert set(np.argsort(-found.score)[:2]) == {3, 7}
     assert found.error.argmax() == 3
     assert found.density.argmax() == 7
@@ -72,9 +72,9 @@ def test_angles_are_compared_modulo_the_symmetry():
 
 def test_invariance_and_auroc():
     codes = np.random.default_rng(3).normal(size=(50, 2))
-    assert turned_share(np.stack([codes, codes])) == 0
+    assert rotation_variance(np.stack([codes, codes])) == 0
     turned = np.random.default_rng(4).normal(size=(40, 50, 2))
-    assert turned_share(turned) == pytest.approx(1, abs=0.05)
+    assert rotation_variance(turned) == pytest.approx(1, abs=0.05)
     score = np.array([0.0, 1.0, 2.0, 3.0])
     assert defect_auroc(score, np.array([False, False, True, True])) == 1
     assert np.isnan(defect_auroc(score, np.zeros(4, bool)))

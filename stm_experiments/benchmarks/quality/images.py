@@ -13,7 +13,8 @@ from stm_experiments.core.noise import noise_sigma
 from stm_experiments.core.normalisation import NORMALISATIONS, normalise_minmax
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.data.sources.images import list_files, load_pair
-from stm_experiments.lattice import atoms
+from stm_experiments.lattice.atom_errors import position_bound, visible_atoms
+from stm_experiments.lattice.atoms import Points
 from stm_experiments.simulator import (
     CUT_LATTICES,
     LATTICES,
@@ -46,7 +47,7 @@ class VacancyTest(NamedTuple):
     noisy: Tensor
     full: Tensor
     vacant: Tensor
-    sites: atoms.Points
+    sites: Points
 
 
 class KnownImage(NamedTuple):
@@ -59,7 +60,7 @@ class KnownImage(NamedTuple):
         noisy: [H, W].
         clean: On the noisy image's scale, [H, W].
         positions: Positions of the visible atoms, [A, 2] px; None where they are not known.
-        bound: Least possible error of these positions, px; see ``atoms.position_bound``.
+        bound: Least possible error of these positions, px; see ``position_bound``.
         vacancies: The vacancy test, where there is one.
         corrugation: Largest minus smallest value of the clean image.
     """
@@ -69,7 +70,7 @@ class KnownImage(NamedTuple):
     normalisation: str
     noisy: Tensor
     clean: Tensor
-    positions: atoms.Points | None
+    positions: Points | None
     bound: float
     vacancies: VacancyTest | None
     corrugation: float
@@ -134,7 +135,7 @@ def simulated_image(
     normalisation = "minmax" if of_the_paper else "plane"
     noisy, clean, scale = _normalised(topographs, normalisation)
     places = torch.stack([topographs.atoms.u[0], topographs.atoms.v[0]], 1).numpy()
-    positions = atoms.visible_atoms(places[topographs.atoms.present[0].numpy()], clean)
+    positions = visible_atoms(places[topographs.atoms.present[0].numpy()], clean)
     pixel = np.rint(positions).astype(int)
     heights = topographs.clean[0, 0].double().numpy()[pixel[:, 0], pixel[:, 1]] / scale
     sigma = noise_sigma((noisy - clean).numpy())
@@ -145,7 +146,7 @@ def simulated_image(
         noisy,
         clean,
         positions,
-        bound=atoms.position_bound(sigma, heights),
+        bound=position_bound(sigma, heights),
         vacancies=vacancies,
         corrugation=float(clean.max() - clean.min()),
     )

@@ -14,7 +14,7 @@ from stm_experiments import models
 from stm_experiments.benchmarks.quality.images import KnownImage
 from stm_experiments.core.intervals import Interval, mean_and_interval, psnr_of_interval
 from stm_experiments.core.normalisation import NORMALISATIONS, denormalise, normalise_minmax
-from stm_experiments.lattice import atoms
+from stm_experiments.lattice.atom_errors import position_errors, vacancy_preservation
 from stm_experiments.metrics import whole_image
 from stm_experiments.models import checkpoint, tiling
 from stm_experiments.reporting.result_table import Cell, ResultTable, embolden, number
@@ -140,7 +140,7 @@ def method_measures(method: DenoisingMethod, image: KnownImage) -> dict[str, flo
     if image.vacancies is not None:
         noisy, full, vacant, sites = image.vacancies
         output = method(noisy, image.normalisation)
-        values["vacancy"] = atoms.vacancy_preservation(output, full, vacant, sites)
+        values["vacancy"] = vacancy_preservation(output, full, vacant, sites)
     return values
 
 
@@ -151,7 +151,7 @@ def output_measures(output: Tensor, image: KnownImage) -> dict[str, float]:
     values["mse_fitted"] = whole_image.errors(output, fitted)["mse"]
     values |= whole_image.bragg_fidelity(output, image.clean)
     if image.positions is not None:
-        values |= atoms.position_errors(output, image.positions)
+        values |= position_errors(output, image.positions)
         bounded = image.bound > 1e-6
         values["over_bound"] = values["atom_rmse"] / image.bound if bounded else math.nan
     return values

@@ -13,7 +13,7 @@ from torch import Tensor
 from stm_experiments.benchmarks.srtio3.patches import srtio3_of_constant
 from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.core.seeds import seed_of
-from stm_experiments.lattice.atoms import find_atoms, match
+from stm_experiments.lattice.atoms import find_atoms, match_points
 from stm_experiments.reporting.result_table import Cell, ResultTable, embolden, number
 from stm_experiments.simulator import (
     NOISES,
@@ -150,7 +150,7 @@ def measure_fault(image: Tensor, case: FaultImage) -> FaultFit:
         case: The truth.
     """
     peaks = find_atoms(image, int(0.3 * case.constant), _BORDER - 3)
-    true_index, peak_index = match(case.columns, peaks, _NEAR * case.constant)
+    true_index, peak_index = match_points(case.columns, peaks, _NEAR * case.constant)
     detected = np.full(case.columns.shape, np.nan)
     detected[true_index] = peaks[peak_index]
     rows = _rows(case)
@@ -224,7 +224,9 @@ def fault_measures(image: Tensor, case: FaultImage) -> dict[str, float]:
     error = 100 * (fit.elongation - fit.truth)
     near = np.abs(fit.place) < 1.5 * case.constant
     span = float(case.clean.max() - case.clean.min())
-    filled = match(case.empty, find_atoms(image, int(0.3 * case.constant)), _NEAR * case.constant)
+    filled = match_points(
+        case.empty, find_atoms(image, int(0.3 * case.constant)), _NEAR * case.constant
+    )
     values = (
         100 * float((image - case.clean).abs().mean()) / span,
         100 * fit.detected,

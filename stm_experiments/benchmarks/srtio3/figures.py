@@ -19,7 +19,8 @@ from stm_experiments.figures.canvas import (
     new_figure,
 )
 from stm_experiments.io import read_scan
-from stm_experiments.lattice.fit import LatticeError, find_lattice
+from stm_experiments.lattice.fit import find_lattice
+from stm_experiments.lattice.vectors import LatticeError
 from stm_experiments.models.interfaces import Network
 from stm_experiments.restoration.denoise import denoise
 from stm_experiments.restoration.fit_weighted import apply_fit_weighted

@@ -17,7 +17,7 @@ from stm_experiments.data.sites.site_data import check_site_settings
 from stm_experiments.data.sites.site_loader import SiteImages
 from stm_experiments.data.sites.sites import SiteImage, make_site_image
 from stm_experiments.data.sources.simulated import check_presets, choose_lattices
-from stm_experiments.lattice.fit import LatticeError
+from stm_experiments.lattice.vectors import LatticeError
 from stm_experiments.simulator import (
     PRESETS,
     AnyLattice,

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from stm_experiments.benchmarks import defects as benchmark
-from stm_experiments.lattice.defects import (
+from stm_experiments.lattice.point_defects import (
     BORDER,
-    Counts,
-    DefectSites,
-    count_defects,
-    find_defects,
-    within,
+    DetectionCounts,
+    PointDefects,
+    count_detections,
+    find_point_defects,
+    inside_border,
 )
 from stm_experiments.simulator import (
     LATTICES,
@@ -33,14 +33,14 @@ REAL = {"sample": SampleNoise(0.2 / 15, 0.045), "detector": DetectorNoise(white=
 def counts(name, noise, images=2, **changes):
     kind = replace(LATTICES[name], **changes)
     batch = simulate([kind] * images, range(images), noise, PRESETS["physical"], 257)
-    total = Counts(0, 0, 0)
+    total = DetectionCounts(0, 0, 0)
     for i in range(images):
         position = batch.truth["defect_position"][i].numpy()
         number = batch.truth["defect_kind"][i].numpy()
-        there = (number > 0) & within(position, (257, 257))
-        found = find_defects(batch.noisy[i, 0].numpy())
+        there = (number > 0) & inside_border(position, (257, 257))
+        found = find_point_defects(batch.noisy[i, 0].numpy())
         position, bright = position[there], np.isin(number[there], (2, 3))
-        total = total.plus(count_defects(found, position, bright, 0.4 * kind.spread)["all"])
+        total = total.plus(count_detections(found, position, bright, 0.4 * kind.spread)["all"])
     return total
 
 
@@ -63,7 +63,7 @@ def test_a_perfect_crystal_has_none(name):
         [replace(LATTICES[name], wave_domains=1)], [0], Noise(), PRESETS["physical"], 257
     ).noisy[0, 0]
     # In the corners the periodic part is known less well.
-    assert len(find_defects(image.numpy(), border=16).score) == 0
+    assert len(find_point_defects(image.numpy(), border=16).score) == 0
 
 
 def test_unit_tilt_and_sign_do_not_matter():
@@ -72,13 +72,13 @@ def test_unit_tilt_and_sign_do_not_matter():
     )
     image = batch.noisy[0, 0].double().numpy()
     rows, columns = np.mgrid[:193, :193]
-    first = find_defects(image)
+    first = find_point_defects(image)
     assert len(first.score) > 3
     assert (np.diff(first.score) <= 0).all()
-    tilted = find_defects(1e-12 * (image + 0.3 * rows - 0.1 * columns) + 1e-9)
+    tilted = find_point_defects(1e-12 * (image + 0.3 * rows - 0.1 * columns) + 1e-9)
     np.testing.assert_array_equal(tilted.position, first.position)
     np.testing.assert_allclose(tilted.score, first.score, rtol=0.02)
-    assert within(first.position, image.shape).all()
+    assert inside_border(first.position, image.shape).all()
 
 
 def test_nothing_is_found_in_what_was_not_measured():
@@ -87,26 +87,26 @@ def test_nothing_is_found_in_what_was_not_measured():
     mask = np.ones(image.shape, bool)
     mask[:80] = False
     spoilt = np.where(mask, image, np.nan)
-    position = find_defects(spoilt, mask).position
+    position = find_point_defects(spoilt, mask).position
     assert len(position) > 3
     assert (position[:, 0] > 80 + BORDER - 1).all()
-    whole = find_defects(image).position
+    whole = find_point_defects(image).position
     below = whole[whole[:, 0] > 110]
     same = [np.abs(position - place).max(1).min() <= 1.5 for place in below]
     assert np.mean(same) > 0.8
 
 
 def test_counts_by_hand():
-    found = DefectSites(
+    found = PointDefects(
         np.array([[10.0, 10], [20, 20], [30, 30]]), np.array([True, True, False]), np.ones(3)
     )
     true, bright = np.array([[11.0, 10], [20, 20], [31, 30], [50, 50]]), np.array([1, 0, 0, 1]) > 0
-    scored = count_defects(found, true, bright, 2.0)
+    scored = count_detections(found, true, bright, 2.0)
     assert scored == {"bright": (1, 2, 2), "dark": (1, 1, 2), "all": (2, 3, 4)}
     assert scored["all"].precision == pytest.approx(2 / 3)
     assert scored["all"].recall == 0.5
     assert scored["all"].f1 == pytest.approx(4 / 7)
-    assert math.isnan(Counts(0, 0, 0).f1)
+    assert math.isnan(DetectionCounts(0, 0, 0).f1)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_counts_by_hand():
 )
 def test_what_is_no_image_is_refused_in_one_sentence(image, mask, message):
     with pytest.raises(ValueError, match=message):
-        find_defects(image, mask)
+        find_point_defects(image, mask)
 
 
 def test_the_benchmark_prints_and_draws(tmp_path, monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""A found lattice as plain numbers and table rows, for files."""
+"""A lattice as plain numbers and table rows, for files."""
 
 from typing import Any
 
@@ -7,16 +7,16 @@ import numpy as np
 from stm_experiments.lattice.fit import LatticeFit
 
 
-def describe(fit: LatticeFit, unit: str) -> dict[str, Any]:
-    """A lattice in plain numbers, for a file.
+def describe_lattice(fit: LatticeFit, unit: str) -> dict[str, Any]:
+    """Return a lattice in plain numbers.
 
     Args:
         fit: The lattice.
         unit: Of the image's heights.
 
     Returns:
-        ``summary``, a sentence; vectors, lengths, angle (in nm where the size of a px is known,
-        and in px), basis and so on.
+        ``summary``, one sentence; vectors (row, column), lengths, angle (in nm if the size of a
+        pixel is known, and in px), basis and so on.
     """
     about: dict[str, Any] = {}
     for length, vectors in (("px", fit.vectors), ("nm", fit.vectors_nm)):
@@ -41,17 +41,17 @@ def describe(fit: LatticeFit, unit: str) -> dict[str, Any]:
     }
 
 
-def table(fit: LatticeFit, grain: int) -> list[dict[str, Any]]:
-    """A row for each site, for a file.
+def site_rows(fit: LatticeFit, grain: int) -> list[dict[str, Any]]:
+    """Return a table row for each site.
 
     Args:
         fit: The lattice.
         grain: Its number among several in one image.
 
     Returns:
-        One dictionary per site: places (px; nm where the size of a px is known), cell and kind,
-        ``occupied`` 0 or 1, height, shift (px) and strain: along a column (``rows``), along
-        a row (``columns``) and their ``shear``.
+        One dictionary per site: positions (px; nm if the size of a pixel is known), cell and kind,
+        ``occupied`` 0 or 1, height, shift (px) and strain: along a column (``rows``), along a row
+        (``columns``) and their ``shear``.
     """
     columns: dict[str, Any] = dict(zip(("row_px", "column_px"), fit.sites.T, strict=True))
     if fit.sites_nm is not None:

@@ -1,0 +1,45 @@
+"""The pixels of a scan or an array in which a lattice or defects are searched for."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stm_experiments.io.scan import Scan
+
+
+class Measured(NamedTuple):
+    """An image and what is known of its pixels.
+
+    Attributes:
+        data: [H, W] float64.
+        mask: True where measured, [H, W]; None: everywhere.
+        pixel_nm: Size of a pixel along axes 0 and 1, nm; None: unknown.
+    """
+
+    data: NDArray[np.float64]
+    mask: NDArray[np.bool_] | None
+    pixel_nm: tuple[float, float] | None
+
+
+def as_measured(
+    image: Scan | ArrayLike,
+    mask: ArrayLike | None = None,
+    pixel_nm: tuple[float, float] | None = None,
+) -> Measured:
+    """Return the data, mask and pixel size of a scan or an array; arguments go before the scan's.
+
+    Args:
+        image: A scan, or [H, W] real numbers.
+        mask: True where measured, [H, W]; None: the scan's mask, or everywhere.
+        pixel_nm: Size of a pixel along axes 0 and 1, nm; None: the scan's, or unknown.
+    """
+    data: ArrayLike = image.data if isinstance(image, Scan) else image
+    if isinstance(image, Scan):
+        mask = image.mask if mask is None else mask
+        pixel_nm = image.pixel_size if pixel_nm is None else pixel_nm
+    return Measured(
+        np.array(data, dtype=np.float64),
+        None if mask is None else np.asarray(mask, dtype=bool),
+        pixel_nm,
+    )

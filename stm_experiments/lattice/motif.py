@@ -1,0 +1,132 @@
+"""The atoms of an image, the places of the cell that they occupy, and how well a lattice fits."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from stm_experiments.lattice.atoms import find_atoms, neighbour_distance
+from stm_experiments.lattice.phases import CellMap
+from stm_experiments.lattice.vectors import Array
+
+Mask = NDArray[np.bool_]
+
+_BAND = (0.16, 0.55)  # widths of the band-pass around atoms, periods
+_PROMINENT = 0.5  # least height of a maximum, root mean squares of the band-passed surroundings
+_ENOUGH = 0.4  # share of the cells that hold an atom, for a place to be a site
+_CLOSE = 0.25  # furthest of an atom from its place in the cell, distances of nearest neighbours
+_APART = 0.5  # least distance of two places of the cell, the same unit
+_WIDTH = 0.1  # of the kernel that smooths the density of atoms in the cell, the same unit
+_STRONG = 0.3  # least strength of the local Bragg peaks, relative to its upper quartile
+_GRID = 64  # points of the density along each lattice vector
+
+
+class Maxima(NamedTuple):
+    """The maxima of an image on one scale.
+
+    Attributes:
+        heights: The band-passed image, [H, W].
+        atoms: Positions (row, column) of the maxima, [P, 2] px.
+        spacing: Median distance of nearest neighbours, px.
+    """
+
+    heights: Array
+    atoms: Array
+    spacing: float
+
+
+def find_maxima(data: Array, mask: Mask, period: float) -> Maxima:
+    """Band-pass an image around a period and find its maxima.
+
+    Args:
+        data: [H, W].
+        mask: True where measured, [H, W].
+        period: px.
+    """
+    narrow, wide = (ndimage.gaussian_filter(data, share * period) for share in _BAND)
+    heights = narrow - wide
+    contrast = np.sqrt(ndimage.gaussian_filter(heights**2, 3 * period)) + 1e-3 * heights.std()
+    even = heights / contrast
+    atoms = find_atoms(torch.from_numpy(even), max(1, round(0.25 * period)))
+    pixel = tuple(np.round(atoms).astype(int).T)
+    atoms = atoms[mask[pixel] & (even[pixel] > _PROMINENT)]
+    return Maxima(heights, atoms, neighbour_distance(atoms))
+
+
+class Motif(NamedTuple):
+    """A lattice, judged by the places of the atoms in its cell. P atoms, K places.
+
+    Attributes:
+        vectors: (row, column) each, [2, 2] px.
+        coordinates: Of the atoms, in units of the vectors, [P, 2].
+        good: Whether an atom lies where the lattice is strong, [P].
+        basis: Places of the cell that hold atoms, in units of the vectors, [K, 2].
+        score: Share of the atoms on these places, the less the further they are from them, times
+            the share of these places that hold one.
+    """
+
+    vectors: Array
+    coordinates: Array
+    good: Mask
+    basis: Array
+    score: float
+
+
+def find_motif(cells: CellMap, vectors: Array, maxima: Maxima) -> Motif:
+    """Find the places of the cell that hold atoms, and how well they explain the atoms.
+
+    Args:
+        cells: Where in the lattice the image's points lie.
+        vectors: The lattice, (row, column) each, [2, 2] px.
+        maxima: The atoms.
+    """
+    spacing = maxima.spacing
+    coordinates, strength = cells.at(maxima.atoms)
+    good = strength > _STRONG
+    count = (cells.strength > _STRONG).sum() * cells.step**2 / abs(np.linalg.det(vectors))
+    basis: list[Array] = []
+    on_places, closeness = 0, 0.0
+    fractions = coordinates[good]
+    for start in _densest(fractions, vectors, _WIDTH * spacing):
+        apart = [np.linalg.norm(wrap_fractions(start - b) @ vectors) for b in basis]
+        if min(apart, default=np.inf) < _APART * spacing:
+            continue
+        away = wrap_fractions(fractions - start)
+        close = np.linalg.norm(away @ vectors, axis=1) < _CLOSE * spacing
+        if close.sum() >= _ENOUGH * count:
+            place = start + away[close].mean(0)
+            basis.append(basis[0] + wrap_fractions(place - basis[0]) if basis else place)
+            on_places += int(close.sum())
+            distance = np.linalg.norm(wrap_fractions(fractions - place) @ vectors, axis=1)[close]
+            closeness += float((1 - (distance / (_CLOSE * spacing)) ** 2).clip(0).sum())
+    score = 0.0
+    if basis:
+        score = closeness / len(maxima.atoms) * min(1.0, on_places / (count * len(basis)))
+    return Motif(vectors, coordinates, good, np.array(basis).reshape(-1, 2), score)
+
+
+def wrap_fractions(fractions: Array) -> Array:
+    """Return cell coordinates in -0.5 to 0.5."""
+    return np.asarray(fractions - np.round(fractions))
+
+
+def _densest(fractions: Array, vectors: Array, width: float) -> Array:
+    """Return the maxima of the density of atoms in the cell, densest first, [M, 2].
+
+    Args:
+        fractions: Cell coordinates of the atoms, [P, 2].
+        vectors: [2, 2] px.
+        width: Standard deviation of the Gaussian kernel, px.
+    """
+    n = _GRID
+    places = (fractions % 1 * n).astype(int) % n
+    counts = np.bincount(places[:, 0] * n + places[:, 1], minlength=n * n).reshape(n, n)
+    orders = np.fft.fftfreq(n, 1 / n)
+    waves = np.stack(np.meshgrid(orders, orders, indexing="ij"), -1) @ np.linalg.inv(vectors).T
+    kernel = np.exp(-2 * (np.pi * width) ** 2 * (waves**2).sum(-1))
+    density = np.fft.ifft2(np.fft.fft2(counts) * kernel).real
+    place = np.argwhere(density == ndimage.maximum_filter(density, 3, mode="wrap"))
+    order = np.argsort(density[tuple(place.T)])[::-1]
+    return np.asarray((place[order][:64] + 0.5) / n)

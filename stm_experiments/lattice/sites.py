@@ -1,0 +1,291 @@
+"""The sites of a distorted lattice: atoms are numbered from neighbour to neighbour.
+
+The undistorted lattice numbers the sites; the displacement of the atoms from it is fitted around
+each site by an affine map, which holds drift, strain and rotation of the surroundings. Positions
+are (row, column).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
+
+from stm_experiments.lattice.motif import Maxima, Motif, wrap_fractions
+from stm_experiments.lattice.vectors import Array, LatticeError
+
+Indices = NDArray[np.int64]
+
+_NEIGHBOURS = 24  # of a local fit, at most
+_NEAR = 0.3  # furthest of an atom from its site, distances of nearest neighbours
+_ROUGH = 0.2  # largest deviation of the neighbours from a local fit, rms, the same unit
+_STRETCH = 0.3  # largest strain or rotation of a local fit
+_SEED = 2.5  # radius in which the first atoms are numbered, longer lattice vectors
+_REACH = 1.2  # standard deviation of the weight of the neighbours, distances of the sixth
+_REWEIGHTED = 3  # times that neighbours that do not fit lose weight
+_WEAK = 0.1  # least eigenvalue of a local fit: it is less with few neighbours or all on one line
+_MARGIN = 0.15  # around the image in which sites are numbered, shares of its sides
+_ROUNDS = 100  # at most; each reaches one or two neighbours further
+_TOO_FEW = "no lattice was found: too few atoms lie on one"
+
+
+class MeanLattice(NamedTuple):
+    """The least-squares lattice of numbered atoms.
+
+    Attributes:
+        vectors: (row, column) each, [2, 2] px.
+        origin: The site of the first kind in cell (0, 0), (row, column), [2] px.
+        basis: In units of the vectors, the first at 0, [K, 2].
+    """
+
+    vectors: Array
+    origin: Array
+    basis: Array
+
+
+class NumberedAtoms(NamedTuple):
+    """Atoms and their places in the lattice. A atoms.
+
+    Attributes:
+        atom: Indices into the maxima, [A].
+        cell: [A, 2].
+        kind: Which place of the cell, [A].
+    """
+
+    atom: Indices
+    cell: Indices
+    kind: Indices
+
+
+class Sites(NamedTuple):
+    """The sites of an undistorted lattice. S sites.
+
+    Attributes:
+        lattice: Its vectors, origin and basis.
+        cell: [S, 2].
+        kind: [S].
+        ideal: Positions (row, column), [S, 2] px.
+    """
+
+    lattice: MeanLattice
+    cell: Indices
+    kind: Indices
+    ideal: Array
+
+
+class Growth(NamedTuple):
+    """Sites and the atoms that were followed through the image.
+
+    Attributes:
+        sites: All sites in and around the image.
+        atom: The atom of each site, an index into the maxima, -1 for none, [S].
+        reach: Standard deviation of the weight of the neighbours in a local fit, px.
+    """
+
+    sites: Sites
+    atom: Indices
+    reach: float
+
+
+class Surroundings(NamedTuple):
+    """The local fits to the neighbours of sites.
+
+    Attributes:
+        place: Fitted position (row, column) of the site, [S, 2] px; NaN if too few neighbours
+            determine it or the neighbours disagree.
+        gradient: Of the displacement, d u_j / d x_i, [S, 2, 2].
+        support: Total weight of the measured neighbours, [S].
+    """
+
+    place: Array
+    gradient: Array
+    support: Array
+
+
+def number_atoms(motif: Motif, maxima: Maxima, shape: tuple[int, ...]) -> Growth:
+    """Number the atoms of a lattice, starting at its clearest part.
+
+    Args:
+        motif: The chosen lattice.
+        maxima: The atoms.
+        shape: Of the image, px.
+
+    Raises:
+        LatticeError: If too few atoms lie on the lattice.
+    """
+    numbered = _first_atoms(motif, maxima)
+    for _ in range(2):  # the mean lattice of all atoms fits them better than that of the first
+        if not np.array_equal(np.unique(numbered.kind), np.arange(len(motif.basis))):
+            raise LatticeError(_TOO_FEW)
+        places = maxima.atoms[numbered.atom]
+        lattice = fit_mean_lattice(numbered.cell, numbered.kind, places)
+        sites, number = _all_sites(lattice, numbered, shape)
+        reach = _REACH * _sixth_neighbour(lattice.vectors, lattice.basis)
+        atom = np.full(len(sites.kind), -1)
+        atom[number[number >= 0]] = numbered.atom[number >= 0]
+        atom = _follow(Growth(sites, atom, reach), maxima)
+        on = atom >= 0
+        numbered = NumberedAtoms(atom[on], sites.cell[on], sites.kind[on])
+    return Growth(sites, atom, reach)
+
+
+def _first_atoms(motif: Motif, maxima: Maxima) -> NumberedAtoms:
+    """Number the atoms around the place where most of them lie on the lattice.
+
+    Raises:
+        LatticeError: If there are too few for a lattice.
+    """
+    atoms = maxima.atoms
+    away = wrap_fractions(motif.coordinates[:, None] - motif.basis)
+    distance = np.linalg.norm(away @ motif.vectors, axis=2)
+    kind = distance.argmin(1)
+    cell = np.round(motif.coordinates - motif.basis[kind]).astype(int)
+    good = np.flatnonzero(motif.good & (distance.min(1) < _NEAR * maxima.spacing))
+    radius = _SEED * np.linalg.norm(motif.vectors, axis=1).max()
+    tree = KDTree(atoms[good])
+    densest = tree.query_ball_point(atoms[good], radius, return_length=True).argmax()
+    good = good[tree.query_ball_point(atoms[good[densest]], radius)]
+    ideal = (cell + motif.basis[kind]) @ motif.vectors
+    reach = _REACH * _sixth_neighbour(motif.vectors, motif.basis)
+    i, j = KDTree(atoms[good]).query_pairs(reach, output_type="ndarray").T
+    apart = (atoms[good[i]] - atoms[good[j]]) - (ideal[good[i]] - ideal[good[j]])
+    bond = np.linalg.norm(apart, axis=1) < _NEAR * maxima.spacing
+    graph = coo_array((bond[bond], (i[bond], j[bond])), shape=(len(good),) * 2)
+    piece = connected_components(graph, directed=False)[1]
+    good = good[piece == np.bincount(piece).argmax()]
+    if len(np.unique(kind[good])) < len(motif.basis) or len(good) < 3 * len(motif.basis) + 3:
+        raise LatticeError(_TOO_FEW)
+    return NumberedAtoms(good, cell[good], kind[good])
+
+
+def _all_sites(
+    lattice: MeanLattice, numbered: NumberedAtoms, shape: tuple[int, ...]
+) -> tuple[Sites, Indices]:
+    """Lay out every site of a lattice in and around the image.
+
+    Returns:
+        The sites, and the site of each numbered atom, [A], -1 for none.
+    """
+    vectors, origin, basis = lattice
+    margin = _MARGIN * np.array(shape)
+    corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * (shape + 2 * margin) - margin
+    cells = (corners - origin) @ np.linalg.inv(vectors)
+    low = np.minimum(np.floor(cells.min(0)), numbered.cell.min(0)).astype(int) - 1
+    high = np.maximum(np.ceil(cells.max(0)), numbered.cell.max(0)).astype(int) + 2
+    grid = np.stack(np.meshgrid(*map(np.arange, low, high), indexing="ij"), -1).reshape(-1, 2)
+    cells, kinds = np.repeat(grid, len(basis), 0), np.tile(np.arange(len(basis)), len(grid))
+    ideal = origin + (cells + basis[kinds]) @ vectors
+    inside = ((ideal > -margin) & (ideal < shape + margin)).all(1)
+    sites = Sites(lattice, cells[inside], kinds[inside], ideal[inside])
+    number = np.where(inside, np.cumsum(inside) - 1, -1).reshape(*(high - low), len(basis))
+    return sites, number[(*(numbered.cell - low).T, numbered.kind)]
+
+
+def fit_mean_lattice(cell: Indices, kind: Indices, place: Array) -> MeanLattice:
+    """Fit a lattice to numbered atoms by least squares.
+
+    Args:
+        cell: [A, 2].
+        kind: [A]; 0 to K - 1, each at least once.
+        place: Positions (row, column), [A, 2] px.
+    """
+    kinds = np.eye(kind.max() + 1)[kind]
+    terms = np.concatenate([cell, kinds], 1)
+    solution = np.linalg.lstsq(terms, place, rcond=None)[0]
+    vectors, places = solution[:2], solution[2:]
+    return MeanLattice(vectors, places[0], (places - places[0]) @ np.linalg.inv(vectors))
+
+
+def fit_surroundings(
+    growth: Growth, atoms: Array, spacing: float, at: Indices | None = None
+) -> Surroundings:
+    """Fit the displacement around sites to their neighbours, the site's own atom left out.
+
+    Args:
+        growth: The sites, and the atom of each.
+        atoms: Positions (row, column) of the atoms, [P, 2] px.
+        spacing: Distance of nearest neighbours, px.
+        at: Indices of the sites to fit around; None: all.
+    """
+    sites, atom, reach = growth
+    place = sites.ideal if at is None else sites.ideal[at]
+    occupied = sites.ideal[atom >= 0]
+    moved = atoms[atom[atom >= 0]] - occupied
+    distance, index = KDTree(occupied).query(
+        place, range(1, min(_NEIGHBOURS, len(occupied)) + 1), distance_upper_bound=3 * reach
+    )
+    far = ~np.isfinite(distance)
+    index[far] = 0
+    weight = np.exp(-0.5 * (np.where(far, 0, distance) / reach) ** 2)
+    weight[far | (distance < 1e-6)] = 0.0
+    terms = np.ones((*index.shape, 3))
+    terms[..., 1:] = (occupied[index] - place[:, None]) / reach
+    values = moved[index]
+    robust = weight
+    for _ in range(_REWEIGHTED):
+        weighted = (terms * robust[..., None]).transpose(0, 2, 1)
+        normal = weighted @ terms
+        weak = np.linalg.eigvalsh(normal)[:, 0] < _WEAK
+        normal[weak] = np.eye(3)
+        fit = np.linalg.solve(normal, weighted @ values)  # [S, 3, 2]
+        error = ((values - terms @ fit) ** 2).sum(2)
+        total = robust.sum(1) + 1e-9
+        variance = (robust * error).sum(1) / total
+        robust = weight / (1 + error / (9 * variance + (1e-3 * reach) ** 2)[:, None])
+    gradient = fit[:, 1:] / reach
+    torn = (gradient**2).sum((1, 2)) > _STRETCH**2
+    unknown = weak | torn | (variance > (_ROUGH * spacing) ** 2)
+    fitted = np.where(unknown[:, None], np.nan, place + fit[:, 0])
+    return Surroundings(fitted, gradient, weight.sum(1))
+
+
+def _nearest_atoms(place: Array, atoms: Array, spacing: float) -> Indices:
+    """Return the atom of each place: the nearest within reach that is nearer to no other, [S]."""
+    atom = np.full(len(place), -1)
+    finite = np.isfinite(place).all(1)
+    distance, index = KDTree(atoms).query(place[finite], distance_upper_bound=_NEAR * spacing)
+    nearest = np.full(len(atoms) + 1, np.inf)
+    np.minimum.at(nearest, index, distance)
+    mutual = np.isfinite(distance) & (distance <= nearest[index])
+    atom[np.flatnonzero(finite)[mutual]] = index[mutual]
+    return atom
+
+
+def _follow(growth: Growth, maxima: Maxima) -> Indices:
+    """Follow the lattice from the atoms that have a site to their neighbours, as far as it reaches.
+
+    Returns:
+        The atom of each site, -1 for none, [S].
+    """
+    sites, atom, reach = growth
+    atoms, spacing = maxima.atoms, maxima.spacing
+    free = np.ones(len(atoms), bool)
+    for _ in range(_ROUNDS):
+        free[:] = True
+        free[atom[atom >= 0]] = False
+        empty = np.flatnonzero(atom < 0)
+        third = KDTree(sites.ideal[atom >= 0]).query(sites.ideal[empty], [3])[0][:, 0]
+        edge = empty[third < 2 * reach]
+        around = fit_surroundings(Growth(sites, atom, reach), atoms, spacing, edge)
+        new = _nearest_atoms(around.place, atoms[free], spacing)
+        if not (new >= 0).any():
+            break
+        atom = atom.copy()
+        atom[edge[new >= 0]] = np.flatnonzero(free)[new[new >= 0]]
+    for _ in range(2):  # few neighbours placed the first atoms
+        if (atom >= 0).any():
+            around = fit_surroundings(Growth(sites, atom, reach), atoms, spacing)
+            atom = _nearest_atoms(around.place, atoms, spacing)
+    return atom
+
+
+def _sixth_neighbour(vectors: Array, basis: Array) -> float:
+    """Return the distance of a site's sixth neighbour, mean over the kinds, px.
+
+    The six nearest neighbours of a site lie all around it.
+    """
+    cells = np.stack(np.meshgrid(*[np.arange(-4, 5)] * 2, indexing="ij"), -1).reshape(-1, 1, 2)
+    around = ((cells + basis) @ vectors).reshape(-1, 2)
+    return float(KDTree(around).query(basis @ vectors, [7])[0].mean())
