@@ -24,15 +24,15 @@ def run_figures(
     references: Mapping[str, float],
     lattices: Sequence[str],
 ) -> dict[str, Figure]:
-    """Draws what a trained network does, from the network itself.
+    """Draw what a trained network does, from the network itself.
 
     Args:
         net: The network, on the CPU, in evaluation mode.
-        codes: Latent codes of test patches; None if it has none.
+        codes: Latent codes of test patches; None if the network has none.
         samples: One patch from each of several test images.
-        first: Their reconstructions after the first epoch, if it was trained in epochs.
-        curves: Points (epoch, loss) by curve; empty if it was not.
-        references: Losses to which the curves are compared, by label.
+        first: Their reconstructions after the first epoch; None if there were no epochs.
+        curves: Points (epoch, loss) by curve; empty if there were no epochs.
+        references: Losses to compare the curves with, by label.
         lattices: Names of all lattices, by label.
 
     Returns:
@@ -66,19 +66,19 @@ def run_figures(
 
 
 def latent_figure(codes: Codes, lattices: Sequence[str]) -> Figure:
-    """Latent PCA of test patches (Figure 12), coloured by lattice or by what varies in its place.
+    """Draw the latent PCA of test patches (Figure 12), coloured by lattice.
 
-    A single lattice is coloured by the tilt of its cut; images from files, whose cut is unknown,
-    by image.
+    A single lattice is coloured by the tilt of its cut, or by image if the tilt is unknown, as in
+    files.
 
     Args:
-        codes: Their codes, and what is known of the patches.
+        codes: Their codes, with lattice, image and orientation of the patches.
         lattices: Names of all lattices, by label.
     """
-    shown = codes.lattice.unique().tolist()
-    if len(shown) > 1:
-        classes = torch.searchsorted(torch.tensor(shown), codes.lattice)
-        return latent_pca(codes.codes, classes, "lattice", [lattices[label] for label in shown])
+    labels, classes = codes.lattice.unique(return_inverse=True)
+    if len(labels) > 1:
+        names = [lattices[label] for label in labels.tolist()]
+        return latent_pca(codes.codes, classes, "lattice", names)
     tilt = codes.orientation[:, 1]
     if bool(tilt.isfinite().all()):
         return latent_pca(codes.codes, tilt, "tilt of the cut (fraction of its range)", None)

@@ -8,9 +8,11 @@ import math
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -19,6 +21,7 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from torch import Tensor
 
 from stm_experiments.core.files import atomic_write
+from stm_experiments.core.spectra import hann_power
 
 Array = npt.NDArray[np.float64]
 ArrayOrTensor = npt.ArrayLike | Tensor
@@ -162,6 +165,38 @@ def add_scale_bar(axes: Axes, image_width: int, pixels_per_unit: float, unit: st
     )
     bar.patch.set(facecolor="black", edgecolor="none", alpha=0.6)
     axes.add_artist(bar)
+
+
+def centred_power(image: Array) -> Array:
+    """Return the power spectrum [H, W] of an image without its mean, frequency 0 in the middle.
+
+    A Hann window keeps the frame's edges from drawing a bright cross; pixels that were not scanned
+    count as the mean.
+    """
+    finite = np.isfinite(image)
+    if not finite.any():
+        return np.zeros(image.shape)
+    flat = np.where(finite, image - image[finite].mean(), 0.0)
+    power: Array = np.fft.fftshift(hann_power(torch.from_numpy(flat)).numpy())
+    return power
+
+
+class Extent(NamedTuple):
+    """The edges of an image in data units, in the order of matplotlib's `extent`."""
+
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+
+def spectrum_extent(height: int, width: int, step_y: float, step_x: float) -> Extent:
+    """Return the edges of a centred spectrum [H, W] whose pixels have these sizes.
+
+    The middle of px (H // 2, W // 2) has frequency 0.
+    """
+    left, top = -(width // 2) - 0.5, -(height // 2) - 0.5
+    return Extent(left * step_x, (left + width) * step_x, (top + height) * step_y, top * step_y)
 
 
 def save(figure: Figure, path: str | Path) -> None:
