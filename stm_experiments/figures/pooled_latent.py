@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from stm_experiments.figures.canvas import ArrayOrTensor, as_array, new_figure
 from stm_experiments.figures.latent_pca import Colouring, check_classes, legend_handles, scatter
 from stm_experiments.latent.codes import Codes, pool, thin, variance_shares
-from stm_experiments.latent.probes import can_tell_lattices, held_out_axes, probe_accuracy
+from stm_experiments.latent.probes import can_tell_lattices, probe_accuracy, project_held_out
 
 PATCHES_PER_IMAGE = 48  # single patches that are drawn and from which the probe learns
 
@@ -57,12 +57,12 @@ def pooled_latent(
         "whole images": pool(everything),
     }
     for axes, (name, kind) in zip(panels, kinds.items(), strict=True):
-        flat, held_out = held_out_axes(kind)
+        projection = project_held_out(kind)
         # Shuffled, so that the lattice drawn last does not cover the others.
-        order = np.random.default_rng(0).permutation(len(flat))
-        classes = as_array(held_out.lattice)[order]
+        order = np.random.default_rng(0).permutation(len(projection.points))
+        classes = as_array(projection.codes.lattice)[order]
         names = ("first axis", "second axis")
-        scatter(axes, flat[order], names, Colouring(classes, class_names))
+        scatter(axes, projection.points[order], names, Colouring(classes, class_names))
         accuracy = probe_accuracy(kind)
         axes.set_title(f"{name}: {accuracy:.0%} recognised (chance {chance:.0%})", fontsize=11)
         axes.spines[["top", "right"]].set_visible(False)

@@ -1,24 +1,25 @@
-"""How much the code changes when the same surface is looked at in another way."""
+"""How much a code changes when the patch is shifted, turned or mirrored."""
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-SHIFTS = (1, 2, 4)
+SHIFTS = (1, 2, 4)  # px
 
 
 def code_change(before: Tensor, after: Tensor) -> float:
-    """Mean squared change of the code over twice its variance.
+    """Return the mean squared change of the code over twice its variance.
 
     mean |after - before|^2 / (2 V), where V is the variance (all dimensions added up) of both sets
-    of codes about their common mean. 0: the code is invariant; 1: it changes as from a patch to any
-    other; up to 2: it reverses.
+    of codes about their common mean. 0: the code is invariant; 1: it changes as much as from a
+    patch to any other patch; up to 2: it reverses.
 
     Args:
-        before: ``[B,D]``.
-        after: ``[B,D]``.
+        before: Codes of the patches, [B, D].
+        after: Codes of the changed patches, [B, D].
 
     Returns:
         NaN if all codes are equal.
@@ -37,17 +38,17 @@ def code_change(before: Tensor, after: Tensor) -> float:
     return change / (2 * variance)
 
 
-def cut(images: Tensor, image: Tensor, position: Tensor, window: int) -> Tensor:
+def cut_windows(images: Tensor, image: Tensor, position: Tensor, window: int) -> Tensor:
     """Cut patches from whole images.
 
     Args:
-        images: ``[N,1,H,W]``.
-        image: Which image, ``[B]`` index from 0.
-        position: Row and column of each patch's first pixel, px ``[B,2]``.
-        window: Side of a patch, px.
+        images: [N, 1, H, W].
+        image: Index of each patch's image, [B].
+        position: Row and column of each patch's first pixel, px, [B, 2].
+        window: Side w of a patch, px.
 
     Returns:
-        ``[B,1,window,window]``.
+        Patches, [B, 1, w, w].
 
     Raises:
         ValueError: If a patch reaches beyond its image.
@@ -61,61 +62,73 @@ def cut(images: Tensor, image: Tensor, position: Tensor, window: int) -> Tensor:
     return images[image[:, None, None], 0, rows, columns][:, None]
 
 
-def shifted_pairs(
+class PatchPairs(NamedTuple):
+    """Patches and their neighbours.
+
+    Attributes:
+        patches: [B, 1, w, w].
+        shifted: Patches at shifted positions, [B, 1, w, w].
+    """
+
+    patches: Tensor
+    shifted: Tensor
+
+
+def cut_shifted_pairs(
     images: Tensor, window: int, shift: int, count: int, seed: int = 0
-) -> tuple[Tensor, Tensor]:
+) -> PatchPairs:
     """Cut pairs of patches whose positions differ by a shift along the rows or the columns.
 
     Args:
-        images: ``[N,1,H,W]``, each gives as many pairs as the others.
-        window: Side of a patch, px.
+        images: [N, 1, H, W]; all give equally many pairs.
+        window: Side w of a patch, px.
         shift: Distance, px.
         count: Number of pairs B.
-        seed: Of the positions.
-
-    Returns:
-        The patches and the shifted ones, ``[B,1,window,window]`` each.
+        seed: Seed of the positions.
 
     Raises:
         ValueError: If the images are too small.
     """
-    room = [side - window - shift + 1 for side in images.shape[-2:]]
-    if min(room) < 1:
+    choices = [side - window - shift + 1 for side in images.shape[-2:]]
+    if min(choices) < 1:
         raise ValueError(f"{list(images.shape[-2:])} px has no room for {window} + {shift} px.")
-    random = torch.Generator().manual_seed(seed)
-    position = torch.stack([torch.randint(most, (count,), generator=random) for most in room], 1)
+    draws = torch.Generator().manual_seed(seed)
+    position = torch.stack([torch.randint(n, (count,), generator=draws) for n in choices], 1)
     number = torch.arange(count)
     image = number % len(images)
     step = torch.zeros_like(position)
     step[number, number // len(images) % 2] = shift
-    return cut(images, image, position, window), cut(images, image, position + step, window)
+    return PatchPairs(
+        cut_windows(images, image, position, window),
+        cut_windows(images, image, position + step, window),
+    )
 
 
-def invariance(
+def measure_invariance(
     encode: Callable[[Tensor], Tensor],
     patches: Tensor,
     images: Tensor | None,
     count: int = 2048,
 ) -> dict[str, float]:
-    """Change of the code (``code_change``) under shifts, quarter turns and mirror images.
+    """Measure the change of the code (``code_change``) under shifts, quarter turns and flips.
 
-    Noise moves and turns with the pixels; only what a shift brings in at the edge is new.
+    Noise moves and turns with the pixels; only the pixels that a shift adds at an edge are new.
 
     Args:
-        encode: ``[B,1,h,w] -> [B,D]`` on the CPU.
-        patches: ``[B,1,h,w]``, to be turned (if square) and mirrored.
-        images: ``[N,1,H,W]`` from which shifted patches are cut, or None.
-        count: How many shifted pairs.
+        encode: Maps patches [B, 1, h, w] to codes [B, D] on the CPU.
+        patches: Patches that are turned (if they are square) and mirrored, [B, 1, h, w].
+        images: Images from which shifted patches are cut, [N, 1, H, W]; or None.
+        count: Number of shifted pairs.
 
     Returns:
-        ``shift_1``, ``shift_2``, ``shift_4`` (px; where there are images with room for it),
-        ``turns`` (mean over 90, 180 and 270 degrees) and ``flips`` (mean over both mirrors). Empty
-        if all codes are equal.
+        ``shift_1``, ``shift_2``, ``shift_4`` (px; if the images are large enough), ``turns`` (mean
+        over 90, 180 and 270 degrees) and ``flips`` (mean over both mirror images). Empty if all
+        codes are equal.
     """
     before = encode(patches)
 
-    def mean_change(changed: list[Tensor]) -> float:
-        return sum(code_change(before, encode(each)) for each in changed) / len(changed)
+    def mean_change(variants: list[Tensor]) -> float:
+        return sum(code_change(before, encode(variant)) for variant in variants) / len(variants)
 
     values = {}
     window = patches.shape[-1]
@@ -123,8 +136,8 @@ def invariance(
     if images is not None and square:
         for shift in SHIFTS:
             if min(images.shape[-2:]) >= window + shift:
-                here, there = shifted_pairs(images, window, shift, count)
-                values[f"shift_{shift}"] = code_change(encode(here), encode(there))
+                pairs = cut_shifted_pairs(images, window, shift, count)
+                values[f"shift_{shift}"] = code_change(encode(pairs.patches), encode(pairs.shifted))
     if square:
         values["turns"] = mean_change([patches.rot90(turns, (-2, -1)) for turns in (1, 2, 3)])
     values["flips"] = mean_change([patches.flip(-1), patches.flip(-2)])

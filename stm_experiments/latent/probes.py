@@ -1,11 +1,12 @@
-"""Can the lattice type be read from the codes? Always asked of images that were not looked at.
+"""How well the lattice type can be read from codes, measured on held-out images.
 
-Patches of one image resemble each other, so a split by patch would reward a code that recognises
+Patches of one image resemble each other: a split by patch would reward a code that recognises
 images and knows nothing of lattices. Here all rows of an image are on the same side of every split.
-A row is a patch, or a pool of patches (``latent.pool``). Everything is deterministic.
+A row is a patch, or a pool of patches (``codes.pool``). Everything is deterministic.
 """
 
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,25 +26,37 @@ from torch import Tensor
 
 from stm_experiments.latent.codes import Codes, thin
 
-FOLDS = 5
-DRAWS = 20
-WIDE = 500
-MOST_DISTANCES = 3000  # rows of the silhouette, whose cost is quadratic
+FOLDS = 5  # of the cross-validation
+DRAWS = 20  # of one row per image, for the Rand index
+MOST_AXES = 500  # numbers per row up to which the discriminant analysis, of cubic cost, takes all
+MOST_ROWS = 3000  # of the silhouette, whose cost is quadratic
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
+
+
+class Projection(NamedTuple):
+    """Codes on two axes.
+
+    Attributes:
+        points: Coordinates, [m, 2].
+        codes: The codes, m rows.
+    """
+
+    points: Array
+    codes: Codes
 
 
 def image_folds(image: Tensor, label: Tensor, folds: int = FOLDS) -> Labels:
     """Deal whole images into folds, those of each label evenly.
 
     Args:
-        image: ``[n]`` image of each row.
-        label: ``[n]``, the same for all rows of an image.
-        folds: How many; no more than the rarest label has images.
+        image: Image of each row, [n].
+        label: Label of each row, the same for all rows of an image, [n].
+        folds: Number of folds; at most as many as the rarest label has images.
 
     Returns:
-        Fold of each row, ``[n]`` from 0.
+        Fold of each row from 0, [n].
 
     Raises:
         ValueError: If a label has fewer than two images.
@@ -61,18 +74,18 @@ def image_folds(image: Tensor, label: Tensor, folds: int = FOLDS) -> Labels:
 
 
 def can_tell_lattices(codes: Codes) -> bool:
-    """Whether there are at least two lattices with at least two images each."""
+    """Return whether there are at least two lattices with at least two images each."""
     lattices = codes.lattice.unique()
     images = [len(codes.image[codes.lattice == one].unique()) for one in lattices]
     return len(images) > 1 and min(images) > 1
 
 
-def lattice_measures(codes: Codes, neighbours: int) -> dict[str, float]:
-    """How well the lattice type is read from the codes, on held-out images.
+def measure_lattice(codes: Codes, neighbours: int) -> dict[str, float]:
+    """Measure how well the lattice type is read from the codes, on held-out images.
 
     Args:
         codes: Patches or pools, of at least two lattices with at least two images each.
-        neighbours: Of ``knn``.
+        neighbours: Number of neighbours of ``knn``.
 
     Returns:
         ``probe``, ``knn``, ``ari`` and ``silhouette``, as their functions define them.
@@ -86,18 +99,21 @@ def lattice_measures(codes: Codes, neighbours: int) -> dict[str, float]:
 
 
 def probe_accuracy(codes: Codes) -> float:
-    """Balanced accuracy of the lattice type by a linear probe.
+    """Return the balanced accuracy of the lattice type by a linear probe.
 
     Logistic regression (C = 1, lattices weighted equally) on standardised codes, fitted on four
-    fifths of the images, asked about the rest, five times. Balanced: the mean over lattices of the
-    part of their rows that is recognised; chance is 1 over the number of lattices.
+    fifths of the images and tested on the rest, five times. Balanced: the mean over lattices of the
+    share of their rows that is recognised; chance is 1 over the number of lattices.
     """
     model = LogisticRegression(max_iter=1000, class_weight="balanced")
     return _held_out_accuracy(model, codes)
 
 
 def knn_accuracy(codes: Codes, neighbours: int) -> float:
-    """Balanced accuracy of a vote of the nearest codes of other images; else ``probe_accuracy``."""
+    """Return the balanced accuracy of a vote of the nearest codes of other images.
+
+    Folds and the balance are as for ``probe_accuracy``.
+    """
     rarest = int(codes.lattice.unique(return_counts=True)[1].min())
     return _held_out_accuracy(KNeighborsClassifier(min(neighbours, rarest)), codes)
 
@@ -107,22 +123,22 @@ def _held_out_accuracy(model: BaseEstimator, codes: Codes) -> float:
     lattice = codes.lattice.numpy()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        guessed = cross_val_predict(
+        predictions = cross_val_predict(
             make_pipeline(StandardScaler(), model),
             codes.codes.double().numpy(),
             lattice,
             cv=PredefinedSplit(fold),
         )
-    return float(balanced_accuracy_score(lattice, guessed))
+    return float(balanced_accuracy_score(lattice, predictions))
 
 
 def kmeans_ari(codes: Codes) -> float:
-    """Adjusted Rand index between lattices and k-means clusters: 1 equal, 0 chance.
+    """Return the adjusted Rand index between lattices and k-means clusters: 1 equal, 0 chance.
 
-    As many clusters as lattices are found in the standardised codes of one half of the images; the
-    other half is assigned to them and counted; then the other way round. Two rows of one image
-    share their lattice and often their cluster, which says nothing of lattices, so that the index
-    is the mean over 20 draws of one row per image.
+    As many clusters as lattices are fitted to the standardised codes of one half of the images; the
+    codes of the other half are assigned to them and counted; then the halves change places. Two
+    rows of one image share their lattice and often their cluster, which says nothing about
+    lattices: the index is the mean over 20 draws of one row per image.
     """
     points, lattice, image = codes.codes.double().numpy(), codes.lattice.numpy(), codes.image
     half = image_folds(image, codes.lattice, 2)
@@ -144,61 +160,62 @@ def kmeans_ari(codes: Codes) -> float:
 
 
 def silhouette(codes: Codes) -> float:
-    """Mean silhouette of the lattices, rows of the same image left out: 1 apart, <= 0 mixed.
+    """Return the mean silhouette of the lattices without rows of the same image.
 
-    For each row, (b - a) / max(a, b) of distances between standardised codes: a is the mean
-    distance to the rows of its own lattice in *other images*, b that to the nearest other lattice.
-    Zero where the lattice has no other image. Where lattices mean nothing it is a little below 0:
-    the nearest of several others is nearer than one's own. With one row per image this is
-    scikit-learn's ``silhouette_score``. At most about 3000 rows are used, the same number of
-    each image.
+    1: lattices are separate; 0 or less: they are mixed. For each row it is (b - a) / max(a, b) of
+    distances between standardised codes: a is the mean distance to the rows of its lattice in
+    *other images*, b the mean distance to the nearest other lattice. It is 0 where the lattice has
+    no other image. Where lattices mean nothing it is a little below 0, because the nearest of
+    several other lattices is nearer than the row's own. With one row per image this is
+    scikit-learn's ``silhouette_score``. At most about 3000 rows are used, equally many of each
+    image.
     """
     images = len(codes.image.unique())
-    codes = thin(codes, max(1, MOST_DISTANCES // images))
+    codes = thin(codes, max(1, MOST_ROWS // images))
     points = StandardScaler().fit_transform(codes.codes.double().numpy())
     lattice, image = codes.lattice.numpy(), codes.image.numpy()
-    lattices, own = np.unique(lattice, return_inverse=True)
+    lattices, lattice_index = np.unique(lattice, return_inverse=True)
     distances = pairwise_distances(points)
     distances[image[:, None] == image] = 0
     rows = np.arange(len(points))
     members = (lattice[:, None] == lattices).astype(np.float64)
     counts = np.tile(members.sum(0), (len(points), 1))
     _, inverse, in_image = np.unique(image, return_inverse=True, return_counts=True)
-    counts[rows, own] -= in_image[inverse]
+    counts[rows, lattice_index] -= in_image[inverse]
     mean: Array = distances @ members / np.maximum(counts, 1)
-    a, others = mean[rows, own], counts[rows, own] > 0
-    mean[rows, own] = np.inf
+    a, has_others = mean[rows, lattice_index], counts[rows, lattice_index] > 0
+    mean[rows, lattice_index] = np.inf
     b = mean.min(1)
     largest = np.maximum(a, b)
-    values = np.divide(b - a, largest, out=np.zeros_like(a), where=others & (largest > 0))
+    values = np.divide(b - a, largest, out=np.zeros_like(a), where=has_others & (largest > 0))
     return float(values.mean())
 
 
-def held_out_axes(codes: Codes) -> tuple[Array, Codes]:
-    """Codes of one half of the images on the axes that part the lattices best in the other half.
+def project_held_out(codes: Codes) -> Projection:
+    """Project one half of the images on the axes that separate the lattices of the other half best.
 
-    Linear discriminant analysis of standardised codes, the covariance shrunk by a tenth towards a
-    multiple of the identity, which keeps it invertible with fewer images than numbers; if these
-    have more than 500 numbers, of their first 50 principal components. Where two lattices leave one
-    axis only, the second is the first principal axis.
+    Linear discriminant analysis of standardised codes. The covariance is shrunk by a tenth towards
+    a multiple of the identity, which keeps it invertible with fewer images than numbers per row.
+    Codes of more than 500 numbers are first reduced to 50 principal components. Two lattices give
+    one axis only; then the second one is the first principal axis.
 
     Args:
         codes: Patches or pools, of at least two lattices with at least two images each.
 
     Returns:
-        ``[m,2]``, and the rows that they are; zeros if all codes of the first half are equal.
+        The projected half; its points are 0 if all codes of the other half are equal.
     """
     half = image_folds(codes.image, codes.lattice, 2)
-    shown = codes.rows(torch.from_numpy(half == 1))
-    points, asked = codes.codes.double().numpy()[half == 0], shown.codes.double().numpy()
-    if (points == points[0]).all():
-        return np.zeros((len(asked), 2)), shown
-    scaler = StandardScaler().fit(points)
-    points, asked = scaler.transform(points), scaler.transform(asked)
-    principal = PCA(min(50, *points.shape), random_state=0).fit(points)
-    second = principal.transform(asked)[:, :1]
-    if points.shape[1] > WIDE:  # the cost is cubic
-        points, asked = principal.transform(points), principal.transform(asked)
+    held_out = codes.rows(torch.from_numpy(half == 1))
+    training, test = codes.codes.double().numpy()[half == 0], held_out.codes.double().numpy()
+    if (training == training[0]).all():
+        return Projection(np.zeros((len(test), 2)), held_out)
+    scaler = StandardScaler().fit(training)
+    training, test = scaler.transform(training), scaler.transform(test)
+    principal = PCA(min(50, *training.shape), random_state=0).fit(training)
+    first_component = principal.transform(test)[:, :1]
+    if training.shape[1] > MOST_AXES:
+        training, test = principal.transform(training), principal.transform(test)
     model = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.1)
-    axes = model.fit(points, codes.lattice.numpy()[half == 0]).transform(asked)
-    return np.column_stack([axes, second])[:, :2], shown
+    axes = model.fit(training, codes.lattice.numpy()[half == 0]).transform(test)
+    return Projection(np.column_stack([axes, first_component])[:, :2], held_out)

@@ -15,8 +15,8 @@ from stm_experiments.latent.codes import (
     variance_shares,
 )
 from stm_experiments.latent.factors import factor_measures
-from stm_experiments.latent.invariance import invariance
-from stm_experiments.latent.probes import can_tell_lattices, lattice_measures, probe_accuracy
+from stm_experiments.latent.invariance import measure_invariance
+from stm_experiments.latent.probes import can_tell_lattices, measure_lattice, probe_accuracy
 from stm_experiments.metrics.scores import Patches
 from stm_experiments.models.evaluating import evaluating
 from stm_experiments.models.interfaces import Autoencoder, Network
@@ -76,7 +76,7 @@ def latent_report(
     for name, net in networks.items():
         row = code_measures(codes[name], lattices)
         with evaluating([net], device):
-            changes = invariance(partial(_encode_on, net, device), patches, images)
+            changes = measure_invariance(partial(_encode_on, net, device), patches, images)
         report[name] = row | {f"invariance/{key}": value for key, value in changes.items()}
     return report
 
@@ -100,7 +100,7 @@ def code_measures(codes: Codes, lattices: Sequence[str]) -> dict[str, float]:
         measures |= {f"variance/{name}": share for name, share in shares.items()}
     for kind, rows in kinds.items():
         if tell:
-            of_lattice = lattice_measures(rows, 15 if kind == "single" else 5)
+            of_lattice = measure_lattice(rows, 15 if kind == "single" else 5)
             measures |= {f"{kind}/{name}": value for name, value in of_lattice.items()}
         of_factors = factor_measures(rows, lattices)
         measures |= {f"{kind}/{name}": value for name, value in of_factors.items()}

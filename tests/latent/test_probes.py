@@ -13,7 +13,7 @@ from stm_experiments.latent.probes import (
     can_tell_lattices,
     image_folds,
     kmeans_ari,
-    lattice_measures,
+    measure_lattice,
     probe_accuracy,
     silhouette,
 )
@@ -45,7 +45,7 @@ def image_names(lattice, image, random):
 
 
 def test_separable_lattices_are_found():
-    measures = lattice_measures(make(separable), 15)
+    measures = measure_lattice(make(separable), 15)
     assert measures["probe"] == measures["knn"] == 1
     assert measures["ari"] == 1
     assert measures["silhouette"] > 0.55
@@ -56,7 +56,7 @@ def test_separable_lattices_are_found():
 
 
 def test_noise_gives_chance():
-    measures = lattice_measures(make(noise), 15)
+    measures = measure_lattice(make(noise), 15)
     # 1200 independent rows: standard error 0.014.
     assert measures["probe"] == pytest.approx(1 / 3, abs=0.05)
     assert measures["knn"] == pytest.approx(1 / 3, abs=0.05)
@@ -66,7 +66,7 @@ def test_noise_gives_chance():
 
 def test_recognising_images_is_no_merit():
     codes = make(image_names)
-    measures = lattice_measures(codes, 15)
+    measures = measure_lattice(codes, 15)
     # 150 independent images: standard error 0.04. A split by patch would give 1.
     assert measures["probe"] == pytest.approx(1 / 3, abs=0.12)
     assert measures["knn"] == pytest.approx(1 / 3, abs=0.12)
@@ -100,17 +100,17 @@ def test_when_lattices_can_be_told():
 
 def test_the_same_every_time_and_in_any_order():
     codes = make(lambda *known: 0.1 * separable(*known) + noise(*known))
-    measures = lattice_measures(codes, 15)
+    measures = measure_lattice(codes, 15)
     torch.manual_seed(99)
     np.random.seed(99)  # noqa: NPY002
-    assert lattice_measures(codes, 15) == measures
+    assert measure_lattice(codes, 15) == measures
     mixed = codes.rows(torch.randperm(len(codes.image)))
     assert probe_accuracy(mixed) == pytest.approx(measures["probe"], abs=0.01)
     assert 0.4 < measures["probe"] < 1
 
 
 def test_collapsed_codes_give_chance():
-    measures = lattice_measures(make(lambda lattice, *_: torch.ones(len(lattice), 4)), 15)
+    measures = measure_lattice(make(lambda lattice, *_: torch.ones(len(lattice), 4)), 15)
     assert measures == pytest.approx({"probe": 1 / 3, "knn": 1 / 3, "ari": 0, "silhouette": 0})
 
 
