@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
@@ -19,6 +20,7 @@ from stm_experiments.figures.canvas import (
     new_figure,
     wrapped,
 )
+from stm_experiments.latent.components import principal_components
 
 _MARKERS = "o^sDvP"
 
@@ -66,16 +68,17 @@ def latent_pca(
     points = as_array(codes)
     values = as_array(color)
     check_classes(points, values, class_names)
-    components = _principal_components(points)
+    components = principal_components(torch.from_numpy(points))
+    explained = components.explained.numpy()
     # Shuffled too, so that the class drawn last does not cover the others.
     chosen = np.random.default_rng(0).permutation(len(points))[:most]
-    projected = components.projected[chosen]
+    projected = components.points.numpy()[chosen]
     colouring = Colouring(values[chosen], class_names, colormap)
     sign = "colours change gradually" if class_names is None else "equal colours stand together"
     conclusion = f"If {sign}, the code contains the {color_name}."
-    caption = _caption(components.explained, len(points), len(chosen), conclusion)
+    caption = _caption(explained, len(points), len(chosen), conclusion)
     figure = new_figure(12, 8.2, title, caption)
-    axis_names = [f"PC {i + 1} ({part:.1%})" for i, part in enumerate(components.explained)]
+    axis_names = [f"PC {i + 1} ({part:.1%})" for i, part in enumerate(explained)]
     if points.shape[1] >= 3:
         grid = figure.add_gridspec(3, 3, height_ratios=[1, 1, 1.15])
         space = figure.add_subplot(grid[:2, :2], projection="3d")
@@ -95,7 +98,7 @@ def latent_pca(
             axis_names.append("patch (in any order)")
         artist = scatter(figure.add_subplot(grid[0]), projected, axis_names, colouring)
         bars = figure.add_subplot(grid[1])
-    _draw_variance(bars, components.explained)
+    _draw_variance(bars, explained)
     if class_names is None:
         bar = figure.colorbar(artist, ax=figure.axes[0], location="left", shrink=0.7)
         bar.set_label(wrapped(color_name, 40))
@@ -128,29 +131,6 @@ def check_classes(points: Array, values: Array, class_names: Sequence[str] | Non
         raise ValueError("the codes hold values that are not finite")
     if class_names is not None and not np.isin(values, np.arange(len(class_names))).all():
         raise ValueError(f"a class number is not one of 0 .. {len(class_names) - 1}")
-
-
-class Components(NamedTuple):
-    """Principal components.
-
-    Attributes:
-        projected: The centred points on their principal axes, [N, D].
-        explained: Part of the variance along each axis, [D]; zeros if all points are equal.
-    """
-
-    projected: Array
-    explained: Array
-
-
-def _principal_components(points: Array) -> Components:
-    """Return the principal components of points [N, D]."""
-    centred = points - points.mean(axis=0)
-    # By the D x D covariance: an SVD of all codes would need N x D more memory.
-    variances, vectors = np.linalg.eigh(centred.T @ centred)
-    variances, vectors = np.maximum(variances[::-1], 0.0), vectors[:, ::-1]
-    total = variances.sum()
-    explained = variances / total if total > 0 else variances
-    return Components(centred @ vectors, explained)
 
 
 def scatter(

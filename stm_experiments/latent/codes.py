@@ -145,30 +145,6 @@ def pool(codes: Codes, patches: int | None = None, bags: int = 1, seed: int = 0)
     return codes.rows(torch.stack(first))._replace(codes=torch.stack(pooled))
 
 
-def explained_variance(codes: Tensor) -> Tensor:
-    """Share of the codes' variance along each principal axis.
-
-    The eigenvalues of the covariance matrix over their sum, in descending order: scikit-learn's
-    ``PCA().explained_variance_ratio_``.
-
-    Args:
-        codes: ``[n,D]``, n >= 2.
-
-    Returns:
-        ``[D]`` float64, not negative, summing to 1.
-
-    Raises:
-        ValueError: If there are fewer than two codes, they are all equal, or not finite.
-    """
-    if codes.ndim != 2 or len(codes) < 2 or not torch.isfinite(codes).all():
-        raise ValueError(f"Expected at least two finite codes [n,D], not {list(codes.shape)}.")
-    centred = codes.double() - codes.double().mean(0)
-    variance = torch.linalg.eigvalsh(centred.T @ centred).flip(0).clamp(min=0)
-    if variance.sum() == 0:
-        raise ValueError("All codes are equal: there is no variance to explain.")
-    return variance / variance.sum()
-
-
 def variance_shares(codes: Codes) -> dict[str, float]:
     """Where the codes' variance lies, as parts of the whole that sum to 1.
 

@@ -10,9 +10,9 @@ class PrincipalComponents(NamedTuple):
     """Codes on their principal axes, in descending order of variance.
 
     Attributes:
-        points: Centred codes on the axes, [n, K] float64, where K is the smaller of n and D. The
-            sign of an axis is arbitrary: its largest entry is positive.
-        explained: Share of the variance along each axis, [K] float64; 0 if all codes are equal.
+        points: Centred codes on the axes, [n, D] float64; 0 on axes beyond the n-th one. The sign
+            of an axis is arbitrary: its largest entry is positive.
+        explained: Share of the variance along each axis, [D] float64; 0 if all codes are equal.
     """
 
     points: Tensor
@@ -22,7 +22,7 @@ class PrincipalComponents(NamedTuple):
 def principal_components(codes: Tensor) -> PrincipalComponents:
     """Project codes on their principal axes.
 
-    Equal to scikit-learn's ``PCA`` but for the signs of the axes.
+    The result is that of scikit-learn's ``PCA``, except for the signs of the axes.
 
     Args:
         codes: [n, D], n >= 2.
@@ -35,7 +35,10 @@ def principal_components(codes: Tensor) -> PrincipalComponents:
     centred = codes.double() - codes.double().mean(0)
     _, scales, axes = torch.linalg.svd(centred, full_matrices=False)
     signs = axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()
-    variance = scales.square()
+    count, dimensions = codes.shape
+    points = torch.zeros(count, dimensions, dtype=torch.float64)
+    points[:, : len(axes)] = centred @ (axes * signs).T
+    variance = torch.zeros(dimensions, dtype=torch.float64)
+    variance[: len(axes)] = scales.square()
     total = variance.sum()
-    explained = variance / total if bool(total > 0) else torch.zeros_like(variance)
-    return PrincipalComponents(centred @ (axes * signs).T, explained)
+    return PrincipalComponents(points, variance / total if bool(total > 0) else variance)

@@ -1,12 +1,10 @@
 from typing import NamedTuple
 
-import numpy as np
 import pytest
 import torch
-from sklearn.decomposition import PCA
 from torch import nn
 
-from stm_experiments.latent.codes import encode_all, explained_variance
+from stm_experiments.latent.codes import encode_all
 from stm_experiments.models.interfaces import NetworkModule
 
 
@@ -35,37 +33,6 @@ def batch(start, n):
     index = torch.arange(start, start + n)
     noisy = index[:, None, None, None] + torch.arange(9.0).view(1, 1, 3, 3) / 10
     return Batch(noisy, None, index % 3, index[:, None] * torch.ones(1, 3), index // 2)
-
-
-def test_explained_variance_equals_scikit_learn():
-    codes = torch.randn(200, 5, generator=torch.Generator().manual_seed(0)) * torch.arange(1.0, 6)
-    got = explained_variance(codes)
-    expected = PCA().fit(codes.double().numpy()).explained_variance_ratio_
-    np.testing.assert_allclose(got.numpy(), expected, atol=1e-12)
-    assert got.sum().item() == pytest.approx(1)
-    # neither a shift nor a rotation of the codes changes it
-    rotation = torch.linalg.qr(torch.randn(5, 5)).Q
-    torch.testing.assert_close(explained_variance((codes + 100) @ rotation), got, atol=1e-4, rtol=0)
-
-
-def test_explained_variance_by_hand():
-    # Variances 4 and 1 along the axes: 80 % and 20 %.
-    codes = torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
-    torch.testing.assert_close(explained_variance(codes), torch.tensor([0.8, 0.2]).double())
-    assert explained_variance(torch.randn(3, 10)).shape == (10,)
-
-
-@pytest.mark.parametrize(
-    ("codes", "message"),
-    [
-        (torch.ones(5, 3), "all equal|All codes are equal"),
-        (torch.ones(1, 3), "at least two"),
-        (torch.full((5, 3), torch.nan), "finite"),
-    ],
-)
-def test_explained_variance_errors(codes, message):
-    with pytest.raises(ValueError, match=message):
-        explained_variance(codes)
 
 
 def test_codes_keep_their_labels():
