@@ -75,7 +75,7 @@ def latent_figure(codes: Codes, lattices: Sequence[str]) -> Figure:
         codes: Their codes, with lattice, image and orientation of the patches.
         lattices: Names of all lattices, by label.
     """
-    labels, classes = codes.lattice.unique(return_inverse=True)
+    labels, classes = torch.unique(codes.lattice, return_inverse=True)
     if len(labels) > 1:
         names = [lattices[label] for label in labels.tolist()]
         return latent_pca(codes.codes, classes, "lattice", names)

@@ -26,8 +26,8 @@ from stm_experiments.lattice.fit import LatticeFit
 _CAPTION = (
     "Circles: atoms, with a colour for each place in the cell. Red crosses: empty sites. Arrows: "
     "the lattice vectors. Spectrum: the arrows are the reciprocal vectors, the rings mark the "
-    "Bragg peaks of the lattice. Dilation: half the sum of the strains along both axes, relative to "
-    "the mean lattice. Shear: half the difference between the largest and the least strain."
+    "Bragg peaks of the lattice. Dilation: half the sum of the strains along both axes, relative "
+    "to the mean lattice. Shear: half the difference between the largest and the least strain."
 )
 _COLOURS = [colour for colour in CATEGORY_COLOURS[::-1] if colour != "#000000"]  # dark images
 _VECTOR_COLOUR = "#FFD000"

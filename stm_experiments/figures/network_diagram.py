@@ -238,9 +238,8 @@ def _record(net: Network, function: Callable[[Tensor], Any], argument: Tensor) -
         count = sum(parameter.numel() for parameter in module.parameters())
         blocks.append(Block(name, _kind(name), tuple(_first_tensor(output).shape[1:]), count))
 
-    leaves = [
-        module for module in net.modules() if module is not net and not any(module.children())
-    ]
+    modules = list(net.modules())[1:]  # the first is the network itself
+    leaves = [module for module in modules if not any(module.children())]
     handles = [leaf.register_forward_hook(hook) for leaf in leaves]
     try:
         result = _first_tensor(function(argument))
