@@ -1,5 +1,6 @@
-"""A picture of simulated topographs, of any lattice, noise and orientation."""
+"""The command that draws simulated topographs of any lattice, noise and orientation."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,79 +16,80 @@ from stm_experiments.core.seeds import seed_of
 from stm_experiments.data.sources.simulated import choose_lattices
 from stm_experiments.figures import artefact_sheet, save, topograph_sheet
 from stm_experiments.simulator import PRESETS, AnyLattice, Topographs, simulate
-from stm_experiments.simulator.checks import checked_orientation
-from stm_experiments.simulator.examples import each_alone
+from stm_experiments.simulator.examples import artefacts_alone
 
 
 def simulate_sheet(cfg: DictConfig) -> None:
-    """Simulates what ``conf/simulate.yaml`` asks for, draws it and, if asked, writes the arrays."""
+    """Simulate topographs, draw them and, if asked, write their arrays; see conf/simulate.yaml."""
     settings = build.resolve(cfg)
+    check_settings(settings)
     folder = new_folder()
-    for key, known in (("preset", tuple(PRESETS)), ("save", (None, "npz", "tiff"))):
-        if settings[key] not in known:
-            raise ValueError(f"{key} is one of {known}, not {settings[key]!r}")
-    count = settings["count"]
-    if not isinstance(count, int) or count < 1:
-        raise ValueError(f"count is a whole number of at least 1, not {count!r}")
+    preset, size, angles = settings["preset"], settings["size"], settings["orientation"]
     kinds = choose_lattices(settings["lattice"])
-    lattices = [kind for kind in kinds for _ in range(count)]
+    lattices = [kind for kind in kinds for _ in range(settings["count"])]
     seeds = [seed_of(settings["seed"], "simulate", index) for index in range(len(lattices))]
-    preset, given = PRESETS[settings["preset"]], settings["orientation"]
     if settings["artefacts"]:
-        alone = each_alone(kinds[0], seeds[0], preset, settings["size"], given)
-        save(artefact_sheet(alone, kinds[0].spread), folder / "artefacts.png")
+        images = artefacts_alone(kinds[0], seeds[0], preset, size, angles)
+        save(artefact_sheet(images, kinds[0].spread), folder / "artefacts.png")
         return print(f"{folder}: artefacts.png")
-    orientation = None if given is None else checked_orientation([given] * len(lattices))
-    strengths, size = build.build_noise(settings), settings["size"]
-    topographs = simulate(
-        lattices, seeds, strengths, preset, size, settings["domains"], orientation=orientation
-    )
-    noise = choice("noise")
-    title = f"Simulated topographs: preset {settings['preset']}, noise {noise}"
-    save(sheet(topographs, lattices, title), folder / "topographs.png")
+    orientation = None if angles is None else [angles] * len(lattices)
+    noise, domains = build.build_noise(settings), settings["domains"]
+    topographs = simulate(lattices, seeds, noise, preset, size, domains, orientation=orientation)
+    title = f"Simulated topographs: preset {preset}, noise {choice('noise')}"
+    save(draw_sheet(topographs, lattices, title), folder / "topographs.png")
     if settings["save"] is not None:
-        write_arrays(topographs, [x.name for x in lattices], folder, settings["save"])
+        names = [lattice.name for lattice in lattices]
+        write_arrays(topographs, names, folder / f"topographs.{settings['save']}")
     print(f"{folder}: {', '.join(sorted(path.name for path in folder.glob('*.*')))}")
 
 
-def sheet(topographs: Topographs, lattices: list[AnyLattice], title: str) -> Figure:
-    """Topographs without and with noise: up to five above their noisy partners, else in pairs."""
+def check_settings(settings: dict[str, Any]) -> None:
+    """Refuse settings that make no sense, before anything is simulated."""
+    for key, choices in (("preset", tuple(PRESETS)), ("save", (None, "npz", "tiff"))):
+        if settings[key] not in choices:
+            raise ValueError(f"{key} is one of {choices}, not {settings[key]!r}")
+    count = settings["count"]
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(f"count is a whole number of at least 1, not {count!r}")
+
+
+def draw_sheet(topographs: Topographs, lattices: Sequence[AnyLattice], title: str) -> Figure:
+    """Draw up to five topographs above their noisy partners, more of them next to these."""
     many = len(lattices) > 5
-    # Without noise both are the same picture.
-    kinds = ("clean",) if topographs.noisy.equal(topographs.clean) else ("clean", "noisy")
-    pairs = [(index, name) for index in range(len(lattices)) for name in kinds]
+    images = {"clean": topographs.clean, "noisy": topographs.noisy}
+    if topographs.noisy.equal(topographs.clean):  # without noise both are the same picture
+        del images["noisy"]
+    panels = [(index, name) for index in range(len(lattices)) for name in images]
     if not many:
-        pairs.sort(key=lambda pair: pair[1])
-    images, titles = [], []
-    for index, name in pairs:
+        panels.sort(key=lambda panel: panel[1])
+    titles = []
+    for index, name in panels:
         lattice, fractions = lattices[index], topographs.orientation[index].tolist()
         limits = (lattice.azimuth_max, lattice.tilt_max, lattice.rotation_max)
         azimuth, tilt, rotation = (x * limit for x, limit in zip(fractions, limits, strict=True))
-        images.append(getattr(topographs, name)[index, 0])
-        titles.append(
-            f"{lattice.name}, {name}\n"
-            f"azimuth {azimuth:.0f}°, tilt {tilt:.0f}°, rotation {rotation:.0f}°"
-        )
-    spreads = [lattices[index].spread for index, _ in pairs]
+        angles = f"azimuth {azimuth:.0f}°, tilt {tilt:.0f}°, rotation {rotation:.0f}°"
+        titles.append(f"{lattice.name}, {name}\n{angles}")
+    shown = [images[name][index, 0] for index, name in panels]
+    spreads = [lattices[index].spread for index, _ in panels]
     columns = 4 if many else max(len(lattices), 2)
-    return topograph_sheet(images, titles, spreads, columns=columns, title=title)
+    return topograph_sheet(shown, titles, spreads, columns=columns, title=title)
 
 
-def write_arrays(topographs: Topographs, names: list[str], folder: Path, form: str) -> None:
-    """Writes noisy and clean images: one .npz of all and the truth, or a float32 TIFF of each."""
-    arrays = {kind: getattr(topographs, kind)[:, 0].numpy() for kind in ("noisy", "clean")}
-    if form == "npz":
+def write_arrays(topographs: Topographs, names: Sequence[str], path: Path) -> None:
+    """Write all images and the truth to one .npz file, or each image to a float32 TIFF."""
+    images = {"noisy": topographs.noisy[:, 0].numpy(), "clean": topographs.clean[:, 0].numpy()}
+    if path.suffix == ".npz":
         about: dict[str, Any] = {"lattice": names, "orientation": topographs.orientation.numpy()}
         about |= {f"truth_{name}": values.numpy() for name, values in topographs.truth.items()}
-        np.savez_compressed(folder / "topographs.npz", **arrays, **about)
+        np.savez_compressed(path, **images, **about)
         return
     for index, name in enumerate(names):
-        for kind, images in arrays.items():
-            tifffile.imwrite(folder / f"{name}_{index}_{kind}.tiff", images[index])
+        for kind in images:
+            tifffile.imwrite(path.with_name(f"{name}_{index}_{kind}.tiff"), images[kind][index])
 
 
 def main() -> None:
-    """The command ``stm-simulate``."""
+    """Run the command ``stm-simulate``."""
     launch(simulate_sheet, "simulate")
 
 

@@ -1,9 +1,8 @@
-"""One image with each artefact and each defect alone, for the eye."""
+"""Examples: an image with each artefact and each defect alone, to look at."""
 
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from stm_experiments.simulator.checks import checked_orientation
 from stm_experiments.simulator.lattices.registry import AnyLattice
 from stm_experiments.simulator.microscope.detector import DetectorNoise
 from stm_experiments.simulator.microscope.motion import MotionNoise
@@ -49,10 +48,14 @@ EXAMPLES: dict[str, Noise] = {
 }
 
 
-def each_alone(
-    lattice: AnyLattice, seed: int, preset: Preset, size: int, orientation: ArrayLike | None = None
+def artefacts_alone(
+    lattice: AnyLattice,
+    seed: int,
+    preset: str | Preset,
+    size: int,
+    orientation: ArrayLike | None = None,
 ) -> dict[str, Tensor]:
-    """The same image with each artefact alone, and the backward trace of a lagging feedback.
+    """Simulate the same image with each artefact alone.
 
     Args:
         lattice: The lattice.
@@ -62,12 +65,14 @@ def each_alone(
         orientation: Of the crystal, [3] in [0, 1); None: drawn.
 
     Returns:
-        Images by artefact and strength, [size, size] float32.
+        Images by artefact and strength, [size, size] float32; of the feedback's lag also the
+        backward trace.
     """
-    angles = None if orientation is None else checked_orientation(orientation)
     images = {}
     for name, noise in EXAMPLES.items():
-        scan = simulate([lattice], [seed], noise, preset, size, orientation=angles, backward=True)
+        scan = simulate(
+            [lattice], [seed], noise, preset, size, orientation=orientation, backward=True
+        )
         images[name] = scan.noisy[0, 0]
         if noise.scan.lag and scan.backward is not None:
             images[f"{name}, backward"] = scan.backward[0, 0]

@@ -18,7 +18,7 @@ from stm_experiments.simulator import (
     TipNoise,
     simulate,
 )
-from stm_experiments.simulator.examples import EXAMPLES, each_alone
+from stm_experiments.simulator.examples import EXAMPLES, artefacts_alone
 from stm_experiments.simulator.microscope.scan import lagged, pink_series
 from stm_experiments.simulator.scene import Trace
 
@@ -273,7 +273,7 @@ def test_senseless_strengths_are_refused_in_one_sentence(build, message):
 
 
 def test_every_example_but_nothing_changes_the_image():
-    images = each_alone(SC, 3, PHYSICAL, 129, [0.1, 0.25, 0.2])
+    images = artefacts_alone(SC, 3, PHYSICAL, 129, [0.1, 0.25, 0.2])
     assert len(images) == len(EXAMPLES) + 1
     nothing = images.pop("nothing")
     for name, image in images.items():
