@@ -18,7 +18,8 @@ from stm_experiments.evaluation.held_out import score_held_out
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Fitted, Network
 from stm_experiments.reporting.runs import read_runs
-from stm_experiments.training import callbacks, logs
+from stm_experiments.training import callbacks
+from stm_experiments.training.loggers import close_loggers, log_results
 from stm_experiments.training.run_folder import RunFolder
 
 
@@ -53,7 +54,8 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     history = callbacks.History(run.path / "metrics.csv")
     samples = data.samples(SAMPLES)
     first = callbacks.FirstReconstruction(net, samples.noisy)
-    keep = callbacks.Checkpoints(run.checkpoints, settings["checkpoint_minutes"], asdict(card))
+    minutes = settings["checkpoint_minutes"]
+    keep = callbacks.CheckpointWriter(run.checkpoints, minutes, asdict(card))
     start = time.monotonic()
     try:
         if isinstance(net, Fitted):
@@ -70,9 +72,9 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
         seconds = time.monotonic() - start
         record = TrainingRecord(history.rows, history.curves(), first.reconstructions)
         numbers = assess_network(net.cpu().eval(), data, record, settings["baselines"], run)
-        logs.log_results(loggers, numbers, run.path, net, samples)
+        log_results(loggers, numbers, run.path, net, samples)
     finally:
-        logs.close_loggers(loggers)
+        close_loggers(loggers)
     run.finish("finished", **history.about(net, seconds))
     return numbers
 

@@ -35,7 +35,7 @@ from rich.table import Table
 from stm_experiments.evaluation import assess
 from stm_experiments.models import checkpoint
 from stm_experiments.training import Reconstruction
-from stm_experiments.training.callbacks import Checkpoints
+from stm_experiments.training.callbacks import CheckpointWriter
 
 # Steps of a part of a second, three an epoch, with a checkpoint after each.
 TINY = (
@@ -131,7 +131,7 @@ def show_moments(moment: mmap.mmap) -> None:
     watched = (
         (Reconstruction, "training_step"),
         (Reconstruction, "validation_step"),
-        (Checkpoints, "_write"),
+        (CheckpointWriter, "write"),
         (assess, "assess"),
     )
     for number, (owner, name) in enumerate(watched, 1):

@@ -1,8 +1,8 @@
-"""One LightningModule per training objective, and the callbacks of a run."""
+"""Training: one LightningModule per objective, callbacks, loggers and the run folder."""
 
-from stm_experiments.training.blind import RowBlind
 from stm_experiments.training.destriping import Destriping
 from stm_experiments.training.reconstruction import Reconstruction
+from stm_experiments.training.row_blind import RowBlind
 from stm_experiments.training.stacked import Stacked
 from stm_experiments.training.variational import Variational
 

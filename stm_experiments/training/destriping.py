@@ -12,23 +12,29 @@ from stm_experiments.core.batch import Batch
 from stm_experiments.models import Destripe
 from stm_experiments.training.reconstruction import Reconstruction
 
-_EXACT = 1e-6  # mean squared error, deviations squared, below which a repair need not get better
+# Mean squared error, in variances of the image, below which a repair need not get better.
+_EXACT = 1e-6
+# Weight of finding relative to the mean of repairing and knowing.
+_FINDING_WEIGHT = 10.0
+# Limit of the loss of knowing, nats: bounds the first steps, with expected errors near 0.
+_LARGEST_KNOWING = 10.0
 
 
 class Destriping(Reconstruction):
-    """Trains ``Destripe`` where the stripes are known.
+    """Trains ``Destripe`` on images with known stripes.
 
-    Three losses are added. Finding: binary cross-entropy of each pixel. Repairing: the logarithm of
-    each patch's mean squared error in the gaps, against the clean image; so a gap that can be
-    filled to 1e-3 counts as much as one that can be filled to 0.3, and what is trained is decibels.
-    Knowing: minus the log-likelihood of those errors as normal draws of the expected deviation.
-    The network that repairs is shown the true stripes and what the other one takes for some.
+    The loss has three terms. Finding: the binary cross-entropy of each pixel. Repairing: the
+    logarithm of the mean squared error in the gaps of each patch, against the clean image, so that
+    a gap that can be filled to 1e-3 has the weight of one that can be filled to 0.3: the objective
+    is decibels. Knowing: the negative log-likelihood of these errors as samples of a normal
+    distribution with the expected standard deviation. The repairer receives the true stripes and
+    those of the finder.
 
     Args:
-        net: A ``Destripe``.
-        optimizer: Takes the parameters.
+        net: The network to train.
+        optimizer: As for ``Reconstruction``.
         scheduler: As for ``Reconstruction``.
-        target: ``clean``, nothing else.
+        target: ``clean``, the only one.
 
     Raises:
         ValueError: If the target is another one.
@@ -48,29 +54,39 @@ class Destriping(Reconstruction):
             raise ValueError(f"stripes are repaired towards model.target=clean, not {target!r}")
 
     def loss(self, batch: Batch) -> Tensor:
-        """The sum of the three losses.
+        """Return the sum of the three terms.
 
         Raises:
-            ValueError: If the data do not know their clean images and stripes.
+            ValueError: If the data have no clean images, or do not know their stripes.
         """
         if batch.clean is None or "stripes" not in batch.truth:
             raise ValueError("this model learns from known stripes: set noise=stripes")
-        striped = batch.truth["stripes"]
-        middle, unit = self.net.scale(batch.noisy)
-        x, wanted = (batch.noisy - middle) / unit, (batch.clean - middle) / unit
-        logits = self.net.logits(x)
-        finding = F.binary_cross_entropy_with_logits(logits, striped.to(x))
+        stripes = batch.truth["stripes"]
+        level, unit = self.net.scale(batch.noisy)
+        noisy, clean = (batch.noisy - level) / unit, (batch.clean - level) / unit
+        logits = self.net.logits(noisy)
+        finding = F.binary_cross_entropy_with_logits(logits, stripes.to(noisy))
 
-        gaps = striped | (logits.detach() > 0)
-        some = gaps.any(3).any(2).any(1)
-        if not some.any():
+        gaps = stripes | (logits.detach() > 0)
+        damaged = gaps.any(3).any(2).any(1)
+        if not damaged.any():
             return finding
-        x, wanted, gaps = x[some], wanted[some], gaps[some]
-        made, deviation = self.net.refine(x, gaps)
-        errors = (made - wanted).square() * gaps
+        repair = self.repair_loss(noisy[damaged], clean[damaged], gaps[damaged])
+        share = int(damaged.sum()) / len(damaged)
+        return _FINDING_WEIGHT * finding + share * repair
+
+    def repair_loss(self, noisy: Tensor, clean: Tensor, gaps: Tensor) -> Tensor:
+        """Return the mean of the terms of repairing and knowing, over patches with gaps.
+
+        Args:
+            noisy: Patches of standard deviation 1, [B, 1, h, w].
+            clean: The same without noise, [B, 1, h, w].
+            gaps: Pixels to repair, some in each patch, [B, 1, h, w] bool.
+        """
+        surface, deviation = self.net.refine(noisy, gaps)
+        errors = (surface - clean).square() * gaps
         count = gaps.sum((1, 2, 3))
         repairing = (errors.sum((1, 2, 3)) / count + _EXACT).log().mean()
         likelihood = deviation.log() + errors.detach() / (2 * deviation.square() + _EXACT)
         knowing = ((likelihood * gaps).sum((1, 2, 3)) / count).mean()
-        share = len(x) / len(batch.noisy)
-        return 10 * finding + share * (repairing + torch.clamp(knowing, max=10.0)) / 2
+        return (repairing + torch.clamp(knowing, max=_LARGEST_KNOWING)) / 2

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,23 +16,26 @@ from stm_experiments.core.batch import Batch
 from stm_experiments.models.interfaces import Network
 from stm_experiments.training.batch_norm import share_batch_norm
 
-NEGLIGIBLE = 1e-3  # power of noise that is hardly seen: 36 dB below the range of [-1, 1]
+# Mean squared noise on [-1, 1] that is hardly visible, 36 dB below the squared range. It keeps the
+# relative loss finite for patches without noise.
+NEGLIGIBLE_NOISE = 1e-3
 
 
 class Reconstruction(LightningModule):
-    """Trains an autoencoder to give its input back, or the input without its noise.
+    """Trains a network to reproduce its input, or the input without its noise.
 
-    The loss is the mean squared error per pixel (Binev et al., section 4.3.1). Where noise of very
-    different strengths is mixed, the worst patches would be all that counts: the relative loss is
-    each patch's share of its noise's power that is left, which weighs mild and severe noise alike;
-    a constant does not count, as a scan's absolute height is arbitrary.
+    The loss is the mean squared error per pixel (Binev et al., section 4.3.1). With noise of very
+    different strengths in the data, this loss depends on the noisiest patches only. The relative
+    loss is the share of the noise power of each patch that is left, so that mild and severe noise
+    have equal weight. It ignores a constant offset, as the absolute height of a scan is arbitrary.
 
     Args:
-        net: Network [B, 1, h, w] -> [B, 1, h, w].
-        optimizer: Takes the parameters; None for networks that are fitted in closed form.
-        scheduler: Takes the optimiser and counts epochs; ``OneCycleLR`` counts steps and is told
-            their total. None: a constant learning rate.
-        target: ``noisy``: reproduce the input (the paper's); ``clean``: denoise it.
+        net: The network to train.
+        optimizer: Maps the parameters to an optimiser; None for networks that are fitted in closed
+            form.
+        scheduler: Maps the optimiser to a schedule that counts epochs; ``OneCycleLR`` counts steps
+            and receives their total. None: a constant learning rate.
+        target: ``noisy``: reproduce the input, as in the paper; ``clean``: denoise it.
         loss: ``mse``, or ``relative`` with ``target=clean``.
 
     Raises:
@@ -51,7 +55,7 @@ class Reconstruction(LightningModule):
             raise ValueError(f"model.target is 'noisy' or 'clean', not {target!r}")
         if loss not in ("mse", "relative") or (loss, target) == ("relative", "noisy"):
             raise ValueError(f"model.loss is mse, or relative with target=clean, not {loss!r}")
-        # Convolutions with few channels are half as fast again when channels vary fastest.
+        # Convolutions with few channels are 1.5 times as fast when channels vary fastest in memory.
         self.net: Network = net.to(memory_format=torch.channels_last)  # type: ignore[call-arg]
         self.optimizer = optimizer
         self.scheduler = scheduler
@@ -59,68 +63,67 @@ class Reconstruction(LightningModule):
         self.relative = loss == "relative"
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean squared error between reconstruction and target, or its share of the noise's."""
-        wanted = self.wanted(batch)
-        made = self.net(batch.noisy)
+        """Return the loss of a batch: mean squared error, or its mean share of the noise power."""
+        target = self.target_of(batch)
+        reconstruction = self.net(batch.noisy)
         if not self.relative:
-            return F.mse_loss(made, wanted)
-        left = (made - wanted).var((1, 2, 3))
-        noise = (batch.noisy - wanted).var((1, 2, 3))
-        return (left / (noise + NEGLIGIBLE)).mean()
+            return F.mse_loss(reconstruction, target)
+        residual = (reconstruction - target).var((1, 2, 3))
+        noise = (batch.noisy - target).var((1, 2, 3))
+        return (residual / (noise + NEGLIGIBLE_NOISE)).mean()
 
-    def wanted(self, batch: Batch) -> Tensor:
-        """The target of a batch's patches.
+    def target_of(self, batch: Batch) -> Tensor:
+        """Return the patches that the network should output, [B, 1, h, w].
 
         Raises:
-            ValueError: If it is the clean ones, and there are none.
+            ValueError: If these are the clean patches, and there are none.
         """
-        wanted = batch.noisy if self.target == "noisy" else batch.clean
-        if wanted is None:
+        target = batch.noisy if self.target == "noisy" else batch.clean
+        if target is None:
             raise ValueError("model.target=clean needs noise-free images, and these data have none")
-        return wanted
+        return target
 
     def setup(self, stage: str) -> None:
-        """Where several processes share a batch, lets normalisation layers see the whole of it."""
+        """Let normalisation layers use the whole batch where several processes share it."""
         if self.trainer.world_size > 1:
             share_batch_norm(self.net)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """One step's loss; averaged over all processes, it is that of the whole batch."""
-        return self.shared_out(self.own_loss(batch), batch)
+        """Return the loss of a step; its mean over all processes is the loss of the whole batch."""
+        return self.weighted(self.process_loss(batch), batch)
 
-    def shared_out(self, loss: Tensor, batch: Batch) -> Tensor:
-        """The loss of this process's patches so that its mean over all is the whole batch's."""
+    def weighted(self, loss: Tensor, batch: Batch) -> Tensor:
+        """Weight the loss of this process by its share of the patches of the whole batch."""
         if batch.total is None:
             return loss
         return loss * (len(batch.noisy) * self.trainer.world_size / batch.total)
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        """Logs ``val/loss``, averaged over all validation patches."""
-        self.log("val/loss", self.own_loss(batch), batch_size=len(batch.noisy), sync_dist=True)
+        """Log ``val/loss``, the mean over all validation patches."""
+        self.log("val/loss", self.process_loss(batch), batch_size=len(batch.noisy), sync_dist=True)
 
-    def own_loss(self, batch: Batch) -> Tensor:
-        """The loss of this process's patches; zero if a small last batch left it none."""
+    def process_loss(self, batch: Batch) -> Tensor:
+        """Return the loss of the patches of this process; 0 if a small last batch has none."""
         return self.loss(batch) if len(batch.noisy) else self.net(batch.noisy).sum()
 
-    def steps_in_all(self) -> int:
-        """Steps of the whole training.
+    def total_steps(self) -> int:
+        """Return the number of steps of the whole training.
 
-        The trainer's own estimate would drop the loaders' state on resuming.
+        The trainer's own estimate would discard the state of the loaders when a run is resumed.
         """
         return len(self.trainer.datamodule.train_dataloader()) * self.trainer.max_epochs  # type: ignore[attr-defined, operator]
 
     def configure_optimizers(self) -> Any:
-        """The optimiser and, where there is one, its schedule."""
+        """Return the optimiser and, if there is one, its schedule."""
         if self.optimizer is None:
             raise ValueError("this model has no optimizer: it is fitted, not trained")
         optimizer = self.optimizer(self.parameters())
         if self.scheduler is None:
             return {"optimizer": optimizer}
-        if getattr(self.scheduler, "func", None) is OneCycleLR:
-            steps = self.steps_in_all()
-            # Its warm-up must last longer than a step, or it divides by zero.
-            least = math.ceil(2 / self.scheduler.keywords.get("pct_start", 0.3))  # type: ignore[attr-defined]
-            schedule = self.scheduler(optimizer, total_steps=max(steps, least))
+        if isinstance(self.scheduler, partial) and self.scheduler.func is OneCycleLR:
+            # The rise must last longer than a step: OneCycleLR divides by its length.
+            least = math.ceil(2 / self.scheduler.keywords.get("pct_start", 0.3))
+            schedule = self.scheduler(optimizer, total_steps=max(self.total_steps(), least))
             interval = "step"
         else:
             schedule, interval = self.scheduler(optimizer), "epoch"

@@ -15,21 +15,25 @@ from typing import Any, TextIO
 
 import torch
 import yaml
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only
 
 from stm_experiments.core.files import atomic_write_text
 from stm_experiments.models import checkpoint
 
 
 class RunFolder:
-    """Writes what a run leaves, whole files only, and never over another run.
+    """The folder of a run; files appear complete, and no other run is overwritten.
 
-    Of several processes that train together only the first one writes.
+    Of several processes that train together, only the first one writes.
 
     Args:
-        path: The folder; made if it is absent.
+        path: The folder; created if it is missing.
         config: The resolved config as plain data.
-        about: More for run.json, such as the overrides.
+        about: More entries of run.json, such as the overrides.
+
+    Attributes:
+        leads: Whether this is the first process.
+        is_resumed: Whether the folder held an unfinished run; of the first process only.
 
     Raises:
         FileExistsError: If the folder holds a run with another config, or one that still runs.
@@ -47,33 +51,32 @@ class RunFolder:
         self._lock: TextIO | None = None
         if not self.leads:
             return
-        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
         if self.metrics is None:
             self._lock = self._claim()
-        written = path / "config.yaml"
-        self.is_resumed = written.is_file()
-        if not self._has_results():
-            self.is_resumed = False  # a run that failed before it had anything can be begun anew
-        if self.is_resumed and yaml.safe_load(written.read_text(encoding="utf-8")) != config:
+        config_file = path / "config.yaml"
+        # A run that failed before it had results can be started anew.
+        self.is_resumed = config_file.is_file() and self._has_results()
+        if self.is_resumed and yaml.safe_load(config_file.read_text(encoding="utf-8")) != config:
             raise FileExistsError(
                 f"{path} holds another run: choose another folder, or resume={path}"
             )
         self.figures.mkdir(parents=True, exist_ok=True)
         self.checkpoints.mkdir(exist_ok=True)
         if not self.is_resumed:
+            text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
             self._replace("config.yaml", text)
-        if self.is_resumed and (path / "run.json").is_file():
-            # What the run was started with says more than that it was resumed.
+        elif (path / "run.json").is_file():
+            # The first start of the run says more than its resuming.
             first = json.loads((path / "run.json").read_text(encoding="utf-8"))
             about = {key: first.get(key, value) for key, value in about.items()}
-        self.about = {**about, **surroundings(), "status": "running"}
+        self.about = {**about, **describe_surroundings(), "status": "running"}
         if self.metrics is None:
             self.write_json("run.json", self.about)
 
     def _claim(self) -> TextIO:
-        """Keeps other processes, on other machines too, out of an unfinished run's folder.
+        """Keep other processes, also on other machines, out of the folder of an unfinished run.
 
-        The lock ends with this process, however that ends, and is not inherited by its workers.
+        The lock ends with this process in every case, and its workers do not inherit it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         lock = (self.path / ".lock").open("a+", encoding="utf-8")
@@ -86,24 +89,24 @@ class RunFolder:
                 "its end, or end it first"
             ) from None
         except OSError:
-            return lock  # a file system without locks
+            return lock  # the file system has no locks
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {socket.gethostname()}")
         lock.flush()
         return lock
 
     def _has_results(self) -> bool:
-        """Whether there is anything that another run must not overwrite."""
+        """Return whether the folder holds results that another run must not overwrite."""
         return self.metrics is not None or any(self.checkpoints.glob("*.ckpt"))
 
     @property
     def metrics(self) -> dict[str, float] | None:
-        """The metrics of a run that is finished; else None."""
+        """The metrics of a finished run; None if the run is not finished."""
         path = self.path / "metrics.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
     def last_checkpoint(self) -> Path | None:
-        """The newest readable checkpoint from which to go on, or None."""
+        """Return the newest readable checkpoint to resume from, or None."""
         for name in ("last.ckpt", "previous.ckpt"):
             path = self.checkpoints / name
             if path.is_file():
@@ -116,11 +119,16 @@ class RunFolder:
         return None
 
     def finish(self, status: str, **about: Any) -> None:
-        """Notes in run.json how the run ended and how long it took."""
+        """Write to run.json how the run ended and how long it took.
+
+        Args:
+            status: ``finished``, ``interrupted`` or ``failed: ...``.
+            about: More entries.
+        """
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         self.about |= {**about, "status": status, "finished": now}
         self.about["seconds"] = round(time.monotonic() - self._started, 1)
-        # What ended the run, such as a full disk, matters more than that it cannot be noted.
+        # The error that ended the run, such as a full disk, matters more than this one.
         with contextlib.suppress(OSError):
             self.write_json("run.json", self.about)
         if self._lock is not None:
@@ -128,7 +136,7 @@ class RunFolder:
             self._lock.close()
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
-        """Writes plain data as JSON."""
+        """Write plain data as JSON."""
         self._replace(name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def _replace(self, name: str, text: str) -> None:
@@ -137,8 +145,8 @@ class RunFolder:
         atomic_write_text(self.path / name, text)
 
 
-def surroundings() -> dict[str, Any]:
-    """Versions, code and machine: what a number may depend on beside its config."""
+def describe_surroundings() -> dict[str, Any]:
+    """Return versions, commit and machine: a number may depend on these besides its config."""
     return {
         "versions": {
             "python": platform.python_version(),
@@ -155,10 +163,10 @@ def surroundings() -> dict[str, Any]:
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout that runs, with ``+`` if files have changed since."""
+    """Return the commit of the running checkout, with ``+`` if files have changed since."""
     here = Path(__file__).parent
     try:
-        described = subprocess.run(
+        description = subprocess.run(
             ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
             cwd=here,
             capture_output=True,
@@ -167,4 +175,4 @@ def git_commit() -> str | None:
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return described.stdout.strip()
+    return description.stdout.strip()

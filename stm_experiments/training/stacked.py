@@ -1,4 +1,4 @@
-"""Training layer by layer."""
+"""Training layer after layer, then as a whole."""
 
 from collections.abc import Callable
 
@@ -16,25 +16,25 @@ from stm_experiments.training.reconstruction import Reconstruction
 class Stacked(Reconstruction):
     """Trains a ``StackedAutoencoder`` layer after layer, and then as a whole.
 
-    In the first share of all steps the layers take turns, equally long, the outermost first: layer
-    k and its partner learn to make, of what the layers before make of the noisy patch, what these
-    make of the clean one (denoising autoencoders of autoencoders: Vincent et al., ICML 2008, with
-    the data's own noise in the place of an artificial one). The layers before rest. Afterwards all
-    layers learn together what ``Reconstruction`` does.
+    In the first share of all steps, the layers are trained one after the other for equally long
+    times, the outermost first. Layer k and its partner learn to map the outputs of layer k - 1 for
+    the noisy patch to those for the clean patch, while the other layers are fixed (stacked
+    denoising autoencoders, Vincent et al., ICML 2008; here with the noise of the data instead of
+    artificial noise). Afterwards all layers are trained together as in ``Reconstruction``.
 
-    Which layer's turn it is follows from the number of the step alone, which the trainer keeps: a
-    run that is resumed goes on in its stage. Several processes need
-    ``trainer.strategy=ddp_find_unused_parameters_true``, as most layers wait most of the time.
+    The layer follows from the number of the step, which the trainer stores: a resumed run continues
+    in its stage. Several processes need ``trainer.strategy=ddp_find_unused_parameters_true``, as
+    most layers are fixed most of the time.
 
     Args:
-        net: A ``StackedAutoencoder``.
-        optimizer: Takes the parameters.
+        net: The network to train.
+        optimizer: As for ``Reconstruction``.
         scheduler: As for ``Reconstruction``, over all stages.
-        target: As for ``Reconstruction``; ``noisy`` is an autoencoder that copies.
-        pretraining: Share of all steps in which the layers take turns, 0 to 1.
+        target: As for ``Reconstruction``.
+        pretraining: Share of all steps in which single layers are trained, 0 to 1.
 
     Raises:
-        ValueError: If the target or the share is none of these.
+        ValueError: If the target or the share has another value.
     """
 
     net: StackedAutoencoder
@@ -54,27 +54,27 @@ class Stacked(Reconstruction):
         self._pretraining_steps = 0
 
     def on_fit_start(self) -> None:
-        """Turns the share into steps."""
-        self._pretraining_steps = round(self.pretraining * self.steps_in_all())
+        """Convert the share to a number of steps."""
+        self._pretraining_steps = round(self.pretraining * self.total_steps())
 
     def layer_at(self, step: int) -> int | None:
-        """Which layer learns in a step, from 0 on; None: all of them."""
+        """Return the layer that is trained in a step, counted from 0; None: all layers."""
         if step >= self._pretraining_steps:
             return None
         return step * len(self.net.encoder) // self._pretraining_steps
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """One step's loss: of the layer whose turn it is, or of all."""
+        """Return the loss of a step: that of one layer, or of all."""
         layer = self.layer_at(self.trainer.global_step)
         if layer is None or not len(batch.noisy):
             return super().training_step(batch, index)
-        return self.shared_out(self.layer_loss(batch, layer), batch)
+        return self.weighted(self.layer_loss(batch, layer), batch)
 
     def layer_loss(self, batch: Batch, layer: int) -> Tensor:
-        """Mean squared error of a layer and its partner, counted from 0; both go on from others."""
-        wanted = self.wanted(batch)
+        """Return the mean squared error of a layer, counted from 0, and its partner."""
+        target = self.target_of(batch)
         with torch.no_grad():
-            given = self.net.encode(batch.noisy, layer)
-            ideal = self.net.encode(wanted, layer)
-        made = self.net.undo(layer, torch.relu(self.net.encoder[layer](given)))
-        return F.mse_loss(made, ideal)
+            noisy_inputs = self.net.encode(batch.noisy, layer)
+            clean_inputs = self.net.encode(target, layer)
+        outputs = torch.relu(self.net.encoder[layer](noisy_inputs))
+        return F.mse_loss(self.net.undo(layer, outputs), clean_inputs)

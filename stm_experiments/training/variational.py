@@ -14,36 +14,39 @@ from stm_experiments.core.seeds import generator
 from stm_experiments.models import interfaces
 from stm_experiments.training.reconstruction import Reconstruction
 
+# Mean squared residual per px, in squared units of the patches, that keeps the logarithm finite.
+_LEAST_VARIANCE = 1e-6
+
 
 class Variational(Reconstruction):
-    """Trains a variational autoencoder, and first the part of it that sees how patches are turned.
+    """Trains a variational autoencoder, and before it the network for the poses, if there is one.
 
-    The loss of a patch, in nats, is the negative logarithm of the chance of what it shows, given a
-    code drawn from what the encoder says, plus beta times the divergence of that from a standard
-    normal distribution (Kingma & Welling, 2014; Higgins et al., beta-VAE, 2017). ``beta`` rises
-    from 0 in the first part of the training, or codes would be forgotten before they say anything.
-    With a capacity C the divergence is drawn to C nats instead of 0, and C rises with ``beta``
-    (Burgess et al., 2018).
+    The loss of a patch, in nats, is the negative logarithm of its likelihood, given a sample of its
+    code, plus beta times the divergence of the code from a standard normal distribution (Kingma &
+    Welling, 2014; Higgins et al., beta-VAE, 2017). ``beta`` rises from 0 at the beginning of the
+    training; otherwise the codes would collapse before they carry information. With a capacity C,
+    the divergence is driven to C nats instead of 0, and C rises with ``beta`` (Burgess et al.,
+    2018).
 
-    A network with a ``pose_loss`` learns that alone in the first share of all steps, from patches
-    that are turned by known angles; then that part is frozen and the rest learns. Which of both is
-    on follows from the number of the step alone, which the trainer keeps: a run that is resumed
-    goes on in its stage. The learning rate falls to zero along a cosine in each.
+    The pose network of a ``Posed`` network is trained alone in the first share of all steps, on
+    patches that are turned by known angles; then it is frozen and the rest is trained. The stage
+    follows from the number of the step, which the trainer stores: a resumed run continues in its
+    stage. In each stage the learning rate falls to zero along a cosine.
 
     Args:
-        net: A ``Variational`` network, such as ``VAE``.
-        optimizer: Takes the parameters.
+        net: The network to train, such as a ``VAE``.
+        optimizer: As for ``Reconstruction``.
         beta: Weight of the divergence.
         capacity: C, nats.
         warm_up: Share of the steps after the pretraining in which beta rises, 0 to 1.
-        noise: Standard deviation of the noise of a px, in the patches' unit; None: learned, that of
-            each batch's residuals, which is its most likely value (Rybkin et al., 2021).
-        pretraining: Share of all steps in which the pose is learned, 0 to below 1; only of networks
-            that have one.
-        seed: Of the codes and angles that are drawn.
+        noise: Standard deviation of the noise of a px, in the unit of the patches; None: that of
+            the residuals of each batch, its maximum-likelihood estimate (Rybkin et al., 2021).
+        pretraining: Share of all steps in which the pose network is trained, 0 to below 1; ignored
+            for networks without one.
+        seed: Seed of the random codes and angles.
 
     Raises:
-        ValueError: If a setting makes no sense.
+        ValueError: If a setting is out of range.
     """
 
     net: interfaces.Variational
@@ -76,7 +79,7 @@ class Variational(Reconstruction):
         self._steps = self._pretraining_steps = 0
 
     def setup(self, stage: str) -> None:
-        """Refuses several processes: one of these small networks keeps a single core busy.
+        """Refuse several processes: one of these small networks keeps a single core busy.
 
         Raises:
             ValueError: If there are several.
@@ -85,8 +88,8 @@ class Variational(Reconstruction):
             raise ValueError("a variational autoencoder trains on one device: trainer=default")
 
     def configure_optimizers(self) -> Any:
-        """The optimiser, and a rate that falls along a cosine in each stage."""
-        self._steps = self.steps_in_all()
+        """Return the optimiser, and a learning rate that falls along a cosine in each stage."""
+        self._steps = self.total_steps()
         self._pretraining_steps = round(self.pretraining * self._steps)
         optimizer = super().configure_optimizers()["optimizer"]
         schedule = LambdaLR(optimizer, self.rate)
@@ -96,64 +99,60 @@ class Variational(Reconstruction):
         }
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step over the largest."""
+        """Return the learning rate of a step over the largest."""
         pose = self._pretraining_steps
         done = step / pose if step < pose else (step - pose) / max(self._steps - pose, 1)
         return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """One step's loss: of the pose, or of the rest."""
+        """Return the loss of a step: that of the poses, or of the rest."""
         step = self.trainer.global_step
         draws = generator(self.seed, "variational", step)
         if step < self._pretraining_steps:
             return self.pose_loss(batch.noisy, draws)
-        since = (step - self._pretraining_steps) / max(self._steps - self._pretraining_steps, 1)
-        weight = min(1.0, since / self.warm_up) if self.warm_up else 1.0
-        return self.evidence(batch.noisy, draws, weight)
+        done = (step - self._pretraining_steps) / max(self._steps - self._pretraining_steps, 1)
+        weight = min(1.0, done / self.warm_up) if self.warm_up else 1.0
+        return self.evidence_loss(batch.noisy, draws, weight)
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        """Logs ``val/loss``, that of the rest at full beta from the first epoch on."""
-        loss = self.evidence(batch.noisy, generator(self.seed, "validation", index), 1.0)
+        """Log ``val/loss``, with the full beta from the first epoch on."""
+        loss = self.evidence_loss(batch.noisy, generator(self.seed, "validation", index), 1.0)
         self.log("val/loss", loss, batch_size=len(batch.noisy))
 
     def pose_loss(self, patches: Tensor, draws: torch.Generator) -> Tensor:
-        """The network's own loss of patches [B, 1, h, w] that are turned and shifted.
+        """Return the loss of the poses of patches that are turned and shifted at random.
 
         Args:
-            patches: On [-1, 1].
-            draws: Of angles and shifts.
+            patches: [B, 1, h, w] on [-1, 1].
+            draws: Source of the random angles and shifts.
         """
         assert isinstance(self.net, interfaces.Posed)
         angle = 2 * math.pi * torch.rand(len(patches), generator=draws)
+        # Each component is at most 1 / sqrt(2), so that the length of the shift is at most 1.
         shift = 2**0.5 * (torch.rand(len(patches), 2, generator=draws) - 0.5)
         turn = torch.stack([angle.cos(), angle.sin()], 1)
         return self.net.pose_loss(patches, turn.to(patches), shift.to(patches))
 
-    def evidence(self, patches: Tensor, draws: torch.Generator, weight: float) -> Tensor:
-        """Mean loss of patches, nats.
+    def evidence_loss(self, patches: Tensor, draws: torch.Generator, weight: float) -> Tensor:
+        """Return the negative lower bound of the log-evidence per patch, nats.
 
         Args:
             patches: [B, 1, h, w] on [-1, 1].
-            draws: Of the codes.
-            weight: Of the divergence, in beta.
+            draws: Source of the random codes.
+            weight: Factor of beta and of the capacity, 0 to 1.
         """
-        seen = self.net.infer(patches)
-        normal = torch.randn(seen.mean.shape, generator=draws).to(patches)
-        codes = seen.mean + normal * (0.5 * seen.log_variance).exp()
-        squares = (
-            (self.net.generate(codes, seen.turn, seen.shift) - patches)
-            .square()
-            .sum((1, 2, 3))
-            .mean()
-        )
-        divergence = 0.5 * (seen.mean.square() + seen.log_variance.exp() - 1 - seen.log_variance)
+        mean, log_variance, turn, shift = self.net.infer(patches)
+        normal = torch.randn(mean.shape, generator=draws).to(patches)
+        codes = mean + normal * (0.5 * log_variance).exp()
+        residual = self.net.generate(codes, turn, shift) - patches
+        squares = residual.square().sum((1, 2, 3)).mean()
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
         divergence = divergence.sum(1).mean()
         if self.capacity:
             divergence = (divergence - weight * self.capacity).abs()
-        pixels = patches[0].numel()
-        unlikely = (
-            0.5 * pixels * torch.log(squares / pixels + 1e-6)
-            if self.noise is None
-            else squares / (2 * self.noise**2)
-        )
-        return unlikely + weight * self.beta * divergence
+        if self.noise is None:
+            pixels = patches[0].numel()
+            unlikelihood = 0.5 * pixels * torch.log(squares / pixels + _LEAST_VARIANCE)
+        else:
+            unlikelihood = squares / (2 * self.noise**2)
+        return unlikelihood + weight * self.beta * divergence

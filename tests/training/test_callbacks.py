@@ -16,7 +16,12 @@ from stm_experiments.models import CAEA
 from stm_experiments.models.checkpoint import Card
 from stm_experiments.simulator import NOISES
 from stm_experiments.training import Reconstruction
-from stm_experiments.training.callbacks import Checkpoints, Diverged, FirstReconstruction, History
+from stm_experiments.training.callbacks import (
+    CheckpointWriter,
+    Diverged,
+    FirstReconstruction,
+    History,
+)
 
 EPOCHS, STEPS = 4, 3
 
@@ -71,7 +76,7 @@ def fit(data, folder, schedule=None, *more):
     history, watch = History(folder / "metrics.csv"), Watch()
     first = FirstReconstruction(module.net, data.samples(2).noisy)
     card = asdict(Card("CAEA", {"latent": 10}, 17))
-    keep = Checkpoints(folder / "checkpoints", 10, card)
+    keep = CheckpointWriter(folder / "checkpoints", 10, card)
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=EPOCHS,

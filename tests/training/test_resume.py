@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from stm_experiments.benchmarks.kills import differences
-from stm_experiments.training.callbacks import Checkpoints
+from stm_experiments.training.callbacks import CheckpointWriter
 
 
 def about(folder):
@@ -70,7 +70,7 @@ def test_a_full_disk_is_named_and_leaves_the_last_good_state(
 ):
     whole, full = tmp_path / "whole", tmp_path / "full"
     train_in(whole)
-    save, limits = Checkpoints.save_last, resource.getrlimit(resource.RLIMIT_FSIZE)
+    save, limits = CheckpointWriter.save_last, resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
     def fill_the_disk_after(self, trainer):
@@ -79,7 +79,7 @@ def test_a_full_disk_is_named_and_leaves_the_last_good_state(
 
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(Checkpoints, "save_last", fill_the_disk_after)
+            patch.setattr(CheckpointWriter, "save_last", fill_the_disk_after)
             with pytest.raises(OSError, match="File too large") as info:
                 train_in(full)
     finally:

@@ -50,7 +50,7 @@ def test_the_loss_is_the_evidence_bound():
     prior = torch.distributions.Normal(0.0, 1.0)
     divergence = torch.distributions.kl_divergence(posterior, prior).sum(1).mean()
     # Two draws alike, of which one has no divergence.
-    both, alone = (module.evidence(patches, draws(), weight) for weight in (1.0, 0.0))
+    both, alone = (module.evidence_loss(patches, draws(), weight) for weight in (1.0, 0.0))
     torch.testing.assert_close(both - alone, 3 * divergence, rtol=1e-3, atol=1e-3)
     codes = seen.mean + torch.randn(50, 2, generator=draws()) * posterior.scale
     squares = (module.net.generate(codes, seen.turn, seen.shift) - patches).square().sum() / 50
@@ -61,19 +61,23 @@ def test_a_capacity_is_what_the_divergence_is_drawn_to():
     patches, settings = torch.randn(50, 1, 24, 24), {"beta": 1.0}
     net = VAE(width=16)
     none = module_of(net, **settings)
-    divergence = none.evidence(patches, draws(), 1.0) - none.evidence(patches, draws(), 0.0)
+    divergence = none.evidence_loss(patches, draws(), 1.0) - none.evidence_loss(
+        patches, draws(), 0.0
+    )
     for capacity in (2.0, 5.0):
         module = module_of(net, capacity=capacity, **settings)
-        loss = module.evidence(patches, draws(), 1.0) - none.evidence(patches, draws(), 0.0)
+        loss = module.evidence_loss(patches, draws(), 1.0) - none.evidence_loss(
+            patches, draws(), 0.0
+        )
         torch.testing.assert_close(loss, (divergence - capacity).abs(), rtol=1e-2, atol=1e-2)
 
 
 def test_learned_noise_is_the_most_likely_one():
     patches, net = torch.randn(20, 1, 24, 24), VAE(width=16)
-    learned = module_of(net, noise=None, beta=0.0).evidence(patches, draws(), 1.0)
+    learned = module_of(net, noise=None, beta=0.0).evidence_loss(patches, draws(), 1.0)
 
     def at(noise):
-        loss = module_of(net, noise=noise, beta=0.0).evidence(patches, draws(), 1.0)
+        loss = module_of(net, noise=noise, beta=0.0).evidence_loss(patches, draws(), 1.0)
         return loss + 576 * torch.log(torch.tensor(noise))
 
     rms = ((at(1.0) * 2 / 576) ** 0.5).item()

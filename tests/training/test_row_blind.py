@@ -11,7 +11,7 @@ from stm_experiments.core.batch import Batch
 from stm_experiments.data import PatchSettings
 from stm_experiments.models import Denoiser
 from stm_experiments.training import RowBlind
-from stm_experiments.training.blind import fill, hidden_rows
+from stm_experiments.training.row_blind import hidden_rows, replace_rows
 
 
 def make_batch(noisy):
@@ -28,7 +28,7 @@ def test_the_network_never_sees_the_rows_on_which_it_is_scored(side, spacing):
     draw = torch.randint(10**6, (64,))
     hidden = hidden_rows(patches, draw, spacing)
     assert set(hidden.sum(1).tolist()) <= {side // spacing, side // spacing + 1}
-    filled = fill(patches, hidden, draw // spacing, spacing)
+    filled = replace_rows(patches, hidden, draw // spacing, spacing)
     assert torch.equal(filled.detach()[:, 0][~hidden], patches.detach()[:, 0][~hidden])
     filled.square().sum().backward()
     assert (patches.grad[:, 0][hidden] == 0).all()
@@ -38,9 +38,9 @@ def test_the_network_never_sees_the_rows_on_which_it_is_scored(side, spacing):
 def test_the_loss_counts_hidden_rows_alone():
     batch = make_batch(torch.randn(8, 1, 16, 16))
     module = RowBlind(torch.nn.Identity())
-    draw = module.draw(batch)
+    draw = module.random_numbers(batch)
     hidden = hidden_rows(batch.noisy, draw, 4)
-    filled = fill(batch.noisy, hidden, draw // 4, 4)
+    filled = replace_rows(batch.noisy, hidden, draw // 4, 4)
     wanted = (filled - batch.noisy)[:, 0][hidden].square().mean()
     torch.testing.assert_close(module.loss(batch), wanted)
 
@@ -49,28 +49,30 @@ def test_what_stands_in_for_a_row_is_as_noisy_as_a_row():
     patches = torch.randn(2000, 1, 16, 32)
     draw = torch.randint(10**6, (2000,))
     hidden = hidden_rows(patches, draw, 4)
-    stand_in = fill(patches, hidden, draw // 4, 4)[:, 0, 1:-1][hidden[:, 1:-1]]
+    stand_in = replace_rows(patches, hidden, draw // 4, 4)[:, 0, 1:-1][hidden[:, 1:-1]]
     assert stand_in.std() == pytest.approx(1, abs=0.03)  # at an edge both neighbours are one row
     # Lines that are high or low as a whole stay such lines.
     lines = patches.mean(3, keepdim=True).expand_as(patches)
-    stand_in = fill(lines, hidden, draw // 4, 4)
+    stand_in = replace_rows(lines, hidden, draw // 4, 4)
     assert stand_in.std(3).max() < 1e-6
 
 
 def test_hidden_rows_follow_from_the_patch_and_the_epoch_alone():
     batch = make_batch(torch.randn(400, 1, 16, 16))
     module = RowBlind(torch.nn.Identity())
-    draw = module.draw(batch)
+    draw = module.random_numbers(batch)
     part = Batch(*(column[7:20] for column in batch[:1]), None, *(c[7:20] for c in batch[2:6]), {})
-    assert torch.equal(module.draw(part), draw[7:20])
-    assert torch.equal(module.draw(batch), draw)
+    assert torch.equal(module.random_numbers(part), draw[7:20])
+    assert torch.equal(module.random_numbers(batch), draw)
     assert (draw >= 0).all()
     # Each row of a patch is hidden as often as any other.
     assert hidden_rows(batch.noisy, draw, 4).float().mean(0).sub(0.25).abs().max() < 0.1
     module._trainer = SimpleNamespace(current_epoch=1)
-    assert not torch.equal(module.draw(batch), draw)
+    assert not torch.equal(module.random_numbers(batch), draw)
     module.eval()
-    assert torch.equal(module.draw(batch), RowBlind(torch.nn.Identity()).eval().draw(batch))
+    assert torch.equal(
+        module.random_numbers(batch), RowBlind(torch.nn.Identity()).eval().random_numbers(batch)
+    )
 
 
 def test_turned_patches_and_small_ones_are_refused():

@@ -1,4 +1,4 @@
-"""A run's final numbers and pictures, for whichever logger is on."""
+"""The final numbers and pictures of a run, for its loggers."""
 
 import csv
 from pathlib import Path
@@ -23,12 +23,12 @@ def log_results(
     net: Network,
     samples: Batch,
 ) -> None:
-    """Logs the metrics, the pictures and, to W&B, the latent point cloud and reconstructions.
+    """Log the metrics and pictures and, to W&B, the latent point cloud and reconstructions.
 
     Args:
         loggers: The run's loggers; may be empty.
         metrics: As in metrics.json.
-        folder: The run folder, with ``figures`` and, for networks with a bottleneck, latent.csv.
+        folder: The run folder with ``figures`` and, for networks with a bottleneck, latent.csv.
         net: The trained network, on the CPU.
         samples: A few test patches.
     """
@@ -41,7 +41,7 @@ def log_results(
                 pixels = np.asarray(Image.open(path).convert("RGB"))
                 logger.experiment.add_image(path.stem, pixels, dataformats="HWC")
         if isinstance(logger, WandbLogger):
-            import wandb  # a second that only those who log to it pay
+            import wandb  # takes a second, which other loggers save
 
             logger.experiment.log({"reconstruction_table": reconstruction_table(net, samples)})
             if (folder / "latent.csv").is_file():
@@ -50,25 +50,25 @@ def log_results(
 
 
 def reconstruction_table(net: Network, samples: Batch) -> "wandb.Table":
-    """One row per patch: what went in, what came out, and the error per pixel."""
+    """Return a table with a row per patch: input, output and mean squared error per pixel."""
     import wandb
 
     with torch.inference_mode():
         outputs = net(samples.noisy)
     table = wandb.Table(columns=["image", "noisy", "reconstruction", "mse_noisy"])
     for number, noisy, output in zip(samples.image.tolist(), samples.noisy, outputs, strict=True):
-        pictures = [wandb.Image(grey(patch[0].numpy())) for patch in (noisy, output)]
+        pictures = [wandb.Image(grey_levels(patch[0].numpy())) for patch in (noisy, output)]
         table.add_data(number, *pictures, float((output - noisy).square().mean()))
     return table
 
 
-def grey(patch: np.ndarray) -> np.ndarray:
-    """A patch on [-1, 1] as grey levels."""
+def grey_levels(patch: np.ndarray) -> np.ndarray:
+    """Convert a patch on [-1, 1] to grey levels."""
     return np.clip(127.5 * (patch + 1), 0, 255).round().astype(np.uint8)
 
 
 def latent_points(path: Path) -> np.ndarray:
-    """The codes' first three principal components and a colour number per lattice, [n, 4]."""
+    """Read three principal components of codes and a colour number per lattice, [n, 4]."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     lattices = sorted({row["lattice"] for row in rows})
@@ -84,7 +84,7 @@ def latent_points(path: Path) -> np.ndarray:
 
 
 def close_loggers(loggers: list[Logger]) -> None:
-    """Ends logging, or the next job of the same process would go on in this one's W&B run."""
+    """End logging; otherwise the next job of the process would log to the same W&B run."""
     for logger in loggers:
         logger.finalize("success")
         if isinstance(logger, WandbLogger):

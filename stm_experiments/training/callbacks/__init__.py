@@ -1,0 +1,9 @@
+"""What a run records while it trains, one callback per file."""
+
+from stm_experiments.training.callbacks.checkpoint_writer import CheckpointWriter
+from stm_experiments.training.callbacks.divergence import Diverged
+from stm_experiments.training.callbacks.first_reconstruction import FirstReconstruction
+from stm_experiments.training.callbacks.history import History
+from stm_experiments.training.callbacks.patience import Patience
+
+__all__ = ["CheckpointWriter", "Diverged", "FirstReconstruction", "History", "Patience"]

@@ -1,0 +1,132 @@
+"""The losses and learning rates of a run: metrics.csv."""
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, Timer
+from torch import Tensor, distributed
+
+from stm_experiments.core.batch import Batch
+from stm_experiments.core.files import atomic_write
+from stm_experiments.models.interfaces import Network
+from stm_experiments.training.callbacks.divergence import check_finite
+
+
+class History(Callback):
+    """Records one row of losses per epoch and writes the rows to metrics.csv.
+
+    Checkpoints hold the rows, so that the metrics.csv of a resumed run equals that of an
+    uninterrupted one: rows after the restored step are removed and written anew.
+
+    Args:
+        path: The metrics.csv file.
+
+    Attributes:
+        trained: Patches trained on since the start, or since the run was last resumed.
+        stopped: Why training ended before its last epoch; None if it did not.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.trained = 0
+        self.stopped: str | None = None
+        self.rows: list[dict[str, float]] = []
+        self._sum: Tensor = torch.zeros((), dtype=torch.float64)
+        self._count = 0
+        self._rate = math.nan
+
+    def on_train_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: Batch, index: int
+    ) -> None:
+        """Note the learning rate of the step; after the step the schedule has changed it."""
+        self._rate = trainer.optimizers[0].param_groups[0]["lr"]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, index: int
+    ) -> None:
+        """Add the loss of a step; on a CPU, where the check is free, stop at once if it is NaN."""
+        loss, patches = outputs["loss"].detach(), len(batch.noisy)
+        if batch.total is not None:
+            # The loss of the whole batch is the mean of what its processes return.
+            loss, patches = loss / trainer.world_size, batch.total
+            distributed.all_reduce(loss)
+        if loss.device.type == "cpu":
+            check_finite(float(loss), trainer)
+        self._sum = self._sum.to(loss.device) + loss * patches
+        self._count += patches
+        self.trained += patches
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Complete the row of the epoch and write the file."""
+        train_loss = float(self._sum) / max(self._count, 1)
+        check_finite(train_loss, trainer)
+        self._sum, self._count = torch.zeros((), dtype=torch.float64), 0
+        module.log("train/loss", train_loss, sync_dist=True)
+        row = {
+            "epoch": trainer.current_epoch + 1,
+            "step": trainer.global_step,
+            "train/loss": train_loss,
+            "lr": self._rate,
+        }
+        if "val/loss" in trainer.callback_metrics:
+            row["val/loss"] = float(trainer.callback_metrics["val/loss"])
+            check_finite(row["val/loss"], trainer)
+        self.rows.append(row)
+        if trainer.is_global_zero:
+            self.write()
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Note and print why training ended early; such a run is finished."""
+        if not (trainer.should_stop and trainer.is_global_zero):
+            return
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        timers = [callback for callback in callbacks if isinstance(callback, Timer)]
+        out_of_time = timers and (timers[0].time_remaining() or 0) <= 0
+        reason = "trainer.max_time" if out_of_time else "patience"
+        where = f"epoch {len(self.rows)} of {trainer.max_epochs}, step {trainer.global_step}"
+        self.stopped = f"{reason} ended it after {where}"
+        print(f"training stopped: {self.stopped}")
+
+    def write(self) -> None:
+        """Write metrics.csv whole, so that it never ends in half a row."""
+        columns = ("epoch", "step", "train/loss", "val/loss", "lr")
+        with atomic_write(self.path) as part, part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    def about(self, net: Network, seconds: float) -> dict[str, Any]:
+        """Return the entries of run.json about a training.
+
+        Args:
+            net: The trained network.
+            seconds: Duration of the training, s.
+        """
+        return {
+            "parameters": sum(weight.numel() for weight in net.parameters()),
+            "train_seconds": seconds,
+            "patches_per_second": self.trained / seconds,
+            "stopped": self.stopped,
+        }
+
+    def curves(self) -> dict[str, list[tuple[float, float]]]:
+        """Return points (epoch, loss) of the training curve and, if any, the validation curve."""
+        return {
+            key: [(row["epoch"], row[key]) for row in self.rows if key in row]
+            for key in ("train/loss", "val/loss")
+            if any(key in row for row in self.rows)
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the rows and the sums of an unfinished epoch, for the checkpoint."""
+        return {"rows": list(self.rows), "sum": float(self._sum), "count": self._count}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the rows of a checkpoint."""
+        self.rows = list(state_dict["rows"])
+        self._sum = torch.tensor(state_dict["sum"], dtype=torch.float64)
+        self._count = state_dict["count"]
