@@ -20,9 +20,11 @@ from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
 from stm_experiments.restoration.denoise import DEFAULT, denoise
 
+READING = ("channel", "direction", "unit", "pixel_nm")
 
-def find(cfg: DictConfig) -> None:
-    """Reads each image, finds its lattice, writes and draws it, going on past bad files.
+
+def find_lattices(cfg: DictConfig) -> None:
+    """Find the lattice of each image, write it and draw it; continue after files that fail.
 
     Args:
         cfg: ``conf/find_lattice.yaml`` as composed.
@@ -38,13 +40,12 @@ def find(cfg: DictConfig) -> None:
         raise ValueError(f"grains is a whole number of at least 1, not {settings['grains']!r}")
     net = checkpoint.load(settings["checkpoint"] or DEFAULT) if settings["denoise"] else None
     stems = scan_files.result_stems(paths)
-    scan_files.for_each_file(paths, lambda path: one(path, folder / stems[path], net, settings))
+    scan_files.for_each_file(paths, lambda path: work(path, folder / stems[path], net, settings))
 
 
-def one(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) -> None:
-    """Finds the lattice of one image and writes a table, a description and a picture."""
-    reading = ("channel", "direction", "unit", "pixel_nm")
-    scan = scan_files.read_with_units(path, **{key: settings[key] for key in reading})
+def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) -> None:
+    """Find the lattice of one image; write a table, a description and a picture."""
+    scan = scan_files.read_with_units(path, **{key: settings[key] for key in READING})
     data = scan.data if net is None else denoise(scan, net).data
     data = -data if settings["invert"] else data
     fits = find_grains(data, scan.mask, scan.pixel_size, settings["grains"])
@@ -56,16 +57,16 @@ def one(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) -
         writer.writeheader()
         writer.writerows(rows)
     title = "\n".join([path.name, *(text["summary"] for text in about)])
-    shown = np.where(scan.mask, scan.data, np.nan)
-    save(lattice_map(shown, fits, title), f"{stem}_lattice.png")
+    recorded = np.where(scan.mask, scan.data, np.nan)
+    save(lattice_map(recorded, fits, title), f"{stem}_lattice.png")
     for text in about:
         print(f"{path.name}: {text['summary']}")
     print(f"{stem.parent}: {stem.name}_lattice.json, _lattice.png, _sites.csv")
 
 
 def main() -> None:
-    """The command ``stm-find-lattice``."""
-    launch(find, "find_lattice")
+    """Run the command ``stm-find-lattice``."""
+    launch(find_lattices, "find_lattice")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
     python -m stm_experiments.benchmarks.defects --image scan.sxm --models denoiser
 
 Simulated surfaces with defects under a noise, before and after each model: a shipped one, a
-checkpoint or a baseline; a+b is a, then b. A found defect is right within 0.4 lattice constants of
-a true one of the same sign. With --image, the same picture of a file, whose truth nobody knows.
+checkpoint or a baseline; a+b is a, then b. A detected defect is right within 0.4 lattice constants
+of a true one of the same sign. With --image, the same picture of a file, whose truth is unknown.
 """
 
 import argparse
@@ -14,8 +14,10 @@ import time
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
@@ -26,6 +28,7 @@ from stm_experiments.core.seeds import seed_of
 from stm_experiments.figures import save
 from stm_experiments.figures.point_defect_sheet import DefectPanel, point_defect_sheet
 from stm_experiments.io.scan import Scan
+from stm_experiments.lattice.atoms import Points
 from stm_experiments.lattice.point_defects import (
     DetectionCounts,
     count_detections,
@@ -47,8 +50,41 @@ RAW, CLEAN = "before", "without noise"
 SIGNS, WAVES = ("bright", "dark", "all"), ["zrte3", "tas2", "tise2"]
 
 
-def nets_of(name: str) -> list[Network]:
-    """The networks that a name stands for.
+class LatticeResult(NamedTuple):
+    """The results on the images of one lattice.
+
+    Attributes:
+        rows: Of the table.
+        panels: The first image before and after each chain, with the detected defects.
+        truth: Positions (row, column) of its true defects, [T, 2] px.
+    """
+
+    rows: list[list[Cell]]
+    panels: list[DefectPanel]
+    truth: Points
+
+
+class SimulatedScan(NamedTuple):
+    """A simulated scan and its defects.
+
+    Attributes:
+        noisy: The scan.
+        clean: The scan without noise.
+        position: (row, column) of its defects, [T, 2] px.
+        bright: Whether they are bright, [T].
+    """
+
+    noisy: Scan
+    clean: Scan
+    position: Points
+    bright: NDArray[np.bool_]
+
+
+Chains = dict[str, list[Network]]
+
+
+def load_chain(name: str) -> list[Network]:
+    """Load the networks that a name stands for.
 
     Raises:
         ValueError: If there is no such model.
@@ -57,94 +93,106 @@ def nets_of(name: str) -> list[Network]:
     return [getattr(models, x)() if x in BASELINES else checkpoint.load(x) for x in parts]
 
 
-def before_and_after(scan: Scan, chains: dict[str, list[Network]]) -> dict[str, Scan]:
-    """The scan as it is, and after each chain of models."""
+def before_and_after(scan: Scan, chains: Chains) -> dict[str, Scan]:
+    """Return the scan as it is, and after each chain of models."""
     return {RAW: scan, **{name: reduce(denoise, nets, scan) for name, nets in chains.items()}}
 
 
-def inspected(scans: dict[str, Scan], prefix: str = "") -> dict[str, DefectPanel]:
-    """Each scan with the defects found in it."""
+def detect(scans: dict[str, Scan], prefix: str = "") -> dict[str, DefectPanel]:
+    """Return each scan with the defects found in it."""
     panels = {}
     for name, scan in scans.items():
-        found = find_point_defects(scan.data, scan.mask)
-        bright = int(found.bright.sum())
-        title = f"{prefix}{name}\n{bright} bright, {len(found.bright) - bright} dark"
-        panels[name] = DefectPanel(title, np.where(scan.mask, scan.data, np.nan), found)
+        defects = find_point_defects(scan)
+        bright = int(defects.bright.sum())
+        title = f"{prefix}{name}\n{bright} bright, {len(defects.bright) - bright} dark"
+        panels[name] = DefectPanel(title, np.where(scan.mask, scan.data, np.nan), defects)
     return panels
 
 
-def benchmark(
-    chains: dict[str, list[Network]], lattice: str, noise: str, images: int, size: int
-) -> tuple[list[list[Cell]], list[DefectPanel], np.ndarray]:
-    """A lattice's rows of the table; the panels and the true positions of its first image."""
-    kind, strengths = LATTICES[lattice], replace(NOISES[noise], defects=DEFECTS)
+def simulate_scan(lattice: str, noise: str, index: int, size: int) -> SimulatedScan:
+    """Simulate one scan with defects."""
+    strengths = replace(NOISES[noise], defects=DEFECTS)
+    seed = seed_of("defects", lattice, index)
+    batch = simulate([LATTICES[lattice]], [seed], strengths, PRESETS["physical"], size)
+    position, code = (batch.truth[f"defect_{x}"][0].numpy() for x in ("position", "kind"))
+    visible = (code > 0) & inside_border(position, (size, size))
+    return SimulatedScan(
+        as_scan(batch.noisy[0, 0]),
+        as_scan(batch.clean[0, 0]),
+        position[visible],
+        np.isin(code[visible], BRIGHT_KINDS),
+    )
+
+
+def benchmark(chains: Chains, lattice: str, options: argparse.Namespace) -> LatticeResult:
+    """Compare the defects that are found in images of a lattice with the truth."""
     sums: dict[str, dict[str, DetectionCounts]] = {}
-    for index in track(range(images), lattice):
-        seed = seed_of("defects", lattice, index)
-        batch = simulate([kind], [seed], strengths, PRESETS["physical"], size)
-        place, number_of = (batch.truth[f"defect_{x}"][0].numpy() for x in ("position", "kind"))
-        there = (number_of > 0) & inside_border(place, (size, size))
-        place, bright = place[there], np.isin(number_of[there], BRIGHT_KINDS)
-        scans = before_and_after(as_scan(batch.noisy[0, 0]), chains)
-        panels = inspected({**scans, CLEAN: as_scan(batch.clean[0, 0])}, f"{lattice}, ")
+    panels_of_first, truth_of_first = [], np.empty((0, 2))
+    for index in track(range(options.images), lattice):
+        image = simulate_scan(lattice, options.noise, index, options.size)
+        scans = {**before_and_after(image.noisy, chains), CLEAN: image.clean}
+        panels = detect(scans, f"{lattice}, ")
+        radius = RADIUS * LATTICES[lattice].spread
         for name, panel in panels.items():
-            counts = count_detections(panel.defects, place, bright, RADIUS * kind.spread)
+            counts = count_detections(panel.defects, image.position, image.bright, radius)
             before = sums.setdefault(name, dict.fromkeys(SIGNS, DetectionCounts(0, 0, 0)))
             sums[name] = {sign: before[sign].plus(counts[sign]) for sign in SIGNS}
         if index == 0:
-            first = list(panels.values()), place
+            panels_of_first, truth_of_first = list(panels.values()), image.position
     rows = []
     for name, totals in sums.items():
         cells = [Cell(lattice), Cell(name)]
-        for each in totals.values():
-            cells += [number(x, 2) for x in (each.precision, each.recall, each.f1)]
-            cells += [number(each.detected, 0)]
+        for count in totals.values():
+            cells += [number(x, 2) for x in (count.precision, count.recall, count.f1)]
+            cells += [number(count.detected, 0)]
         rows.append([*cells, number(totals["all"].true, 0)])
     for column in (4, 8, 12):
         embolden(rows[:-1], column, smallest=False)
-    return rows, *first
+    return LatticeResult(rows, panels_of_first, truth_of_first)
 
 
-def run(given: argparse.Namespace, console: Console) -> None:
-    """Simulates or reads, looks for defects, prints, draws.
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Simulate scans or read one, find defects, print and draw them.
 
     Raises:
-        ValueError: If something that was asked for does not exist.
+        ValueError: If something that an option names does not exist.
     """
-    if given.images < 1:
+    if options.images < 1:
         raise ValueError("--images is at least 1")
-    chains = {name: nets_of(name) for name in given.models}
-    (folder := Path(given.out)).mkdir(parents=True, exist_ok=False)
-    if given.image:
-        scan = prepare(as_scan(given.image), given.prepare)
-        panels = list(inspected(before_and_after(scan, chains)).values())
-        save(point_defect_sheet([panels], [None], Path(given.image).name), folder / "defects.png")
+    chains = {name: load_chain(name) for name in options.models}
+    (folder := Path(options.out)).mkdir(parents=True, exist_ok=False)
+    if options.image:
+        scan = prepare(as_scan(options.image), options.prepare)
+        panels = list(detect(before_and_after(scan, chains)).values())
+        sheet = point_defect_sheet([panels], [None], Path(options.image).name)
+        save(sheet, folder / "defects.png")
         console.print("\n\n".join(panel.title for panel in panels), highlight=False)
     else:
         columns = [f"{sign} {x}" for sign in SIGNS for x in ("P", "R", "F1", "found")]
-        settings = given.noise, given.images, given.size
-        blocks, sheets, truths = zip(
-            *(benchmark(chains, lattice, *settings) for lattice in given.lattices), strict=True
-        )
-        rows = [row for block in blocks for row in block]
+        results = [benchmark(chains, lattice, options) for lattice in options.lattices]
+        rows = [row for result in results for row in result.rows]
         table = ResultTable("defects", ("lattice", "", *columns, "true"), rows)
-        console.print(printed_table(table, f"Point defects, noise={given.noise}", block=1))
+        title = f"Point defects, noise={options.noise}"
+        console.print(printed_table(table, title, block=1))
         (folder / "defects.csv").write_text(to_csv(table), encoding="utf-8")
-        sheet = point_defect_sheet(sheets, truths, f"Point defects, noise={given.noise}")
+        panels_of_all = [result.panels for result in results]
+        sheet = point_defect_sheet(panels_of_all, [result.truth for result in results], title)
         save(sheet, folder / "defects.png")
     console.print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 
 def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Run the benchmark from the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", nargs="*", default=["denoiser"], help="a+b: a, then b")
     parser.add_argument("--lattices", nargs="+", default=WAVES, choices=LATTICES)
-    parser.add_argument("--noise", default="stripes", choices=NOISES, help="but its defects")
+    parser.add_argument("--noise", default="stripes", choices=NOISES, help="except its defects")
     parser.add_argument("--images", type=int, default=4, help="per lattice")
     parser.add_argument("--size", type=int, default=257, help="of simulated images, px")
     parser.add_argument("--image", help="a scan or picture instead of simulated ones")
-    parser.add_argument("--prepare", nargs="*", default=["plane"], help="of --image, before all")
+    parser.add_argument(
+        "--prepare", nargs="*", default=["plane"], help="steps for --image, before models"
+    )
     parser.add_argument("--out", default=time.strftime("outputs/defects_%Y-%m-%d_%H-%M-%S"))
     try:
         run(parser.parse_args(), Console(width=180))

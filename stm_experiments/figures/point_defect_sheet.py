@@ -15,7 +15,7 @@ from stm_experiments.figures.canvas import (
     new_figure,
     wrapped,
 )
-from stm_experiments.lattice.point_defects import PointDefects
+from stm_experiments.lattice.point_defects import DetectedDefects
 
 _BRIGHT, _DARK, _TRUE = "#FF3B30", "#2F7BFF", "#3DDC5A"
 
@@ -25,7 +25,7 @@ class DefectPanel(NamedTuple):
 
     title: str
     image: ArrayOrTensor
-    defects: PointDefects
+    defects: DetectedDefects
 
 
 def point_defect_sheet(

@@ -35,7 +35,7 @@ _COARSE = 4  # step of the pixels around which the local deviation is taken, px
 _NORMAL_MAD = 1.4826  # standard deviation over median absolute deviation of a normal distribution
 
 
-class PointDefects(NamedTuple):
+class DetectedDefects(NamedTuple):
     """Point defects, the strongest first. P defects.
 
     Attributes:
@@ -82,7 +82,7 @@ def find_point_defects(
     smoothing: float = 12.0,
     apart: int = 4,
     border: int = BORDER,
-) -> PointDefects:
+) -> DetectedDefects:
     """Find the point defects of a lattice image.
 
     Args:
@@ -118,7 +118,7 @@ def find_point_defects(
     )
     rows, columns = place.T
     return _without_lobes(
-        PointDefects(place.astype(float), response[rows, columns] > 0, score[rows, columns])
+        DetectedDefects(place.astype(float), response[rows, columns] > 0, score[rows, columns])
     )
 
 
@@ -179,13 +179,13 @@ def _respond(residual: Array, lattice: Array, inside: Mask, contrast: float) -> 
     return _Responses(best, score)
 
 
-def _without_lobes(defects: PointDefects) -> PointDefects:
+def _without_lobes(defects: DetectedDefects) -> DetectedDefects:
     """Drop the faint rings of the opposite sign that the filter makes around each defect."""
     position, bright, score = defects
     far = np.linalg.norm(position[:, None] - position, axis=2) > 4 * max(WIDTHS)
     strong = score[:, None] > _LOBE * score
     keep = (far | strong | (bright[:, None] == bright)).all(1)
-    return PointDefects(position[keep], bright[keep], score[keep])
+    return DetectedDefects(position[keep], bright[keep], score[keep])
 
 
 class DetectionCounts(NamedTuple):
@@ -223,7 +223,7 @@ class DetectionCounts(NamedTuple):
 
 
 def count_detections(
-    defects: PointDefects, position: Points, bright: Mask, radius: float
+    defects: DetectedDefects, position: Points, bright: Mask, radius: float
 ) -> dict[str, DetectionCounts]:
     """Compare detected defects with the truth.
 

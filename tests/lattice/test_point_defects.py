@@ -10,8 +10,8 @@ import torch
 from stm_experiments.benchmarks import defects as benchmark
 from stm_experiments.lattice.point_defects import (
     BORDER,
+    DetectedDefects,
     DetectionCounts,
-    PointDefects,
     count_detections,
     find_point_defects,
     inside_border,
@@ -97,7 +97,7 @@ def test_nothing_is_found_in_what_was_not_measured():
 
 
 def test_counts_by_hand():
-    found = PointDefects(
+    found = DetectedDefects(
         np.array([[10.0, 10], [20, 20], [30, 30]]), np.array([True, True, False]), np.ones(3)
     )
     true, bright = np.array([[11.0, 10], [20, 20], [31, 30], [50, 50]]), np.array([1, 0, 0, 1]) > 0
