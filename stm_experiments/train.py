@@ -2,7 +2,6 @@
 
 import math
 import time
-from dataclasses import asdict
 from typing import Any
 
 from lightning import seed_everything
@@ -54,8 +53,7 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     history = callbacks.History(run.path / "metrics.csv")
     samples = data.samples(SAMPLES)
     first = callbacks.FirstReconstruction(net, samples.noisy)
-    minutes = settings["checkpoint_minutes"]
-    keep = callbacks.CheckpointWriter(run.checkpoints, minutes, asdict(card))
+    keep = callbacks.CheckpointWriter(run.checkpoints, settings["checkpoint_minutes"], card)
     start = time.monotonic()
     try:
         if isinstance(net, Fitted):

@@ -1,7 +1,6 @@
 """What a run keeps of itself, in real fits of a few steps."""
 
 import csv
-from dataclasses import asdict
 from functools import partial
 
 import pytest
@@ -75,7 +74,7 @@ def fit(data, folder, schedule=None, *more):
     (folder / "checkpoints").mkdir()
     history, watch = History(folder / "metrics.csv"), Watch()
     first = FirstReconstruction(module.net, data.samples(2).noisy)
-    card = asdict(Card("CAEA", {"latent": 10}, 17))
+    card = Card("CAEA", {"latent": 10}, 17)
     keep = CheckpointWriter(folder / "checkpoints", 10, card)
     trainer = Trainer(
         accelerator="cpu",

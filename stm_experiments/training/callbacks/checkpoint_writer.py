@@ -4,6 +4,7 @@ import math
 import os
 import signal
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch.nn.utils import get_total_norm
 
+from stm_experiments.models.interfaces import Card
 from stm_experiments.training.callbacks.divergence import check_finite
 from stm_experiments.training.stop_signals import StopSignals
 
@@ -26,10 +28,10 @@ class CheckpointWriter(Checkpoint):
     Args:
         folder: Folder of the files.
         minutes: Interval after which ``last.ckpt`` is written within an epoch, minutes.
-        card: Description in the files, a ``Card`` as a dict.
+        card: Description of the network in the files.
     """
 
-    def __init__(self, folder: Path, minutes: float, card: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, minutes: float, card: Card) -> None:
         self.folder = folder
         self.minutes = minutes
         self.card = card
@@ -82,7 +84,7 @@ class CheckpointWriter(Checkpoint):
         self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Add the card, so that the file can be loaded without its run."""
-        checkpoint["card"] = self.card
+        checkpoint["card"] = asdict(self.card)
 
     def save_last(self, trainer: Trainer) -> None:
         """Write ``last.ckpt``; the one before becomes ``previous.ckpt``.
