@@ -1,12 +1,12 @@
-"""What Binev et al., "STM image analysis using autoencoders", printed and logged, as plain data.
+"""The numbers of Binev et al., "STM image analysis using autoencoders": printed and logged.
 
 The configurations are those of their section 4.3.2. MSE and SSIM are their Table 2: averages over
 three patches of the training set, drawn anew for each row. Validation losses (mean squared error
 against the noisy input over all validation patches, last epoch) and training times (one NVIDIA
 T4) are from performance_metrics.json of their public repository joshuamoorehead/DualDEC-STM.
 
-Table 2 has no row for lr_decay: in their code its learning rate never fell, and its log replaced
-that of the first baseline, so that "baseline" is their second identical run.
+Table 2 has no row for lr_decay: in their code its learning rate never fell. Its log replaced that
+of the first baseline, so "baseline" is their second identical run.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,16 @@ NETWORKS = {"CAEA": "CAE-A", "CAEB": "CAE-B"}  # their names for our classes
 
 
 class Configuration(NamedTuple):
-    """A row of their section 4.3.2; ``decays``: the learning rate falls tenfold every 30 epochs."""
+    """A training configuration of their section 4.3.2.
+
+    Attributes:
+        title: Its name in the paper.
+        rate: Learning rate.
+        batch_size: Patches of a training step.
+        patches_per_image: Patches of an image and epoch.
+        epochs: Epochs.
+        decays: Whether the learning rate falls tenfold every 30 epochs.
+    """
 
     title: str
     rate: float
@@ -36,12 +45,19 @@ CONFIGURATIONS = {
     "large_batch": Configuration("Large Batch", 2e-3, 2048, 3000, 100),
     "more_patches": Configuration("More Patches", 1e-3, 1024, 4900, 100),
     "extended_training": Configuration("Extended Training", 1e-3, 1024, 3000, 200),
-    "lr_decay": Configuration("LR Decay", 1e-3, 1024, 3000, 100, True),
+    "lr_decay": Configuration("LR Decay", 1e-3, 1024, 3000, 100, decays=True),
 }
 
 
 class Published(NamedTuple):
-    """One run of theirs: Table 2's statistic, the last validation loss, seconds of training."""
+    """A published run.
+
+    Attributes:
+        mse: Mean squared error of Table 2.
+        ssim: Structural similarity of Table 2.
+        val_loss: Last validation loss.
+        seconds: Time of training.
+    """
 
     mse: float
     ssim: float
@@ -72,7 +88,10 @@ PUBLISHED = {
 
 
 def published_speed(lattice: str, configuration: str) -> float | None:
-    """Their training patches per second: images x patches x epochs over the logged seconds."""
+    """Return their training patches per second; None if the run was not published.
+
+    Images x patches per image x epochs, divided by the logged seconds.
+    """
     published = PUBLISHED.get((lattice, configuration))
     if published is None:
         return None
@@ -82,14 +101,14 @@ def published_speed(lattice: str, configuration: str) -> float | None:
 
 
 def configuration_of(config: dict[str, Any], overrides: Sequence[str]) -> str | None:
-    """Which of the seven configurations a run is, or None.
+    """Return which of the seven configurations a run is, or None.
 
-    The override ``experiment=paper_...`` says so; without it (a run that was resumed) the learning
-    rate, batch, patches, epochs and schedule do.
+    The override `experiment=paper_...` names it. A run without it, such as one that was resumed, is
+    recognised by its learning rate, batch, patches, epochs and schedule.
 
     Args:
         config: The run's resolved config.yaml.
-        overrides: The command line that made it.
+        overrides: The overrides of its command line.
     """
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
@@ -97,19 +116,20 @@ def configuration_of(config: dict[str, Any], overrides: Sequence[str]) -> str | 
             name = value.removeprefix("paper_")
             return name if name in CONFIGURATIONS else None
     model, data = config.get("model") or {}, config.get("data") or {}
-    scheduler = (model.get("scheduler") or {}).get("_target_", "")
-    given = (
+    scheduler = str((model.get("scheduler") or {}).get("_target_", ""))
+    decays = scheduler.endswith(".StepLR")
+    if scheduler and not decays:
+        return None
+    settings = (
         (model.get("optimizer") or {}).get("lr"),
         data.get("batch_size"),
         data.get("patches_per_image"),
         (config.get("trainer") or {}).get("max_epochs"),
-        scheduler.endswith(".StepLR"),
+        decays,
     )
-    if scheduler and not given[-1]:
-        return None
     scale = config.get("scale") or 1.0
-    for name, settings in CONFIGURATIONS.items():
-        epochs = max(1, round(settings.epochs * scale))
-        if given == (*settings[1:4], epochs, settings.decays):
+    for name, (_, rate, batch_size, patches_per_image, epochs, falls) in CONFIGURATIONS.items():
+        scaled_epochs = max(1, round(epochs * scale))
+        if settings == (rate, batch_size, patches_per_image, scaled_epochs, falls):
             return name
     return None
