@@ -12,7 +12,7 @@ from stm_experiments.app.launching import launch
 from stm_experiments.evaluation.baselines import fit_baselines
 from stm_experiments.evaluation.error_matrix import error_matrix, write_matrix
 from stm_experiments.evaluation.held_out import score_held_out
-from stm_experiments.figures import save
+from stm_experiments.figures import save_figure
 from stm_experiments.figures.matrix_figure import matrix_figure
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
@@ -42,7 +42,9 @@ def evaluate(cfg: DictConfig) -> None:
         matrix = error_matrix(scores.by_lattice)
         tables.print_table(tables.matrix_table(matrix))
         write_matrix(matrix, folder / "matrix.csv")
-        save(matrix_figure(matrix, f"Mean squared error, {scores.title}"), folder / "matrix.png")
+        save_figure(
+            matrix_figure(matrix, f"Mean squared error, {scores.title}"), folder / "matrix.png"
+        )
         files += ["matrix.csv", "matrix.png"]
     print(f"{folder}: {', '.join(files)}")
 

@@ -7,7 +7,7 @@ from stm_experiments.app.job import new_folder
 from stm_experiments.app.launching import launch
 from stm_experiments.data.sites.site_data import read_site_images
 from stm_experiments.evaluation.site_report import examine_sites, write_sites
-from stm_experiments.figures import save
+from stm_experiments.figures import save_figure
 from stm_experiments.io import scan_files
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Variational
@@ -38,7 +38,7 @@ def find_sites(cfg: DictConfig) -> None:
     report = examine_sites(net, images, settings["classes"], settings["method"])
     write_sites(report, folder / "sites.csv")
     for name, figure in report.figures.items():
-        save(figure, folder / f"{name}.png")
+        save_figure(figure, folder / f"{name}.png")
     pictures = ", ".join(f"{name}.png" for name in report.figures)
     print(f"{folder}: sites.csv ({len(report.sites.image)} sites), {pictures}")
 

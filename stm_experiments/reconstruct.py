@@ -13,7 +13,7 @@ from rich.progress import Progress
 from stm_experiments.app import build
 from stm_experiments.app.job import new_folder
 from stm_experiments.app.launching import launch
-from stm_experiments.figures import save, whole_image
+from stm_experiments.figures import save_figure, whole_image
 from stm_experiments.io import scan_files
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
@@ -86,7 +86,7 @@ def write(result: Denoised, stem: Path, comparison: Comparison | None) -> None:
         clean=result.without_tilt(comparison.fitted) if comparison else None,
         uncertainty=result.uncertainty,
     )
-    save(figure, f"{stem}.png")
+    save_figure(figure, f"{stem}.png")
     print(f"{stem.parent}: {stem.name}{', '.join([*endings, '.png'])}")
 
 

@@ -14,7 +14,7 @@ from stm_experiments.app.job import choice, new_folder
 from stm_experiments.app.launching import launch
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.data.sources.simulated import choose_lattices
-from stm_experiments.figures import artefact_sheet, save, topograph_sheet
+from stm_experiments.figures import artefact_sheet, save_figure, topograph_sheet
 from stm_experiments.simulator import PRESETS, AnyLattice, Topographs, simulate
 from stm_experiments.simulator.examples import artefacts_alone
 
@@ -30,13 +30,13 @@ def simulate_sheet(cfg: DictConfig) -> None:
     seeds = [seed_of(settings["seed"], "simulate", index) for index in range(len(lattices))]
     if settings["artefacts"]:
         images = artefacts_alone(kinds[0], seeds[0], preset, size, angles)
-        save(artefact_sheet(images, kinds[0].spread), folder / "artefacts.png")
+        save_figure(artefact_sheet(images, kinds[0].spread), folder / "artefacts.png")
         return print(f"{folder}: artefacts.png")
     orientation = None if angles is None else [angles] * len(lattices)
     noise, domains = build.build_noise(settings), settings["domains"]
     topographs = simulate(lattices, seeds, noise, preset, size, domains, orientation=orientation)
     title = f"Simulated topographs: preset {preset}, noise {choice('noise')}"
-    save(draw_sheet(topographs, lattices, title), folder / "topographs.png")
+    save_figure(draw_sheet(topographs, lattices, title), folder / "topographs.png")
     if settings["save"] is not None:
         names = [lattice.name for lattice in lattices]
         write_arrays(topographs, names, folder / f"topographs.{settings['save']}")

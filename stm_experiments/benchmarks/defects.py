@@ -25,7 +25,7 @@ from stm_experiments import models
 from stm_experiments.benchmarks.printing import printed_table
 from stm_experiments.benchmarks.quality.scores import BASELINES
 from stm_experiments.core.seeds import seed_of
-from stm_experiments.figures import save
+from stm_experiments.figures import save_figure
 from stm_experiments.figures.point_defect_sheet import DefectPanel, point_defect_sheet
 from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.atoms import Points
@@ -165,7 +165,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         scan = prepare(as_scan(options.image), options.prepare)
         panels = list(detect(before_and_after(scan, chains)).values())
         sheet = point_defect_sheet([panels], [None], Path(options.image).name)
-        save(sheet, folder / "defects.png")
+        save_figure(sheet, folder / "defects.png")
         console.print("\n\n".join(panel.title for panel in panels), highlight=False)
     else:
         columns = [f"{sign} {x}" for sign in SIGNS for x in ("P", "R", "F1", "found")]
@@ -177,7 +177,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         (folder / "defects.csv").write_text(to_csv(table), encoding="utf-8")
         panels_of_all = [result.panels for result in results]
         sheet = point_defect_sheet(panels_of_all, [result.truth for result in results], title)
-        save(sheet, folder / "defects.png")
+        save_figure(sheet, folder / "defects.png")
     console.print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 

@@ -119,7 +119,7 @@ def without_figures() -> None:
     """Leaves the drawing out: it would take most of the time and is not compared."""
     assess.run_figures = lambda *_: {}
     assess.montage = lambda *_: None  # type: ignore[assignment]
-    assess.save = lambda *_: None
+    assess.save_figure = lambda *_: None
 
 
 def show_moments(moment: mmap.mmap) -> None:

@@ -13,7 +13,7 @@ from stm_experiments.evaluation.baselines import untrained_copy
 from stm_experiments.evaluation.held_out import HeldOutScores, lattice_floor
 from stm_experiments.evaluation.run_figures import run_figures
 from stm_experiments.evaluation.site_report import SiteReport, examine_sites, write_sites
-from stm_experiments.figures import patch_montage, save, training_curves
+from stm_experiments.figures import patch_montage, save_figure, training_curves
 from stm_experiments.figures.pooled_latent import pooled_latent
 from stm_experiments.latent.codes import Codes, encode_all
 from stm_experiments.latent.codes_csv import write_latent_csv
@@ -116,7 +116,7 @@ def write_assessment(assessment: Assessment, run: RunFolder) -> None:
     metrics.json is the last: a folder that has it counts as a finished run.
     """
     for name, figure in assessment.figures.items():
-        save(figure, run.figures / f"{name}.png")
+        save_figure(figure, run.figures / f"{name}.png")
     if assessment.latent:
         run.write_json("latent.json", assessment.latent)
     if assessment.sites is not None:

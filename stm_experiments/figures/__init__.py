@@ -1,6 +1,6 @@
-"""Pictures: each function returns a matplotlib `Figure`, which `save` writes as PNG."""
+"""Pictures: each function returns a matplotlib `Figure`, which `save_figure` writes as PNG."""
 
-from stm_experiments.figures.canvas import save
+from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.latent_pca import latent_pca
 from stm_experiments.figures.network_diagram import network_diagram
 from stm_experiments.figures.patch_montage import patch_montage
@@ -15,7 +15,7 @@ __all__ = [
     "network_diagram",
     "patch_montage",
     "reconstruction_grid",
-    "save",
+    "save_figure",
     "topograph_sheet",
     "training_curves",
     "whole_image",

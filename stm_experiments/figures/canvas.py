@@ -199,7 +199,7 @@ def spectrum_extent(height: int, width: int, step_y: float, step_x: float) -> Ex
     return Extent(left * step_x, (left + width) * step_x, (top + height) * step_y, top * step_y)
 
 
-def save(figure: Figure, path: str | Path) -> None:
+def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure as PNG; the file appears complete or not at all.
 
     Args:

@@ -60,7 +60,7 @@ class Row(NamedTuple):
     blocks: list[Block]
 
 
-class Trace(NamedTuple):
+class LayerSequence(NamedTuple):
     """What an image passes on its way through a network.
 
     Attributes:
@@ -76,7 +76,7 @@ class Trace(NamedTuple):
     output: tuple[int, ...]
 
 
-class Scale(NamedTuple):
+class BlockScale(NamedTuple):
     """The sizes by which blocks are drawn.
 
     Attributes:
@@ -126,7 +126,7 @@ def network_diagram(net: Network, input_shape: Sequence[int], title: str) -> Fig
     most = max(1, int(_ROW_POINTS / (_SMALLEST_FONT * widest)))
     rows = [part for row in rows for part in _split(row, most)]
     slots = max(_FEWEST_SLOTS, *(len(row.blocks) for row in rows))
-    scale = Scale(
+    scale = BlockScale(
         slots,
         min(_LARGEST_FONT, _ROW_POINTS / (slots * widest)),
         max(block.shape[0] for row in rows for block in row.blocks if block.shape),
@@ -143,7 +143,7 @@ def network_diagram(net: Network, input_shape: Sequence[int], title: str) -> Fig
     return figure
 
 
-def _arrange(trace: Trace, input_shape: Sequence[int]) -> list[Row]:
+def _arrange(trace: LayerSequence, input_shape: Sequence[int]) -> list[Row]:
     """Return the blocks from input to output, in two rows if the network is a long autoencoder."""
     entry = Block("input", "input, output", tuple(input_shape), 0)
     end = Block("output", "input, output", trace.output, 0)
@@ -191,7 +191,7 @@ def _caption(net: Network, input_shape: Sequence[int], rows: Sequence[Row]) -> s
     return text
 
 
-def _trace(net: Network, input_shape: Sequence[int]) -> Trace:
+def _trace(net: Network, input_shape: Sequence[int]) -> LayerSequence:
     """Pass a blank image through a network and record its layers."""
     tensor = next(iter([*net.parameters(), *net.buffers()]), torch.zeros(()))
     blank = torch.zeros(1, *input_shape, device=tensor.device)
@@ -199,13 +199,13 @@ def _trace(net: Network, input_shape: Sequence[int]) -> Trace:
         layers, output = _record(net, net, blank)
         output_shape = tuple(output.shape[1:])
         if not isinstance(net, Autoencoder):
-            return Trace([], None, layers, output_shape)
+            return LayerSequence([], None, layers, output_shape)
         _, code = _record(net, net.encode, blank)
         decoder, _ = _record(net, net.decode, code)
     # Counted from the end: the same activation may serve both halves, and a forward pass may call
     # layers (a variance, say) that neither `encode` nor `decode` calls alone.
     start = len(layers) - len(decoder)
-    return Trace(layers[:start], tuple(code.shape[1:]), layers[start:], output_shape)
+    return LayerSequence(layers[:start], tuple(code.shape[1:]), layers[start:], output_shape)
 
 
 @contextmanager
@@ -279,7 +279,7 @@ def _add_legend(axes: Axes, kinds: set[str]) -> None:
     )
 
 
-def _draw_row(axes: Axes, blocks: Sequence[Block], scale: Scale) -> None:
+def _draw_row(axes: Axes, blocks: Sequence[Block], scale: BlockScale) -> None:
     """Draw blocks from left to right, in the middle of the row, with labels below."""
     first = (scale.slots - len(blocks)) / 2
     edges = []
@@ -327,7 +327,7 @@ def _text_width(text: str) -> float:
     return max(TextPath((0, 0), line, size=1).get_extents().width for line in text.split("\n"))
 
 
-def _draw_block(axes: Axes, centre: float, block: Block, scale: Scale) -> Edges:
+def _draw_block(axes: Axes, centre: float, block: Block, scale: BlockScale) -> Edges:
     """Draw a block: a box for images, a strip for a list of numbers."""
     if len(block.shape) == 3:
         n_channels, n_rows, n_columns = block.shape

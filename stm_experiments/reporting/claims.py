@@ -283,7 +283,7 @@ def epochs_to(curve: Curve, loss: float) -> float | None:
     return next((epoch for epoch, value in curve if value <= loss), None)
 
 
-def roughness(curve: Curve, part: float = 0.5) -> float | None:
+def curve_roughness(curve: Curve, part: float = 0.5) -> float | None:
     """Return how far a curve jumps from epoch to epoch over its last part.
 
     Standard deviation of the second differences of the log loss over sqrt 6: the relative scatter
@@ -353,8 +353,8 @@ def is_rougher(experiments: Experiments, rough: str, smooth: str, key: str, part
     """
 
     def test(lattice: str) -> Finding:
-        high = roughness(experiments.curve(lattice, rough, key), part)
-        low = roughness(experiments.curve(lattice, smooth, key), part)
+        high = curve_roughness(experiments.curve(lattice, rough, key), part)
+        low = curve_roughness(experiments.curve(lattice, smooth, key), part)
         if high is None or low is None:
             return Finding(None, "too few epochs")
         numbers = f"{rough} {100 * high:.2f} %, {smooth} {100 * low:.2f} %"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
-from stm_experiments.figures.canvas import save
+from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.loss_panels import loss_panels
 from stm_experiments.latent.codes_csv import read_latent_csv
 from stm_experiments.reporting import overview, paper, summary
@@ -126,7 +126,7 @@ def _draw_curves(page: Page, runs: Sequence[Run]) -> Picture | None:
         return None
     path = page.folder / "figure11.png"
     caption = "The loss that each run minimises; a marker ends each curve."
-    save(loss_panels(curves, "Training and validation loss by lattice", caption), path)
+    save_figure(loss_panels(curves, "Training and validation loss by lattice", caption), path)
     return page.picture(path, "Loss curves; click for the full picture", 1400)
 
 

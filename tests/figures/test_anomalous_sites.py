@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stm_experiments.figures import save
+from stm_experiments.figures import save_figure
 from stm_experiments.figures.anomalous_sites import anomalous_sites
 
 DRAWS = np.random.default_rng(0)
@@ -18,4 +18,4 @@ def test_patches_stand_above_their_reconstructions_and_residuals(tmp_path, count
     columns = min(count, 8)
     residual = figure.axes[2 * columns].images[0].get_array()
     np.testing.assert_allclose(residual, 0.1 * patches[0, 0])
-    save(figure, tmp_path / "anomalies.png")
+    save_figure(figure, tmp_path / "anomalies.png")

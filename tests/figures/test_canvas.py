@@ -6,7 +6,7 @@ import torch
 from matplotlib._pylab_helpers import Gcf
 from PIL import Image
 
-from stm_experiments.figures import save, topograph_sheet, training_curves
+from stm_experiments.figures import save_figure, topograph_sheet, training_curves
 from stm_experiments.figures.canvas import as_image, height_limits
 
 
@@ -16,8 +16,8 @@ def curves():
 
 def test_saved_png_is_loadable_and_alone(tmp_path):
     path = tmp_path / "new folder" / "curves.png"
-    save(curves(), path)
-    save(curves(), path)  # replaces
+    save_figure(curves(), path)
+    save_figure(curves(), path)  # replaces
     with Image.open(path) as image:
         pixels = np.asarray(image.convert("L"))
     assert pixels.shape[1] >= 1200
@@ -27,19 +27,19 @@ def test_saved_png_is_loadable_and_alone(tmp_path):
 
 def test_failed_save_leaves_the_old_file(tmp_path):
     path = tmp_path / "curves.png"
-    save(curves(), path)
+    save_figure(curves(), path)
     before = path.read_bytes()
     broken = curves()
     broken.savefig = None  # type: ignore[method-assign]
     with pytest.raises(TypeError):
-        save(broken, path)
+        save_figure(broken, path)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["curves.png"]
 
 
 def test_other_formats_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"\.png"):
-        save(curves(), tmp_path / "curves.jpg")
+        save_figure(curves(), tmp_path / "curves.jpg")
 
 
 def test_threads_draw_the_same_picture(tmp_path):
@@ -47,7 +47,7 @@ def test_threads_draw_the_same_picture(tmp_path):
 
     def draw(index):
         path = tmp_path / f"{index}.png"
-        save(topograph_sheet([image], ["sc"], [8.0]), path)
+        save_figure(topograph_sheet([image], ["sc"], [8.0]), path)
         return path.read_bytes()
 
     with ThreadPoolExecutor(3) as pool:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from stm_experiments.figures import save
+from stm_experiments.figures import save_figure
 from stm_experiments.figures.site_map import site_map
 
 DRAWS = np.random.default_rng(0)
@@ -18,4 +18,4 @@ def test_a_map_shows_every_class_and_numbers_the_anomalies(tmp_path):
     assert [text.get_text() for text in right.texts] == ["1", "2"]
     # Columns are drawn along x.
     np.testing.assert_allclose(right.collections[0].get_offsets(), positions[anomalies][:, ::-1])
-    save(figure, tmp_path / "map.png")
+    save_figure(figure, tmp_path / "map.png")

@@ -10,10 +10,10 @@ from stm_experiments.reporting.claims import (
     OPEN,
     Experiments,
     Loss,
+    curve_roughness,
     epochs_to,
     is_below,
     paper_claims,
-    roughness,
 )
 from stm_experiments.reporting.runs import Run, group_by_seed
 
@@ -177,11 +177,11 @@ def test_the_winners_must_be_clear():
 
 def test_roughness_is_the_scatter_about_a_line_and_ignores_the_slope():
     straight = [(e, math.exp(-0.01 * e)) for e in range(100)]
-    assert roughness(straight) == pytest.approx(0, abs=1e-12)
+    assert curve_roughness(straight) == pytest.approx(0, abs=1e-12)
     zigzag = [(e, math.exp(-0.01 * e + 0.1 * (-1) ** e)) for e in range(100)]
     # Second differences of +-.1 are +-.4; over sqrt 6.
-    assert roughness(zigzag) == pytest.approx(0.4 / math.sqrt(6))
-    assert roughness(straight[:3]) is None
+    assert curve_roughness(zigzag) == pytest.approx(0.4 / math.sqrt(6))
+    assert curve_roughness(straight[:3]) is None
 
 
 def test_order_and_epochs():

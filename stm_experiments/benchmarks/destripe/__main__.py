@@ -39,7 +39,7 @@ from stm_experiments.benchmarks.destripe.images import (
 )
 from stm_experiments.benchmarks.printing import printed_table, wide_console
 from stm_experiments.core.intervals import Interval, mean_and_interval
-from stm_experiments.figures.canvas import save
+from stm_experiments.figures.canvas import save_figure
 from stm_experiments.metrics.whole_image import change_outside
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Repairing
@@ -235,7 +235,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
             scores = score_widths(kind, methods, groups, options.images, options.size)
             write(width_table(name, scores), f"PSNR [dB]: {kind.title}")
             figure = widths_figure(kind.title, scores.everywhere, scores.inside)
-            save(figure, folder / f"{name}.png")
+            save_figure(figure, folder / f"{name}.png")
         write(
             wave_table(alone, options.images, options.size),
             "Charge-density waves",
@@ -251,7 +251,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
             name: striped_image("zrte3", 0, noise, options.size)
             for name, noise in SEVERITIES.items()
         }
-        save(examples_figure(examples, alone), folder / "examples.png")
+        save_figure(examples_figure(examples, alone), folder / "examples.png")
     console.print(f"{folder}: {time.perf_counter() - start:.0f} s", highlight=False)
 
 

@@ -39,7 +39,7 @@ from stm_experiments.benchmarks.quality.scores import (
     score_all,
 )
 from stm_experiments.core.intervals import Interval, mean_and_interval
-from stm_experiments.figures.canvas import save
+from stm_experiments.figures.canvas import save_figure
 from stm_experiments.metrics import whole_image
 from stm_experiments.reporting.result_table import Cell, ResultTable, number, to_csv
 from stm_experiments.simulator import CUT_LATTICES, LATTICES, NOISES
@@ -139,7 +139,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
             place: {name: measure_interval(x, "psnr") for name, x in rows.items() if name != CLEAN}
             for place, rows in results.items()
         }
-        save(quality_figure(psnr), folder / "quality.png")
+        save_figure(quality_figure(psnr), folder / "quality.png")
         write(
             invention_table(methods, options.size, options.images),
             "Pure noise in: is there a lattice out?",
@@ -149,7 +149,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         if options.noise_strength:
             curves = strength_curves(methods, options.lattices, options.images, options.size)
             write(strength_table(curves), "MSE against strength of the noise", block=1)
-            save(strength_figure(STRENGTHS, curves), folder / "noise_strength.png")
+            save_figure(strength_figure(STRENGTHS, curves), folder / "noise_strength.png")
     if not options.noise_strength:
         say("left out: MSE against the strength of the noise: ask with --noise-strength")
     if not options.published:

@@ -40,7 +40,7 @@ from stm_experiments.benchmarks.srtio3.patches import (
     srtio3_of_constant,
 )
 from stm_experiments.core.intervals import mean_and_interval
-from stm_experiments.figures.canvas import save
+from stm_experiments.figures.canvas import save_figure
 from stm_experiments.models import Gaussian, PatchPCA, checkpoint, tiling
 from stm_experiments.models.interfaces import Network
 from stm_experiments.reporting.result_table import Cell, ResultTable, embolden, number, to_csv
@@ -190,7 +190,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
             "fits of a perfect lattice (Cramer-Rao, normal noise of the same deviation), and the "
             "mean of all lattices that the noise's sharp range allows.",
         )
-        save(
+        save_figure(
             patches_figure(tested, patch_images(srtio3_of_constant(10), 81)), folder / "patches.png"
         )
         write(
@@ -206,9 +206,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
             table = fault_table(title, methods, cases)
             last = title == [*FAULT_NOISES][-1]
             write(table, f"A fault with 4 % elongation: {title}", LEGEND if last else "")
-            save(fault_figure(cases[0], shown, title), folder / f"{table.name}.png")
+            save_figure(fault_figure(cases[0], shown, title), folder / f"{table.name}.png")
         for path in options.images:
-            save(
+            save_figure(
                 scan_figure(path, {"denoiser": nets["denoiser"], **tested}),
                 folder / f"{Path(path).stem}.png",
             )
