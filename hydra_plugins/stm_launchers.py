@@ -103,7 +103,7 @@ class LocalLauncher(SweepLauncher):
         waiting = deque(self.jobs(job_overrides, initial_job_idx))
         total, failed = len(waiting), 0
         log.info(f"{total} jobs, {len(free)} at a time, in {self.config.hydra.sweep.dir}")
-        running: dict[subprocess.Popen, tuple[Job, dict[str, str]]] = {}
+        running: dict[subprocess.Popen[bytes], tuple[Job, dict[str, str]]] = {}
         # A batch system that ends this process with SIGTERM ends its jobs too.
         before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         try:
@@ -127,7 +127,7 @@ class LocalLauncher(SweepLauncher):
             raise RuntimeError(f"{failed} of {total} jobs did not succeed; the others did")
         return [JobReturn(overrides=o, status=JobStatus.COMPLETED) for o in job_overrides]
 
-    def start(self, job: Job, place: dict[str, str]) -> subprocess.Popen:
+    def start(self, job: Job, place: dict[str, str]) -> subprocess.Popen[bytes]:
         """Starts a job's process with the environment of its place."""
         job.folder.mkdir(parents=True, exist_ok=True)
         devices = place["CUDA_VISIBLE_DEVICES"]
@@ -237,7 +237,8 @@ class SlurmLauncher(SweepLauncher):
         folder = Path(launcher.params["submitit_folder"])
         earlier = set(submitted(folder))
         try:
-            return launcher.launch(job_overrides, initial_job_idx)
+            returns: Sequence[JobReturn] = launcher.launch(job_overrides, initial_job_idx)
+            return returns
         except UncompletedJobError:
             # That launcher stops at the first job that was killed; the others are still at work.
             lost = []

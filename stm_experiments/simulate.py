@@ -81,7 +81,7 @@ def write_arrays(topographs: Topographs, names: Sequence[str], path: Path) -> No
     if path.suffix == ".npz":
         about: dict[str, Any] = {"lattice": names, "orientation": topographs.orientation.numpy()}
         about |= {f"truth_{name}": values.numpy() for name, values in topographs.truth.items()}
-        np.savez_compressed(path, **images, **about)
+        np.savez_compressed(path, allow_pickle=False, **images, **about)
         return
     for index, name in enumerate(names):
         for kind in images:

@@ -72,7 +72,8 @@ def scale_down(config: dict[str, Any]) -> dict[str, Any]:
 
 def build_model(config: dict[str, Any]) -> Reconstruction:
     """The objective with its network, optimiser and schedule."""
-    return instantiate(config["model"], _convert_="all")
+    model: Reconstruction = instantiate(config["model"], _convert_="all")
+    return model
 
 
 def build_network(name: str) -> Network:
@@ -88,7 +89,8 @@ def build_network(name: str) -> Network:
     assert isinstance(model, DictConfig)
     settings = OmegaConf.to_container(model.net)
     refuse_unknown_targets(settings)
-    return instantiate(settings, _convert_="all")
+    net: Network = instantiate(settings, _convert_="all")
+    return net
 
 
 def build_data(config: dict[str, Any], window: int | None) -> PatchData:
@@ -109,7 +111,8 @@ def build_data(config: dict[str, Any], window: int | None) -> PatchData:
 
 def build_noise(config: dict[str, Any]) -> Noise:
     """Strengths of everything that spoils an image."""
-    return instantiate(config["noise"], _convert_="all")
+    noise: Noise = instantiate(config["noise"], _convert_="all")
+    return noise
 
 
 def build_loggers(config: dict[str, Any], folder: Path, about: dict[str, Any]) -> list[Logger]:

@@ -122,7 +122,8 @@ class RememberedDestripe(Destripe):
 
     def logits(self, x: Tensor) -> Tensor:
         """As ``Destripe.logits``."""
-        return self._remembered(("logits",), lambda: Destripe.logits(self, x))
+        odds: Tensor = self._remembered(("logits",), lambda: Destripe.logits(self, x))
+        return odds
 
     def refine(self, x: Tensor, damaged: Tensor, kind: Tensor | None = None) -> Estimate:
         """As ``Destripe.refine``."""

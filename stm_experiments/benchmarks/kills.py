@@ -116,10 +116,15 @@ def wait(process: int) -> int:
 
 
 def without_figures() -> None:
-    """Leaves the drawing out: it would take most of the time and is not compared."""
-    assess.run_figures = lambda *_: {}
-    assess.montage = lambda *_: None  # type: ignore[assignment]
-    assess.save_figure = lambda *_: None
+    """Leave out the drawing: it would take most of the time and is not compared."""
+    nothing: dict[str, Any] = {"run_figures": {}, "montage": None, "save_figure": None}
+    for name, value in nothing.items():
+        setattr(assess, name, partial(return_value, value))
+
+
+def return_value(value: object, *_: object) -> object:
+    """Return a value, whatever else is passed."""
+    return value
 
 
 def show_moments(moment: mmap.mmap) -> None:
@@ -201,7 +206,9 @@ def same(one: Any, other: Any) -> bool:
     return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
 
 
-def survive(case: Case, whole: Path, folder: Path, most: int, took: float) -> tuple[Counter, str]:
+def survive(
+    case: Case, whole: Path, folder: Path, most: int, took: float
+) -> tuple[Counter[int], str]:
     """Kills one run up to ``most`` times, lets it come to its end, and compares.
 
     Args:
@@ -214,7 +221,7 @@ def survive(case: Case, whole: Path, folder: Path, most: int, took: float) -> tu
     Returns:
         How often it was killed at each of ``MOMENTS``, and what went wrong.
     """
-    kills: Counter = Counter()
+    kills: Counter[int] = Counter()
     output = folder.with_suffix(".txt")
     while True:
         begun = (folder / "config.yaml").is_file()
@@ -246,8 +253,8 @@ def main() -> None:
     write_images(folder / "images")
     kinds = cases(folder / "images")
     console, begun = Console(), time.monotonic()
-    kills: Counter = Counter()
-    runs: Counter = Counter()
+    kills: Counter[int] = Counter()
+    runs: Counter[Case] = Counter()
     took: dict[Case, float] = {}
     wrong: list[str] = []
     # Its thread would be copied by fork.

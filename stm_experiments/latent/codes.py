@@ -166,7 +166,8 @@ def variance_shares(codes: Codes) -> dict[str, float]:
     def means(label: Tensor) -> Tensor:
         _, inverse, counts = label.unique(return_inverse=True, return_counts=True)
         sums = torch.zeros(len(counts), points.shape[1], dtype=points.dtype)
-        return (sums.index_add_(0, inverse, points) / counts[:, None])[inverse]
+        group_means: Tensor = sums.index_add_(0, inverse, points) / counts[:, None]
+        return group_means[inverse]
 
     by_lattice, by_image = means(codes.lattice), means(codes.image)
     parts = {

@@ -168,7 +168,8 @@ def ridge(points: Array, truth: Array, asked: Array) -> Array:
     weights = scales / (scales**2 + penalties)
     inside = scaler.transform(asked) @ right.T
     mean = truth.mean(0)
-    return (inside * weights[:, None]) @ (left.T @ (truth - mean)) + mean
+    predictions: Array = (inside * weights[:, None]) @ (left.T @ (truth - mean)) + mean
+    return predictions
 
 
 def factor_measures(

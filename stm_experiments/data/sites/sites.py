@@ -134,7 +134,8 @@ def _band_pass(
     flat = np.where(measured, data, data[measured].mean())
     passed = ndimage.gaussian_filter(flat, _FINE * spacing)
     passed = passed - ndimage.gaussian_filter(flat, _SLOW * spacing)
-    return np.where(measured, passed, 0.0) / np.percentile(np.abs(passed[measured]), 99)
+    scale = float(np.percentile(np.abs(passed[measured]), 99))
+    return np.where(measured, passed, 0.0) / scale
 
 
 def _is_surrounded(

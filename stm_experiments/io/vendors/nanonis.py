@@ -37,7 +37,7 @@ def traces(path: Path) -> list[Trace]:
     """
     nanonis = library("nanonispy2.read", "reading .sxm files needs nanonispy2")
 
-    class Header(nanonis.NanonisFile):  # type: ignore[name-defined]
+    class Header(nanonis.NanonisFile):  # type: ignore[name-defined, misc]
         def _determine_filetype(self) -> str:
             return "scan"  # whatever the case of the file's suffix
 

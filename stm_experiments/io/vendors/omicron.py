@@ -72,7 +72,7 @@ def _check_parameters(path: Path) -> None:
 def _matrix(module: Any) -> Any:
     """Return access2theMatrix's reader, without its slow or fragile parts."""
 
-    class Matrix(module.MtrxData):
+    class Matrix(module.MtrxData):  # type: ignore[misc]
         depth = 0  # of nested blocks, each a copy of its part of the file
 
         def _scan_raw_param(self, position: int, data: bytes) -> Any:

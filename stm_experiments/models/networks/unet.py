@@ -41,7 +41,8 @@ class UNet(nn.Module):
         coarse = self.bottom(self.to_coarse(middle))
         middle = self.up_middle(middle + self.from_coarse(coarse))
         fine = self.up_fine(fine + self.from_middle(middle))
-        return F.pixel_shuffle(self.leave(fine), 2)[..., :height, :width]
+        output: Tensor = F.pixel_shuffle(self.leave(fine), 2)
+        return output[..., :height, :width]
 
 
 class Residual(nn.Module):
