@@ -59,4 +59,5 @@ class Residual(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map features [B, C, H, W] to features of the same shape."""
-        return images + self.second(F.gelu(self.first(images)))
+        change: Tensor = self.second(F.gelu(self.first(images)))
+        return images + change
