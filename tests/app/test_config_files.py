@@ -2,9 +2,11 @@
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 import yaml
+from hydra.errors import ConfigCompositionException
 from torch.optim.lr_scheduler import OneCycleLR
 
 from stm_experiments.app import build
@@ -96,18 +98,41 @@ def test_every_entry_point_composes(name, compose_config):
     build.resolve(compose_config(*(f"{key}=x" for key in needed), name=name))
 
 
-def test_lattices_are_the_simulators(compose_config):
-    settings = build.resolve(compose_config("lattice=all"))["lattice"]
-    assert settings == {
-        name: {"spread": x.spread, "azimuth_max": x.azimuth_max, "tilt_max": x.tilt_max}
-        for name, x in CUT_LATTICES.items()
-    }
-
-
-@pytest.mark.parametrize("name", [name for name in LATTICES if name not in CUT_LATTICES])
-def test_flat_lattices_are_the_simulators(name, compose_config):
+@pytest.mark.parametrize("name", LATTICES)
+def test_lattices_are_the_registrys_without_a_copy_of_it(name, compose_config):
     settings = build.resolve(compose_config(f"lattice={name}"))["lattice"]
+    assert list(settings) == [name]
+    assert set(settings[name].values()) == {None}
     assert choose_lattices(settings) == (LATTICES[name],)
+
+
+def test_settings_of_lattices_are_overridden_one_by_one(compose_config):
+    overrides = ("lattice=[sc,tas2]", "lattice.sc.azimuth_max=90", "lattice.tas2.wave=[.1,.2]")
+    settings = build.resolve(compose_config(*overrides))["lattice"]
+    sc, tas2 = choose_lattices(settings)
+    assert sc == replace(LATTICES["sc"], azimuth_max=90)
+    assert tas2 == replace(LATTICES["tas2"], wave=(0.1, 0.2))
+    with pytest.raises(ConfigCompositionException):
+        compose_config("lattice.fcc.azimut_max=90")
+    unknown = build.resolve(compose_config("+lattice.fcc.azimut_max=90"))["lattice"]
+    with pytest.raises(ValueError, match=r"lattice\.fcc\.azimut_max is not known; there are"):
+        choose_lattices(unknown)
+
+
+OPTION_LISTS = [
+    (path, *match)
+    for path in sorted(CONF.glob("*.yaml"))
+    for match in re.findall(r"^  - (\w+): \w+ +# ([\w ]+)", path.read_text(), re.MULTILINE)
+    if match[0] != "experiment"  # too many for a comment
+]
+
+
+@pytest.mark.parametrize(("path", "group", "names"), OPTION_LISTS)
+def test_options_listed_in_comments_are_the_groups_files(path, group, names):
+    files = {file.stem for file in (CONF / group).glob("*.yaml")}
+    assert set(names.split()) <= files
+    if path.stem == "train":
+        assert set(names.split()) == files
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "noise").glob("*.yaml")))

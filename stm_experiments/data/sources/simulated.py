@@ -17,7 +17,6 @@ from stm_experiments.data.scaling import PAIR_NORMALISATIONS
 from stm_experiments.data.settings import SPLITS, PatchSettings, check_counts, part_of
 from stm_experiments.data.sources.published import published_images
 from stm_experiments.simulator import (
-    LATTICES,
     PRESETS,
     AnyLattice,
     FlatLattice,
@@ -25,6 +24,7 @@ from stm_experiments.simulator import (
     Preset,
     StripeNoise,
     Topographs,
+    configured_lattice,
     simulate,
 )
 
@@ -279,19 +279,15 @@ def choose_lattices(settings: Mapping[str, Mapping[str, Any]]) -> tuple[AnyLatti
     """Return the lattices that are named in a config, with its settings.
 
     Raises:
-        ValueError: If there is no lattice, or an unknown one.
+        ValueError: If there is no lattice, or an unknown one, or a setting makes no sense.
     """
     if not settings:
         raise ValueError("choose at least one lattice, such as lattice=fcc or lattice=[sc,fcc]")
-    for name in settings:
-        if name not in LATTICES:
-            raise ValueError(f"lattice {name!r} is not known; there are {', '.join(LATTICES)}")
-    lattices = []
-    for name, values in settings.items():
-        if not values.get("spread", FINEST) >= FINEST:
+    lattices = tuple(configured_lattice(name, values) for name, values in settings.items())
+    for lattice in lattices:
+        if lattice.spread < FINEST:
             raise ValueError(
-                f"lattice.{name}.spread={values['spread']} px per lattice constant is too fine to "
-                f"show an atom: at least {FINEST}"
+                f"lattice.{lattice.name}.spread={lattice.spread} px per lattice constant is too "
+                f"fine to show an atom: at least {FINEST}"
             )
-        lattices.append(replace(LATTICES[name], **values))
-    return tuple(lattices)
+    return lattices
