@@ -205,7 +205,7 @@ def test_failed_missing_and_interrupted_jobs_are_named_with_their_reasons(page):
     assert "failed: the loss is nan &amp; &lt;script&gt;" in troubles
     assert "9_killed: unfinished" in troubles
     assert "8_wrong: without run.json" in troubles
-    assert "job 6: left no folder" in troubles
+    assert "job 6: no folder" in troubles
     assert "lr_decay on bcc: no run" in troubles
     assert "6 finished, 1 failed" in text
 
@@ -254,7 +254,7 @@ def test_spreads_over_seeds_and_speeds_are_right(sweep):
     assert row[11].value == pytest.approx(9000 / row[10].value)
 
 
-def test_what_codes_know_is_told_beside_those_who_learnt_nothing(sweep):
+def test_what_codes_contain_is_compared_with_untrained_networks(sweep):
     run = next(run for run in find_runs(sweep) if run.finished)
     scores = {
         "CAE-A": {"single/probe": 0.33, "pooled/probe": 0.90, "invariance/turns": 0.5},

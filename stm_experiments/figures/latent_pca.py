@@ -31,23 +31,23 @@ class Colouring(NamedTuple):
     Attributes:
         values: [N] class numbers (with `class_names`) or values.
         class_names: Name of class 0, 1, ...; None: the values are continuous.
-        colormap: Colour map of continuous values.
+        colour_map: Colour map of continuous values.
     """
 
     values: Array
     class_names: Sequence[str] | None
-    colormap: str = "viridis"
+    colour_map: str = "viridis"
 
 
 def latent_pca(
     codes: ArrayOrTensor,
-    color: ArrayOrTensor,
-    color_name: str,
+    colour: ArrayOrTensor,
+    colour_name: str,
     class_names: Sequence[str] | None,
     *,
     title: str = "Principal components of the latent codes",
     most: int = 3000,
-    colormap: str = "viridis",
+    colour_map: str = "viridis",
 ) -> Figure:
     """Draw the codes on their first three principal components (Figure 12).
 
@@ -55,56 +55,70 @@ def latent_pca(
 
     Args:
         codes: [N, D] latent codes, N >= 2. The components are those of all codes.
-        color: [N] class numbers (with `class_names`) or values.
-        color_name: What the colour means, with unit.
-        class_names: Name of class 0, 1, ...; None: `color` is continuous.
+        colour: [N] class numbers (with `class_names`) or values.
+        colour_name: What the colour means, with unit.
+        class_names: Name of class 0, 1, ...; None: `colour` is continuous.
         title: Title of the picture.
         most: Number of points, at most; a fixed random choice if there are more codes.
-        colormap: Map of a continuous colour; "twilight" suits angles.
+        colour_map: Map of a continuous colour; "twilight" suits angles.
 
     Raises:
         ValueError: If shapes do not fit, a code is not finite, or a class has no name.
     """
     points = as_array(codes)
-    values = as_array(color)
+    values = as_array(colour)
     check_classes(points, values, class_names)
     components = principal_components(torch.from_numpy(points))
     explained = components.explained.numpy()
     # Shuffled too, so that the class drawn last does not cover the others.
     chosen = np.random.default_rng(0).permutation(len(points))[:most]
     projected = components.points.numpy()[chosen]
-    colouring = Colouring(values[chosen], class_names, colormap)
+    colouring = Colouring(values[chosen], class_names, colour_map)
     sign = "colours change gradually" if class_names is None else "equal colours stand together"
-    conclusion = f"If {sign}, the code contains the {color_name}."
+    conclusion = f"If {sign}, the code contains the {colour_name}."
     caption = _caption(explained, len(points), len(chosen), conclusion)
     figure = new_figure(12, 8.2, title, caption)
     axis_names = [f"PC {i + 1} ({part:.1%})" for i, part in enumerate(explained)]
-    if points.shape[1] >= 3:
-        grid = figure.add_gridspec(3, 3, height_ratios=[1, 1, 1.15])
-        space = figure.add_subplot(grid[:2, :2], projection="3d")
-        artist = scatter(space, projected[:, :3], axis_names[:3], colouring)
-        # Ticks of a turned cube overlap; the flat panels have them.
-        space.set(xticklabels=[], yticklabels=[], zticklabels=[])
-        space.set_box_aspect(None, zoom=1.2)
-        for pair, cell in (((0, 1), grid[2, 0]), ((0, 2), grid[2, 1]), ((1, 2), grid[2, 2])):
-            names = [axis_names[i] for i in pair]
-            scatter(figure.add_subplot(cell), projected[:, pair], names, colouring)
-        bars = figure.add_subplot(grid[:2, 2])
-    else:
-        grid = figure.add_gridspec(1, 2, width_ratios=[2, 1])
-        if points.shape[1] == 1:  # the points are spread over the height, or they would overlap
-            order = np.arange(len(chosen), dtype=np.float64)
-            projected = np.column_stack([projected[:, 0], order])
-            axis_names.append("patch (in any order)")
-        artist = scatter(figure.add_subplot(grid[0]), projected, axis_names, colouring)
-        bars = figure.add_subplot(grid[1])
-    _draw_variance(bars, explained)
+    draw = _draw_space if points.shape[1] >= 3 else _draw_plane
+    artist = draw(figure, projected, axis_names, colouring)
+    _draw_variance(figure.axes[-1], explained)
     if class_names is None:
         bar = figure.colorbar(artist, ax=figure.axes[0], location="left", shrink=0.7)
-        bar.set_label(wrapped(color_name, 40))
+        bar.set_label(wrapped(colour_name, 40))
     else:
-        _add_legend(figure.axes[0], colouring.values, class_names, color_name)
+        _add_legend(figure.axes[0], colouring.values, class_names, colour_name)
     return figure
+
+
+def _draw_space(
+    figure: Figure, points: Array, names: Sequence[str], colouring: Colouring
+) -> PathCollection:
+    """Draw points [N, D] in space and on three planes; the last axes are added empty."""
+    grid = figure.add_gridspec(3, 3, height_ratios=[1, 1, 1.15])
+    space = figure.add_subplot(grid[:2, :2], projection="3d")
+    artist = scatter(space, points[:, :3], names[:3], colouring)
+    # Ticks of a turned cube overlap; the flat panels have them.
+    space.set(xticklabels=[], yticklabels=[], zticklabels=[])
+    space.set_box_aspect(None, zoom=1.2)
+    for column, pair in enumerate(((0, 1), (0, 2), (1, 2))):
+        panel = figure.add_subplot(grid[2, column])
+        scatter(panel, points[:, pair], [names[i] for i in pair], colouring)
+    figure.add_subplot(grid[:2, 2])
+    return artist
+
+
+def _draw_plane(
+    figure: Figure, points: Array, names: Sequence[str], colouring: Colouring
+) -> PathCollection:
+    """Draw points [N, 2] or [N, 1] in one panel; the last axes are added empty."""
+    if points.shape[1] == 1:  # the points are spread over the height, or they would overlap
+        order = np.arange(len(points), dtype=np.float64)
+        points = np.column_stack([points[:, 0], order])
+        names = [names[0], "patch (in any order)"]
+    grid = figure.add_gridspec(1, 2, width_ratios=[2, 1])
+    artist = scatter(figure.add_subplot(grid[0]), points, names, colouring)
+    figure.add_subplot(grid[1])
+    return artist
 
 
 def _caption(explained: Array, n_codes: int, n_points: int, conclusion: str) -> str:
@@ -161,7 +175,7 @@ def scatter(
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_locator(MaxNLocator(5))
     if colouring.class_names is None:
-        style = {"c": colouring.values, "cmap": colouring.colormap}
+        style = {"c": colouring.values, "cmap": colouring.colour_map}
         return draw(*columns, **style, s=size, alpha=0.7, linewidths=0)
     values = colouring.values
     colours = np.array(CATEGORY_COLOURS)[values.astype(int) % len(CATEGORY_COLOURS)]

@@ -33,8 +33,8 @@ def latent_cloud(codes: Sequence[RunCodes]) -> go.Figure:
     Names are escaped: plotly reads HTML in its texts.
 
     Args:
-        codes: At least one run. Of more than 30 000 points in all, equally many per run and patch
-            are left out at equal steps.
+        codes: At least one run. If the runs have more than 30 000 points together, every n-th point
+            of each is shown.
     """
     step = -(-sum(len(run.columns) for run in codes) // N_POINTS)
     tables = [run.columns[::step].dropna(axis="columns", how="all") for run in codes]
@@ -52,7 +52,9 @@ def latent_cloud(codes: Sequence[RunCodes]) -> go.Figure:
     figure.update_layout(
         updatemenus=menus,
         scene={f"{axis}axis": {"title": f"PC {i}"} for i, axis in enumerate("xyz", 1)}
-        | {"camera": {"eye": {"x": 1.5, "y": 1.5, "z": 1.2}}},
+        | {
+            "camera": {"eye": {"x": 1.5, "y": 1.5, "z": 1.2}, "center": {"x": 0, "y": 0, "z": -0.1}}
+        },
         template="plotly_white",
         margin={"l": 0, "r": 0, "t": 60, "b": 0},
         height=600,
@@ -62,7 +64,7 @@ def latent_cloud(codes: Sequence[RunCodes]) -> go.Figure:
 
 
 def cloud_html(figure: go.Figure) -> str:
-    """Return the HTML of a cloud; the page must hold plotly's own script."""
+    """Return the HTML of a cloud, for a page that contains plotly's script."""
     return str(
         plotly.io.to_html(
             figure,

@@ -63,7 +63,7 @@ def status_line(runs: Sequence[Run]) -> str:
 def list_troubles(runs: Sequence[Run]) -> list[str]:
     """Return all that failed or is missing, each with its reason."""
     lines = [f"{run.folder.name}: {run.status}" for run in runs if not run.finished]
-    lines += [f"job {number}: left no folder (was it started?)" for number in missing_jobs(runs)]
+    lines += [f"job {number}: no folder (was it started?)" for number in missing_jobs(runs)]
     return lines + [f"{cell}: no run" for cell in missing_cells(runs)]
 
 

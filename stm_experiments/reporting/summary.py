@@ -129,7 +129,7 @@ def three_patches_cell(group: Sequence[Run], name: str) -> Cell:
     """
     statistics = [run.three_patches[name] for run in group if name in run.three_patches]
     if not statistics:
-        return number(None, note="the run left no three_patches.json" if group else NO_RUN)
+        return number(None, note="the run has no three_patches.json" if group else NO_RUN)
     mean, low, high = (
         mean_and_deviation([statistic[key] for statistic in statistics]).mean
         for key in ("mean", "p05", "p95")
@@ -307,7 +307,7 @@ def seeds_table(runs: Sequence[Run]) -> ResultTable:
 
 
 def codes_table(runs: Sequence[Run]) -> ResultTable:
-    """Return what the latent codes know: a row per run on several lattices and network."""
+    """Return what the latent codes contain: a row per network of each run on several lattices."""
     headings = ("lattice", "run", "codes of", *(column.heading for column in CODE_COLUMNS))
     table = ResultTable("latent_knowledge", headings, [])
     for run in runs:

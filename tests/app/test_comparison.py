@@ -1,45 +1,46 @@
-"""The printed comparison of a sweep's jobs."""
-
-import io
-import json
-
 import pytest
 from rich.console import Console
 
-from stm_experiments.app.comparison import comparison_table
-from stm_experiments.reporting.runs import read_runs
+from stm_experiments.app.comparison import comparison_table, print_comparison
+from stm_experiments.reporting.runs import Run
 
 
-@pytest.fixture
-def sweep(tmp_path):
-    """Three finished jobs and one that failed."""
-    for job, (overrides, error) in enumerate(
-        [
-            (["model=pca", "seed=0"], 0.02),
-            (["model=pca", "seed=1"], 0.04),
-            (["model=mlp", "seed=0"], 0.01),
-            (["model=mlp", "seed=1"], None),
-        ]
-    ):
-        folder = tmp_path / f"{job}"
-        folder.mkdir()
-        status = "failed: the loss" if error is None else "finished"
-        about = {"job": job, "overrides": ["lattice=sc", *overrides], "status": status}
-        (folder / "run.json").write_text(json.dumps({**about, "seconds": 10 + job}))
-        if error is not None:
-            numbers = {"test/mse_noisy": error, "baselines/PCA-10/mse_noisy": 0.03}
-            (folder / "metrics.json").write_text(json.dumps(numbers))
-    return tmp_path
+def job(number, error, *overrides, status="finished"):
+    about = {"job": number, "overrides": list(overrides), "status": status, "seconds": 10.0}
+    metrics = {"test/mse_noisy": error, "baselines/PCA-10/mse_noisy": 0.03} if error else {}
+    return Run(None, about, metrics, {}, {}, {}, {})
 
 
-def test_jobs_that_differ_in_their_seed_share_a_row(sweep):
-    console = Console(width=80, record=True, file=io.StringIO())
-    console.print(comparison_table(read_runs(sweep)))
-    text = console.export_text()
-    assert "all with lattice=sc; ± standard deviation over seeds" in " ".join(text.split())
-    rows = [line.split() for line in text.splitlines() if line.strip().startswith("model=")]
-    assert rows == [
-        ["model=pca", "2", "0.03000", "-", "-", "0.03000", "10", "2", "of", "2"],
-        ["model=mlp", "2", "0.01000", "-", "-", "0.03000", "12", "1", "of", "2"],
+def cells(runs):
+    return [list(column.cells) for column in comparison_table(runs).columns]
+
+
+def test_jobs_are_named_by_what_distinguishes_them_and_seeds_share_a_row():
+    runs = [
+        job(0, 0.02, "lattice=sc", "data.size=64", "seed=0"),
+        job(1, 0.04, "lattice=sc", "data.size=64", "seed=1"),
+        job(2, None, "lattice=fcc", "data.size=64", "seed=0", status="failed: no"),
     ]
-    assert "±0.01414" in text
+    names, seeds, errors, clean, _, baseline, seconds, done = cells(runs)
+    assert names == ["lattice=sc", "lattice=fcc"]
+    assert seeds == ["2", "1"]
+    assert errors == ["0.03000\n±0.01414", "-"]
+    assert clean == ["-", "-"]
+    assert baseline == ["0.03000\n±0.00000", "-"]
+    assert seconds == ["10", "10"]
+    assert done == ["2 of 2", "0 of 1"]
+    assert "all with data.size=64; ± standard deviation" in comparison_table(runs).caption
+
+
+def test_without_seeds_there_is_no_column_of_them_and_failures_are_told(capsys):
+    runs = [job(0, 0.02, "lattice=sc"), job(1, None, "lattice=bcc", status="failed: [b]loss")]
+    assert len(cells(runs)) == 7
+    print_comparison(runs)
+    assert "job 1 failed: [b]loss" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [80])
+def test_a_table_of_seeds_fits_into_a_terminal(width):
+    runs = [job(seed, 0.02 + seed / 100, "lattice=sc", f"seed={seed}") for seed in range(2)]
+    console = Console(width=width)
+    assert console.measure(comparison_table(runs)).maximum <= width
