@@ -24,11 +24,11 @@ from rich.progress import track
 from stm_experiments import models
 from stm_experiments.benchmarks.printing import printed_table
 from stm_experiments.benchmarks.quality.scores import BASELINES
+from stm_experiments.core.arrays import Points
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.figures import save_figure
 from stm_experiments.figures.point_defect_sheet import DefectPanel, point_defect_sheet
 from stm_experiments.io.scan import Scan
-from stm_experiments.lattice.atoms import Points
 from stm_experiments.lattice.point_defects import (
     DetectionCounts,
     count_detections,
@@ -109,7 +109,7 @@ def detect(scans: dict[str, Scan], prefix: str = "") -> dict[str, DefectPanel]:
     return panels
 
 
-def simulate_scan(lattice: str, noise: str, index: int, size: int) -> SimulatedScan:
+def simulate_defects(lattice: str, noise: str, index: int, size: int) -> SimulatedScan:
     """Simulate one scan with defects."""
     strengths = replace(NOISES[noise], defects=DEFECTS)
     seed = seed_of("defects", lattice, index)
@@ -129,7 +129,7 @@ def benchmark(chains: Chains, lattice: str, options: argparse.Namespace) -> Latt
     sums: dict[str, dict[str, DetectionCounts]] = {}
     panels_of_first, truth_of_first = [], np.empty((0, 2))
     for index in track(range(options.images), lattice):
-        image = simulate_scan(lattice, options.noise, index, options.size)
+        image = simulate_defects(lattice, options.noise, index, options.size)
         scans = {**before_and_after(image.noisy, chains), CLEAN: image.clean}
         panels = detect(scans, f"{lattice}, ")
         radius = RADIUS * LATTICES[lattice].spread
@@ -151,7 +151,7 @@ def benchmark(chains: Chains, lattice: str, options: argparse.Namespace) -> Latt
     return LatticeResult(rows, panels_of_first, truth_of_first)
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def compare_models(options: argparse.Namespace, console: Console) -> None:
     """Simulate scans or read one, find defects, print and draw them.
 
     Raises:
@@ -195,7 +195,7 @@ def main() -> None:
     )
     parser.add_argument("--out", default=time.strftime("outputs/defects_%Y-%m-%d_%H-%M-%S"))
     try:
-        run(parser.parse_args(), Console(width=180))
+        compare_models(parser.parse_args(), Console(width=180))
     except (ValueError, FileExistsError) as error:
         print(f"defects: {error}", file=sys.stderr)
         sys.exit(1)

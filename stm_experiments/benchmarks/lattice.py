@@ -23,11 +23,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from stm_experiments.core.arrays import Points
 from stm_experiments.core.intervals import Interval, mean_and_interval
 from stm_experiments.core.noise import noise_sigma
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.lattice.atom_errors import position_bound
-from stm_experiments.lattice.atoms import Matches, Points, match_points, neighbour_distance
+from stm_experiments.lattice.atoms import Matches, match_points, neighbour_distance
 from stm_experiments.lattice.fit import LatticeFit, find_lattice
 from stm_experiments.lattice.sites import fit_mean_lattice
 from stm_experiments.lattice.vectors import LatticeError
@@ -82,7 +83,7 @@ class Settings(NamedTuple):
     size: int
 
 
-def simulate_scan(surface: str, settings: Settings, number: int) -> Truth:
+def simulate_lattice_scan(surface: str, settings: Settings, number: int) -> Truth:
     """Simulate one scan with the named noise, strain and vacancies."""
     strengths = NOISES[settings.noise]
     strengths = replace(
@@ -205,7 +206,7 @@ def measure_table(settings: Settings, net: Network | None) -> Table:
     for surface, words in track(SURFACES.items(), settings.noise, transient=True):
         measures, seconds = [], 0.0
         for number in range(settings.images):
-            truth = simulate_scan(surface, settings, number)
+            truth = simulate_lattice_scan(surface, settings, number)
             start = time.perf_counter()
             fit = None
             with contextlib.suppress(LatticeError):
@@ -214,7 +215,9 @@ def measure_table(settings: Settings, net: Network | None) -> Table:
             measures.append(compare(truth, fit))
         found = sum(values["lattice"] for values in measures)
         cells = [
-            cell(name, mean_and_interval([values.get(name, math.nan) for values in measures]))
+            measure_text(
+                name, mean_and_interval([values.get(name, math.nan) for values in measures])
+            )
             for name in COLUMNS
         ]
         table.add_row(
@@ -226,7 +229,7 @@ def measure_table(settings: Settings, net: Network | None) -> Table:
     return table
 
 
-def cell(name: str, interval: Interval) -> str:
+def measure_text(name: str, interval: Interval) -> str:
     """Return a measure as text: lengths in px, shares in percent."""
     in_px = name in ("rmse", "centred", "bound")
     factor, unit = (1, "") if in_px else (100, " %")

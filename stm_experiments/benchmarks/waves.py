@@ -14,19 +14,18 @@ import math
 import sys
 
 import numpy as np
-from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from stm_experiments.core.arrays import Array
 from stm_experiments.core.planes import subtract_plane
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.models import checkpoint
 from stm_experiments.restoration.denoise import denoise
 from stm_experiments.simulator import FLAT_LATTICES, LATTICES, NOISES, PRESETS, simulate
 
-Array = NDArray[np.float64]
 MATERIALS = [name for name, lattice in FLAT_LATTICES.items() if lattice.waves]
 
 

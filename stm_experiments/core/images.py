@@ -1,10 +1,13 @@
-"""The check whether an array is an image that can be used."""
+"""Checks and repairs of single images."""
 
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
+
+Number = TypeVar("Number", bound=np.generic)
 
 
 class ImageError(ValueError):
@@ -38,3 +41,22 @@ def check_image(array: NDArray[Any], name: str) -> NDArray[np.float64]:
         kind = "constant, every pixel is" if span < 1 else "beyond the range of float64 around"
         raise ImageError(f"{name}: {kind} {image.flat[0]:g}.")
     return image
+
+
+def fill_nearest(image: NDArray[Number], mask: NDArray[np.bool_]) -> NDArray[Number]:
+    """Fill missing pixels with the value of the nearest measured one.
+
+    Args:
+        image: [H, W].
+        mask: True where measured, [H, W]; at least one pixel.
+
+    Returns:
+        [H, W]; the image itself if no pixel is missing.
+    """
+    if mask.all():
+        return image
+    nearest: Any = ndimage.distance_transform_edt(
+        ~mask, return_distances=False, return_indices=True
+    )
+    filled: NDArray[Number] = image[tuple(nearest)]
+    return filled

@@ -1,15 +1,14 @@
 """The affine maps of images to [-1, 1] and back."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stm_experiments.core.arrays import AnyArray
 from stm_experiments.core.images import ImageError, check_image
 from stm_experiments.core.planes import centred_axes, fit_plane
-
-Array = NDArray[Any]
 
 
 class AffineMap(NamedTuple):
@@ -40,7 +39,7 @@ class Normalised(NamedTuple):
     affine: AffineMap
 
 
-def normalise_minmax(image: Array, name: str = "image") -> Normalised:
+def normalise_minmax(image: AnyArray, name: str = "image") -> Normalised:
     """Map an image to [-1, 1]: x = 2 (I - min) / (max - min) - 1.
 
     Equation 1 of Binev et al., "STM image analysis using autoencoders", computed in float64.
@@ -62,7 +61,7 @@ def normalise_minmax(image: Array, name: str = "image") -> Normalised:
     return Normalised(x.astype(np.float32), AffineMap(scale, float(low) + scale))
 
 
-def normalise_plane(image: Array, name: str = "image") -> Normalised:
+def normalise_plane(image: AnyArray, name: str = "image") -> Normalised:
     """Map a scan's corrugation to about [-1, 1], whatever its tilt and scars.
 
     The least-squares plane of all pixels but outliers is subtracted, then the 1st and 99th
@@ -95,7 +94,7 @@ def normalise_plane(image: Array, name: str = "image") -> Normalised:
     return Normalised(x.astype(np.float32), affine)
 
 
-def denormalise(x: Array, affine: AffineMap) -> NDArray[np.float64]:
+def denormalise(x: AnyArray, affine: AffineMap) -> NDArray[np.float64]:
     """Map [H, W] from [-1, 1] back to the image's units, in float64."""
     image = np.asarray(x, np.float64) * affine.scale + affine.shift
     if affine.row_slope == affine.column_slope == 0.0:

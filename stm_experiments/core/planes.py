@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from stm_experiments.core.arrays import Array, Mask
 
 
 class Plane(NamedTuple):

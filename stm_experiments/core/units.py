@@ -21,7 +21,7 @@ PREFIXED = ("m", "A", "V")  # the units of scans that get a prefix; others are l
 _POWERS = {-5: "f", -4: "p", -3: "n", -2: "\N{MICRO SIGN}", -1: "m", 0: ""}  # of 1000
 
 
-class Scale(NamedTuple):
+class PrefixedUnit(NamedTuple):
     """A unit with the prefix that fits a number.
 
     Attributes:
@@ -33,7 +33,7 @@ class Scale(NamedTuple):
     unit: str
 
 
-def fitting_unit(value: float, unit: str, smallest: int = -5) -> Scale:
+def fitting_unit(value: float, unit: str, smallest: int = -5) -> PrefixedUnit:
     """Return the unit in which a value is a number from 1 to 1000.
 
     Args:
@@ -42,9 +42,9 @@ def fitting_unit(value: float, unit: str, smallest: int = -5) -> Scale:
         smallest: Power of 1000 of the smallest prefix, -5 (femto) to 0.
     """
     if unit not in PREFIXED or value == 0:
-        return Scale(1.0, unit)
+        return PrefixedUnit(1.0, unit)
     power = min(max(math.floor(math.log10(abs(value)) / 3), smallest), 0)
-    return Scale(1000.0**power, _POWERS[power] + unit)
+    return PrefixedUnit(1000.0**power, _POWERS[power] + unit)
 
 
 def amount(value: float, unit: str) -> str:

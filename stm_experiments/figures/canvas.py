@@ -20,10 +20,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from torch import Tensor
 
+from stm_experiments.core.arrays import Array
 from stm_experiments.core.files import atomic_write
 from stm_experiments.core.spectra import hann_power
 
-Array = npt.NDArray[np.float64]
 ArrayOrTensor = npt.ArrayLike | Tensor
 Limits = tuple[float, float]
 

@@ -12,9 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from mpl_toolkits.mplot3d import Axes3D
 
+from stm_experiments.core.arrays import Array
 from stm_experiments.figures.canvas import (
     CATEGORY_COLOURS,
-    Array,
     ArrayOrTensor,
     as_array,
     new_figure,

@@ -7,11 +7,11 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from stm_experiments.core.arrays import Array
 from stm_experiments.core.planes import subtract_plane
 from stm_experiments.figures.canvas import (
     CATEGORY_COLOURS,
     RESIDUAL_COLOURS,
-    Array,
     Limits,
     add_scale_bar,
     as_image,

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 
+from stm_experiments.core.arrays import Array
 from stm_experiments.figures.canvas import (
     HEIGHT_LABEL,
     MARK_COLOUR,
-    Array,
     ArrayOrTensor,
     Limits,
     add_scale_bar,

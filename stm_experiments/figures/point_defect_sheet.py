@@ -6,8 +6,8 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from stm_experiments.core.arrays import Array
 from stm_experiments.figures.canvas import (
-    Array,
     ArrayOrTensor,
     as_image,
     draw_image,

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from skimage.metrics import structural_similarity
 
+from stm_experiments.core.arrays import Array
 from stm_experiments.figures.canvas import (
     RESIDUAL_COLOURS,
-    Array,
     ArrayOrTensor,
     as_patches,
     clipped_ends,

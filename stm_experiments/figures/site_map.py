@@ -5,10 +5,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from stm_experiments.core.arrays import Array
 from stm_experiments.figures.canvas import (
     CATEGORY_COLOURS,
     MARK_COLOUR,
-    Array,
     draw_image,
     height_limits,
     new_figure,

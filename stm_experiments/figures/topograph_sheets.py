@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
+from stm_experiments.core.arrays import Array
 from stm_experiments.figures.canvas import (
     HEIGHT_LABEL,
-    Array,
     ArrayOrTensor,
     add_scale_bar,
     as_image,

@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from stm_experiments.core.arrays import Array
 from stm_experiments.core.units import fitting_unit
 from stm_experiments.figures.canvas import (
     MARK_COLOUR,
     RESIDUAL_COLOURS,
     TOPOGRAPH_COLOURS,
-    Array,
     ArrayOrTensor,
     Limits,
     add_scale_bar,

@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 from PIL import Image
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from stm_experiments.core.arrays import Array, Mask
 
 
 def encode_npy(data: Array, mask: Mask) -> bytes:

@@ -11,11 +11,9 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from stm_experiments.core.arrays import AnyArray
 from stm_experiments.core.images import ImageError, check_image
 from stm_experiments.io.trace import Unreadable, check_size
-
-Array = NDArray[Any]
-
 
 # TIFF's numbers for compressions and for the meaning of values.
 DEFLATE = (8, 32946)
@@ -65,7 +63,7 @@ def read_image(path: str | Path) -> NDArray[np.float64]:
     return check_image(array, str(path))
 
 
-def _decode_png(file: BinaryIO) -> Array:
+def _decode_png(file: BinaryIO) -> AnyArray:
     header = file.read(26)
     size = file.seek(0, 2)
     file.seek(0)
@@ -85,7 +83,7 @@ def _decode_png(file: BinaryIO) -> Array:
         return _grey(np.asarray(image))
 
 
-def _decode_tiff(file: BinaryIO) -> Array:
+def _decode_tiff(file: BinaryIO) -> AnyArray:
     with tifffile.TiffFile(file) as tiff:
         if len(tiff.pages) == 0:
             raise Unreadable("holds no image")
@@ -138,7 +136,7 @@ def _check_deflated(tiff: tifffile.TiffFile, page: Any) -> None:
             raise Unreadable("damaged: a segment holds more than it should")
 
 
-def _decode_npy(file: BinaryIO) -> Array:
+def _decode_npy(file: BinaryIO) -> AnyArray:
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_1_0
     if version != (1, 0):
@@ -148,14 +146,14 @@ def _decode_npy(file: BinaryIO) -> Array:
     if math.prod(shape) * dtype.itemsize > file.seek(0, 2) - start:  # else numpy would allocate it
         raise Unreadable("truncated, or its header says more than it holds")
     file.seek(0)
-    array: Array = np.lib.format.read_array(file, allow_pickle=False)
+    array: AnyArray = np.lib.format.read_array(file, allow_pickle=False)
     return array
 
 
 DECODERS = {".png": _decode_png, ".tif": _decode_tiff, ".tiff": _decode_tiff, ".npy": _decode_npy}
 
 
-def _grey(array: Array) -> Array:
+def _grey(array: AnyArray) -> AnyArray:
     """Return [H, W] of [H, W], or of [H, W, 1 to 4] with equal channels and opaque alpha."""
     if array.ndim == 2:
         return array

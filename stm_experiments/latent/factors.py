@@ -25,8 +25,9 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from stm_experiments.core.arrays import Array
 from stm_experiments.latent.codes import Codes
-from stm_experiments.latent.probes import FOLDS, Array, image_folds
+from stm_experiments.latent.probes import FOLDS, image_folds
 
 FACTORS = ("azimuth", "tilt", "rotation", "in_plane")
 LEAST_IMAGES = 10

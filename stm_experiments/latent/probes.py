@@ -9,7 +9,6 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
@@ -24,15 +23,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from stm_experiments.core.arrays import Array, Labels
 from stm_experiments.latent.codes import Codes, thin
 
 FOLDS = 5  # of the cross-validation
 DRAWS = 20  # of one row per image, for the Rand index
 MOST_AXES = 500  # numbers per row up to which the discriminant analysis, of cubic cost, takes all
 MOST_ROWS = 3000  # of the silhouette, whose cost is quadratic
-
-Array = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
 
 
 class Projection(NamedTuple):

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stm_experiments.lattice.atoms import Points, find_atoms, match_points, neighbour_distance
+from stm_experiments.core.arrays import Points
+from stm_experiments.lattice.atoms import find_atoms, match_points, neighbour_distance
 
 
 def visible_atoms(atoms: Points, clean: Tensor, border: int = 4) -> Points:

@@ -5,14 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import KDTree, distance
 from torch import Tensor
 from torch.nn import functional as F
 
-Points = NDArray[np.float64]
-Indices = NDArray[np.intp]
+from stm_experiments.core.arrays import Indices, Points
 
 # Least-squares parabola z = a + b u + c v + d u^2 + e v^2 + f u v on the 3x3 px around a maximum.
 _U, _V = (axis.ravel().astype(float) for axis in np.mgrid[-1:2, -1:2])
@@ -82,7 +80,7 @@ def match_points(first: Points, second: Points, furthest: float) -> Matches:
             this distance.
     """
     if not len(first) or not len(second):
-        return Matches(np.empty(0, np.intp), np.empty(0, np.intp))
+        return Matches(np.empty(0, np.int64), np.empty(0, np.int64))
     cost = distance.cdist(first, second)
     rows, columns = linear_sum_assignment(cost.clip(max=furthest))
     close = cost[rows, columns] <= furthest

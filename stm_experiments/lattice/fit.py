@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import ndimage
 from scipy.spatial import KDTree
 
+from stm_experiments.core.arrays import Array, Indices, Mask
 from stm_experiments.core.planes import fit_plane
 from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.measured import as_measured
@@ -19,20 +20,12 @@ from stm_experiments.lattice.motif import Maxima, Motif, find_maxima, find_motif
 from stm_experiments.lattice.phases import map_cells
 from stm_experiments.lattice.sites import (
     Growth,
-    Sites,
+    LatticeSites,
     fit_mean_lattice,
     fit_surroundings,
     number_atoms,
 )
-from stm_experiments.lattice.vectors import (
-    Array,
-    LatticeError,
-    candidate_lattices,
-    find_bragg_vectors,
-)
-
-Mask = NDArray[np.bool_]
-Indices = NDArray[np.int64]
+from stm_experiments.lattice.vectors import LatticeError, candidate_lattices, find_bragg_vectors
 
 _SCALES = (1.0, 0.6, 0.36)  # on which atoms are searched for, typical periods of the Bragg peaks
 _FEWEST = 12  # atoms of a lattice
@@ -346,7 +339,7 @@ def _disordered(place: Array, atom: Indices, maxima: Maxima, usual: Array) -> Ma
     return np.asarray(distance < 0.5 * maxima.spacing, bool)
 
 
-def _usual_height(sites: Sites, height: Array, measured: Mask) -> Array:
+def _usual_height(sites: LatticeSites, height: Array, measured: Mask) -> Array:
     """Return the median height of the nearest measured atoms of the same kind, [S]."""
     usual = np.zeros(len(height))
     for kind in range(len(sites.lattice.basis)):

@@ -4,14 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from stm_experiments.core.arrays import Array, Mask
 from stm_experiments.lattice.atoms import find_atoms, neighbour_distance
 from stm_experiments.lattice.phases import CellMap
-from stm_experiments.lattice.vectors import Array
-
-Mask = NDArray[np.bool_]
 
 _BAND = (0.16, 0.55)  # widths of the band-pass around atoms, periods
 _PROMINENT = 0.5  # least height of a maximum, root mean squares of the band-passed surroundings

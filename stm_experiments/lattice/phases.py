@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.restoration import unwrap_phase
 
-from stm_experiments.lattice.vectors import Array, LatticeCandidate
+from stm_experiments.core.arrays import Array
+from stm_experiments.lattice.vectors import LatticeCandidate
 
 _WINDOW = 1.5  # standard deviation of the window of the phases, longer lattice vectors
 

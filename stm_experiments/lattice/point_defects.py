@@ -15,14 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from skimage.feature import peak_local_max
 
+from stm_experiments.core.arrays import Array, Mask, Points
 from stm_experiments.core.planes import subtract_plane
 from stm_experiments.io.scan import Scan
-from stm_experiments.lattice.atoms import Points, match_points
+from stm_experiments.lattice.atoms import match_points
 from stm_experiments.lattice.measured import as_measured
 from stm_experiments.models.baselines.bragg import BraggFilter
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 BORDER = 10  # px
 WIDTHS = (1.5, 2.0, 2.8)  # of defects, standard deviations, px

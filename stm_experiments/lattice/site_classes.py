@@ -3,16 +3,13 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import KDTree
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 from sklearn.mixture import GaussianMixture
 
-Array = NDArray[np.float64]
-Labels = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+from stm_experiments.core.arrays import Array, Labels, Mask
 
 METHODS = ("kmeans", "gmm")
 _ATOM = 0.0625  # width of an atom in a patch, standard deviation, sides of the patch

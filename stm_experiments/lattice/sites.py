@@ -8,15 +8,13 @@ are (row, column).
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
+from stm_experiments.core.arrays import Array, Indices
 from stm_experiments.lattice.motif import Maxima, Motif, wrap_fractions
-from stm_experiments.lattice.vectors import Array, LatticeError
-
-Indices = NDArray[np.int64]
+from stm_experiments.lattice.vectors import LatticeError
 
 _NEIGHBOURS = 24  # of a local fit, at most
 _NEAR = 0.3  # furthest of an atom from its site, distances of nearest neighbours
@@ -59,7 +57,7 @@ class NumberedAtoms(NamedTuple):
     kind: Indices
 
 
-class Sites(NamedTuple):
+class LatticeSites(NamedTuple):
     """The sites of an undistorted lattice. S sites.
 
     Attributes:
@@ -76,7 +74,7 @@ class Sites(NamedTuple):
 
 
 class Growth(NamedTuple):
-    """Sites and the atoms that were followed through the image.
+    """LatticeSites and the atoms that were followed through the image.
 
     Attributes:
         sites: All sites in and around the image.
@@ -84,7 +82,7 @@ class Growth(NamedTuple):
         reach: Standard deviation of the weight of the neighbours in a local fit, px.
     """
 
-    sites: Sites
+    sites: LatticeSites
     atom: Indices
     reach: float
 
@@ -162,7 +160,7 @@ def _first_atoms(motif: Motif, maxima: Maxima) -> NumberedAtoms:
 
 def _all_sites(
     lattice: MeanLattice, numbered: NumberedAtoms, shape: tuple[int, ...]
-) -> tuple[Sites, Indices]:
+) -> tuple[LatticeSites, Indices]:
     """Lay out every site of a lattice in and around the image.
 
     Returns:
@@ -178,7 +176,7 @@ def _all_sites(
     cells, kinds = np.repeat(grid, len(basis), 0), np.tile(np.arange(len(basis)), len(grid))
     ideal = origin + (cells + basis[kinds]) @ vectors
     inside = ((ideal > -margin) & (ideal < shape + margin)).all(1)
-    sites = Sites(lattice, cells[inside], kinds[inside], ideal[inside])
+    sites = LatticeSites(lattice, cells[inside], kinds[inside], ideal[inside])
     number = np.where(inside, np.cumsum(inside) - 1, -1).reshape(*(high - low), len(basis))
     return sites, number[(*(numbered.cell - low).T, numbered.kind)]
 

@@ -8,11 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from stm_experiments.core.arrays import Array
 from stm_experiments.core.spectra import bragg_peaks, hann_power
-
-Array = NDArray[np.float64]
 
 _REACH = 2  # half width of a Hann-windowed peak, frequency steps
 _PROMINENCE = 30.0  # power of a Bragg peak over its background; noise reaches about 15

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from stm_experiments.core.normalisation import NORMALISATIONS, denormalise
 from stm_experiments.io.scan import Scan
@@ -19,8 +19,6 @@ from stm_experiments.restoration.denoised import Denoised, NetworkRun
 from stm_experiments.restoration.history import history_of, model_name
 from stm_experiments.restoration.measured import as_scan, measured_part
 from stm_experiments.restoration.whole_network import whole_image_network
-
-Array = NDArray[np.float64]
 
 DEFAULT = "denoiser"  # the shipped model that is used if no other is named
 

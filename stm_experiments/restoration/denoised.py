@@ -4,18 +4,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
+from stm_experiments.core.arrays import Array
 from stm_experiments.core.intervals import psnr_of_mse
 from stm_experiments.core.normalisation import AffineMap
 from stm_experiments.io.scan import Scan
 from stm_experiments.models.interfaces import Network
 from stm_experiments.restoration.measured import MeasuredPart
-
-Array = NDArray[np.float64]
 
 
 class NetworkRun(NamedTuple):

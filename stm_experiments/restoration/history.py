@@ -1,8 +1,8 @@
 """The sentences that describe how a scan was denoised."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stm_experiments.core.arrays import Array
 from stm_experiments.core.normalisation import AffineMap
 from stm_experiments.core.units import amount
 from stm_experiments.io.scan import Scan
@@ -10,8 +10,6 @@ from stm_experiments.models import tiling
 from stm_experiments.models.interfaces import Network, Uncertain
 from stm_experiments.restoration.denoised import Denoised, NetworkRun
 from stm_experiments.restoration.wave_report import wave_report
-
-Array = NDArray[np.float64]
 
 
 def history_of(before: Scan, run: NetworkRun, after: Array, uncertainty: Array | None) -> list[str]:

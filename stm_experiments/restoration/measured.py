@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from stm_experiments.core.gaps import fill_nearest
+from stm_experiments.core.arrays import Array
+from stm_experiments.core.images import fill_nearest
 from stm_experiments.io import read_scan
 from stm_experiments.io.scan import Scan, ScanError
-
-Array = NDArray[np.float64]
 
 
 def as_scan(scan: Scan | str | Path | ArrayLike) -> Scan:

@@ -14,12 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from stm_experiments.core.arrays import Array, Mask
 from stm_experiments.core.planes import fit_polynomial
 from stm_experiments.core.units import amount
 from stm_experiments.io.scan import Scan
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 WIDEST_SCAR = 4  # px along the slow axis
 SHORTEST_SCAR = 16  # px along the fast axis; noise makes shorter runs by chance

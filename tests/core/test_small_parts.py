@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stm_experiments.core.files import atomic_write, atomic_write_text
-from stm_experiments.core.gaps import fill_nearest
+from stm_experiments.core.images import fill_nearest
 from stm_experiments.core.noise import noise_sigma
 from stm_experiments.core.seeds import generator, image_stream, seed_of
 from stm_experiments.core.units import amount, fitting_unit

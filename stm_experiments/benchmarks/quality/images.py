@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stm_experiments.core.arrays import Points
 from stm_experiments.core.noise import noise_sigma
 from stm_experiments.core.normalisation import NORMALISATIONS, normalise_minmax
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.data.sources.images import list_files, load_pair
 from stm_experiments.lattice.atom_errors import position_bound, visible_atoms
-from stm_experiments.lattice.atoms import Points
 from stm_experiments.simulator import (
     CUT_LATTICES,
     LATTICES,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stm_experiments.benchmarks.srtio3.patches import srtio3_of_constant
+from stm_experiments.core.arrays import Array
 from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.lattice.atoms import find_atoms, match_points
@@ -29,7 +30,6 @@ from stm_experiments.simulator import (
 )
 from stm_experiments.simulator.lattices.flat import turned_basis
 
-Array = NDArray[np.float64]
 ImageMethod = Callable[[Tensor], Tensor]  # from a noisy image [H, W] to a denoised one
 
 

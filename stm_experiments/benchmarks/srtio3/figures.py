@@ -9,10 +9,10 @@ from scipy import ndimage
 
 from stm_experiments.benchmarks.srtio3.fault import FaultImage, ImageMethod, measure_fault
 from stm_experiments.benchmarks.srtio3.patches import PatchImages, nine_patches, relative_error
+from stm_experiments.core.arrays import Array
 from stm_experiments.core.normalisation import normalise_minmax
 from stm_experiments.figures.canvas import (
     CATEGORY_COLOURS,
-    Array,
     as_image,
     draw_image,
     height_limits,

@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from stm_experiments.core.batch import map_tensors
-from stm_experiments.core.gaps import fill_nearest
-from stm_experiments.core.images import ImageError
+from stm_experiments.core.images import ImageError, fill_nearest
 from stm_experiments.core.normalisation import NORMALISATIONS
 from stm_experiments.core.seeds import generator
 from stm_experiments.data.image_set import Images
