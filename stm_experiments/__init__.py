@@ -1,8 +1,34 @@
-"""Autoencoders for scanning tunnelling microscopy: simulate, train, look."""
+"""Autoencoders for scanning tunnelling microscopy: simulate, train, denoise, find lattices."""
 
-from stm_experiments.io import read_scan
-from stm_experiments.models.checkpoint import load
-from stm_experiments.restoration.denoise import denoise
-from stm_experiments.simulator import render_topographs
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stm_experiments.io import read_scan
+    from stm_experiments.models.checkpoint import load
+    from stm_experiments.restoration.denoise import denoise
+    from stm_experiments.simulator import render_topographs
 
 __all__ = ["denoise", "load", "read_scan", "render_topographs"]
+
+# Imported when they are first used: the import of torch takes seconds.
+_MODULES = {
+    "denoise": "stm_experiments.restoration.denoise",
+    "load": "stm_experiments.models.checkpoint",
+    "read_scan": "stm_experiments.io",
+    "render_topographs": "stm_experiments.simulator",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of the public API (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public API too, before it is imported."""
+    return sorted({*globals(), *__all__})

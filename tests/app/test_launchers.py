@@ -17,9 +17,11 @@ from stm_experiments.training import Reconstruction
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Return a function: pretend to have so many GPUs and cores."""
+    """Return a function: pretend to have so many GPUs, of which some are chosen, and cores."""
 
-    def has(gpus, cores):
+    def has(gpus, cores, chosen=None):
+        if chosen:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
 
@@ -64,31 +66,29 @@ def most_at_a_time(rows):
 
 
 @pytest.mark.parametrize(
-    ("gpus", "outer", "per_job", "devices", "threads"),
+    ("gpus", "chosen", "per_job", "devices"),
     [
-        (2, None, 1, {"0", "1"}, "4"),
-        (2, "3,GPU-ab", 1, {"3", "GPU-ab"}, "4"),
-        (4, None, 2, {"0,1", "2,3"}, "4"),
-        (0, None, 1, {"none"}, "4"),
+        (2, None, 1, {"0", "1"}),
+        (2, "3,GPU-ab", 1, {"3", "GPU-ab"}),
+        (4, None, 2, {"0,1", "2,3"}),
+        (0, None, 1, {"none"}),
     ],
     ids=["two GPUs", "two that were chosen", "pairs", "cores"],
 )
 def test_each_job_has_its_own_devices_and_as_many_run_as_there_are(
-    command, machine, jobs_run, monkeypatch, tmp_path, gpus, outer, per_job, devices, threads
+    command, machine, jobs_run, tmp_path, gpus, chosen, per_job, devices
 ):
-    machine(gpus, cores=8)
+    machine(gpus, cores=8, chosen=chosen)
     jobs_run(TELL)
-    if outer:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", outer)
-    given = (f"hydra.launcher.gpus_per_job={per_job}", "hydra.launcher.cores_per_job=4")
+    settings = (f"hydra.launcher.gpus_per_job={per_job}", "hydra.launcher.cores_per_job=4")
     code, _, errors = command(
-        main, "-m", "seed=0,1,2,3", LOCAL, *given, f"hydra.sweep.dir={tmp_path}"
+        main, "-m", "seed=0,1,2,3", LOCAL, *settings, f"hydra.sweep.dir={tmp_path}"
     )
     assert code == 0, errors
     rows = told(tmp_path)
     assert len(rows) == 4
     assert {row[0] for row in rows} == devices
-    assert {row[1] for row in rows} == {threads}
+    assert {row[1] for row in rows} == {"4"}
     assert most_at_a_time(rows) <= 2
     for device in devices - {"none"}:
         assert most_at_a_time([row for row in rows if row[0] == device]) == 1
