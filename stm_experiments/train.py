@@ -7,16 +7,13 @@ from typing import Any
 from lightning import seed_everything
 from omegaconf import DictConfig
 
-from stm_experiments.app import build, job, tables
-from stm_experiments.app.comparison import print_comparison
-from stm_experiments.app.launching import launch
+from stm_experiments.app import build, comparison, job, launching, tables
 from stm_experiments.data import PatchData
 from stm_experiments.evaluation.assess import SAMPLES, TrainingRecord, assess, write_assessment
 from stm_experiments.evaluation.baselines import check_baselines, fit_baselines
 from stm_experiments.evaluation.held_out import score_held_out
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Fitted, Network
-from stm_experiments.reporting.runs import read_runs
 from stm_experiments.training import callbacks
 from stm_experiments.training.loggers import close_loggers, log_results
 from stm_experiments.training.run_folder import RunFolder
@@ -53,14 +50,14 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     history = callbacks.History(run.path / "metrics.csv")
     samples = data.samples(SAMPLES)
     first = callbacks.FirstReconstruction(net, samples.noisy)
-    keep = callbacks.CheckpointWriter(run.checkpoints, settings["checkpoint_minutes"], card)
+    writer = callbacks.CheckpointWriter(run.checkpoints, settings["checkpoint_minutes"], card)
     start = time.monotonic()
     try:
         if isinstance(net, Fitted):
             net.fit(batch.noisy for batch in data.loader("train"))
             checkpoint.save(net, card, run.checkpoints / "best.ckpt")
         else:
-            trainer = build.build_trainer(settings, run.path, [history, first, keep], loggers)
+            trainer = build.build_trainer(settings, run.path, [history, first, writer], loggers)
             trainer.fit(model, data, ckpt_path=run.last_checkpoint(), weights_only=True)
             if not run.leads:
                 return {}
@@ -92,7 +89,7 @@ def assess_network(
 
 def main() -> None:
     """Run the command ``stm-train``; a sweep ends with a table of its jobs."""
-    launch(train, "train", after_sweep=lambda folder: print_comparison(read_runs(folder)))
+    launching.launch(train, "train", after_sweep=comparison.print_comparison)
 
 
 if __name__ == "__main__":

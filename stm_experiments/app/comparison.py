@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -10,14 +11,14 @@ from rich.table import Table
 
 from stm_experiments.core.intervals import Interval
 from stm_experiments.reporting.averages import mean_and_deviation
-from stm_experiments.reporting.runs import Run
+from stm_experiments.reporting.runs import Run, read_runs
 
 MEASURES = ("mse_noisy", "mse_clean", "ssim_noisy")
 
 
-def print_comparison(runs: Sequence[Run]) -> None:
-    """Print the table of a sweep's jobs, and why jobs failed."""
-    console = Console()
+def print_comparison(sweep: Path) -> None:
+    """Print the table of the jobs in the folder of a sweep, and why jobs failed."""
+    runs, console = read_runs(sweep), Console()
     console.print(comparison_table(runs))
     for run in runs:
         if run.about["status"] != "finished":
