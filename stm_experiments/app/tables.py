@@ -1,5 +1,6 @@
 """The tables that commands print."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from rich import box
@@ -13,7 +14,7 @@ from stm_experiments.evaluation.error_matrix import ErrorMatrix
 from stm_experiments.evaluation.held_out import HeldOutScores
 from stm_experiments.latent.factors import FACTORS
 from stm_experiments.latent.invariance import SHIFTS
-from stm_experiments.latent.report import POOLS, Report
+from stm_experiments.latent.report import POOL_SIZES
 from stm_experiments.metrics.measures import METRICS
 from stm_experiments.metrics.scores import NOISY_INPUT, Scores
 
@@ -130,7 +131,7 @@ def _latent_rows(chance: str) -> list[_LatentRow]:
             _LatentRow(f"lattice: k-means ARI, {words}", f"{kind}/ari", "0"),
             _LatentRow(f"lattice: silhouette, {words}", f"{kind}/silhouette", "<= 0"),
         ]
-    for size in POOLS:
+    for size in POOL_SIZES:
         label = f"lattice: linear probe, {size} patches"
         rows.append(_LatentRow(label, f"pooled_{size}/probe", chance))
     parts = (("lattice", "between lattices"), ("image", "between images"), ("patch", "in an image"))
@@ -147,7 +148,9 @@ def _latent_rows(chance: str) -> list[_LatentRow]:
     return rows
 
 
-def latent_table(report: Report, title: str = "Latent codes, on held-out images") -> Table:
+def latent_table(
+    report: Mapping[str, Mapping[str, float]], title: str = "Latent codes, on held-out images"
+) -> Table:
     """Return a table of measures (rows) and networks (columns).
 
     Args:

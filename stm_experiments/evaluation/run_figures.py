@@ -6,19 +6,19 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from stm_experiments.core.batch import Batch
 from stm_experiments.figures.latent_pca import latent_pca
 from stm_experiments.figures.network_diagram import network_diagram
 from stm_experiments.figures.reconstruction_grid import reconstruction_grid
 from stm_experiments.figures.training_curves import training_curves
 from stm_experiments.latent.codes import Codes
-from stm_experiments.metrics.scores import Patches
 from stm_experiments.models.interfaces import Network
 
 
 def run_figures(
     net: Network,
     codes: Codes | None,
-    samples: Patches,
+    samples: Batch,
     first: Tensor | None,
     curves: Mapping[str, Sequence[tuple[float, float]]],
     references: Mapping[str, float],

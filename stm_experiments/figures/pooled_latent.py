@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from stm_experiments.figures.canvas import ArrayOrTensor, as_array, new_figure
 from stm_experiments.figures.latent_pca import Colouring, check_classes, legend_handles, scatter
-from stm_experiments.latent.codes import Codes, pool, thin, variance_shares
+from stm_experiments.latent.codes import Codes, pool, thin_out, variance_shares
 from stm_experiments.latent.probes import can_tell_lattices, probe_accuracy, project_held_out
 
 PATCHES_PER_IMAGE = 48  # single patches that are drawn and from which the probe learns
@@ -53,7 +53,7 @@ def pooled_latent(
     chance = 1 / len(np.unique(lattices))
     panels = figure.subplots(1, 2)
     kinds = {
-        "single patches": thin(everything, PATCHES_PER_IMAGE),
+        "single patches": thin_out(everything, PATCHES_PER_IMAGE),
         "whole images": pool(everything),
     }
     for axes, (name, kind) in zip(panels, kinds.items(), strict=True):

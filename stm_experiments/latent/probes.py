@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from stm_experiments.core.arrays import Array, Labels
-from stm_experiments.latent.codes import Codes, thin
+from stm_experiments.latent.codes import Codes, thin_out
 
 FOLDS = 5  # of the cross-validation
 DRAWS = 20  # of one row per image, for the Rand index
@@ -168,7 +168,7 @@ def silhouette(codes: Codes) -> float:
     image.
     """
     images = len(codes.image.unique())
-    codes = thin(codes, max(1, MOST_ROWS // images))
+    codes = thin_out(codes, max(1, MOST_ROWS // images))
     points = StandardScaler().fit_transform(codes.codes.double().numpy())
     lattice, image = codes.lattice.numpy(), codes.image.numpy()
     lattices, lattice_index = np.unique(lattice, return_inverse=True)
@@ -203,7 +203,7 @@ def project_held_out(codes: Codes) -> Projection:
         The projected half; its points are 0 if all codes of the other half are equal.
     """
     half = image_folds(codes.image, codes.lattice, 2)
-    held_out = codes.rows(torch.from_numpy(half == 1))
+    held_out = codes.select(torch.from_numpy(half == 1))
     training, test = codes.codes.double().numpy()[half == 0], held_out.codes.double().numpy()
     if (training == training[0]).all():
         return Projection(np.zeros((len(test), 2)), held_out)

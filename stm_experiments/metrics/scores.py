@@ -6,13 +6,14 @@ Every network is scored on the same patches, and so is the untouched noisy input
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from stm_experiments.core.batch import Batch
 from stm_experiments.core.intervals import Interval, psnr_of_interval, ratio_and_interval
 from stm_experiments.metrics.measures import METRICS, patch_measures
 from stm_experiments.models.evaluating import evaluating
@@ -22,30 +23,6 @@ NOISY_INPUT = "noisy input"
 _SUMMED = tuple(name for name in METRICS if name != "psnr_clean")
 
 Scores = dict[str, dict[str, Interval]]  # network -> measure -> mean and interval
-
-
-class Patches(Protocol):
-    """The part of a batch that scoring and encoding read."""
-
-    @property
-    def noisy(self) -> Tensor:
-        """Patches on [-1, 1], [B, 1, h, w]."""
-
-    @property
-    def clean(self) -> Tensor | None:
-        """Patches in the same geometry and scale, [B, 1, h, w], or None."""
-
-    @property
-    def lattice(self) -> Tensor:
-        """Index of the lattice type, [B] int64."""
-
-    @property
-    def orientation(self) -> Tensor:
-        """Orientation of the lattice, [B, 3]."""
-
-    @property
-    def image(self) -> Tensor:
-        """Unique number of the source image, [B] int64."""
 
 
 class SplitScores(NamedTuple):
@@ -185,7 +162,7 @@ def mean_measures(images: ImageSums, lattice: int | None = None) -> dict[str, In
 
 def score_networks(
     networks: Mapping[str, Network],
-    batches: Iterable[Patches],
+    batches: Iterable[Batch],
     device: torch.device | str = "cpu",
 ) -> SplitScores:
     """Score networks on the same batches, in one pass over them.

@@ -5,7 +5,7 @@ from matplotlib.colors import to_rgba
 
 from stm_experiments.figures.canvas import CATEGORY_COLOURS
 from stm_experiments.figures.pooled_latent import pooled_latent
-from stm_experiments.latent.codes import Codes, pool, thin
+from stm_experiments.latent.codes import Codes, pool, thin_out
 from stm_experiments.latent.probes import probe_accuracy
 
 
@@ -29,7 +29,7 @@ def test_pooled_codes_stand_beside_single_ones(drawn_texts):
     codes = Codes(
         torch.tensor(points), torch.tensor(lattice), torch.tensor(image), torch.zeros(6000, 3)
     )
-    for axes, rows in ((left, thin(codes, 48)), (right, pool(codes))):
+    for axes, rows in ((left, thin_out(codes, 48)), (right, pool(codes))):
         assert f"{probe_accuracy(rows):.0%} recognised (chance 33%)" in axes.get_title()
     assert {"sc  (5)", "bcc  (5)", "fcc  (5)"} <= set(texts)
     colours = {tuple(colour[:3]) for colour in right.collections[0].get_facecolors()}

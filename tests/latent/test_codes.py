@@ -1,19 +1,10 @@
-from typing import NamedTuple
-
 import pytest
 import torch
 from torch import nn
 
+from stm_experiments.core.batch import Batch
 from stm_experiments.latent.codes import encode_all
 from stm_experiments.models.interfaces import NetworkModule
-
-
-class Batch(NamedTuple):
-    noisy: torch.Tensor
-    clean: torch.Tensor | None
-    lattice: torch.Tensor
-    orientation: torch.Tensor
-    image: torch.Tensor
 
 
 class Encoder(NetworkModule):
@@ -32,7 +23,9 @@ class Encoder(NetworkModule):
 def batch(start, n):
     index = torch.arange(start, start + n)
     noisy = index[:, None, None, None] + torch.arange(9.0).view(1, 1, 3, 3) / 10
-    return Batch(noisy, None, index % 3, index[:, None] * torch.ones(1, 3), index // 2)
+    orientation = index[:, None] * torch.ones(1, 3)
+    position = torch.zeros(n, 2, dtype=torch.int64)
+    return Batch(noisy, None, index % 3, orientation, index // 2, position, truth={})
 
 
 def test_codes_keep_their_labels():

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import silhouette_score
 from sklearn.preprocessing import StandardScaler
 
-from stm_experiments.latent.codes import Codes, pool, thin, variance_shares
+from stm_experiments.latent.codes import Codes, pool, thin_out, variance_shares
 from stm_experiments.latent.probes import (
     can_tell_lattices,
     image_folds,
@@ -104,7 +104,7 @@ def test_the_same_every_time_and_in_any_order():
     torch.manual_seed(99)
     np.random.seed(99)  # noqa: NPY002
     assert measure_lattice(codes, 15) == measures
-    mixed = codes.rows(torch.randperm(len(codes.image)))
+    mixed = codes.select(torch.randperm(len(codes.image)))
     assert probe_accuracy(mixed) == pytest.approx(measures["probe"], abs=0.01)
     assert 0.4 < measures["probe"] < 1
 
@@ -145,7 +145,7 @@ def test_pooling_shows_what_single_patches_hide():
     codes = make(spread, images=60, patches=64)
     assert probe_accuracy(codes) < 0.5
     assert probe_accuracy(pool(codes)) > 0.95
-    assert probe_accuracy(codes) < probe_accuracy(pool(codes, 4, bags=8)) < 0.95
+    assert probe_accuracy(codes) < probe_accuracy(pool(codes, 4, groups=8)) < 0.95
 
 
 def test_pool_by_hand():
@@ -161,14 +161,14 @@ def test_pool_by_hand():
     torch.testing.assert_close(one.codes, torch.tensor([[2.0, 3.0], [1.0, 2.0]]).double())
 
 
-def test_bags_share_no_patch():
+def test_groups_share_no_patch():
     codes = make(lambda lattice, *_: torch.arange(len(lattice))[:, None], images=4, patches=10)
-    bags = pool(codes, 3, bags=8)
-    assert bags.image.tolist() == sorted([0, 1, 2, 3] * 3)
+    pools = pool(codes, 3, groups=8)
+    assert pools.image.tolist() == sorted([0, 1, 2, 3] * 3)
     whole = pool(codes)
     assert whole.codes[:, 0].tolist() == [4.5, 14.5, 24.5, 34.5]
-    assert len(bags.codes.unique(dim=0)) == 12
-    assert torch.equal(pool(codes, 3, bags=8).codes, bags.codes)
+    assert len(pools.codes.unique(dim=0)) == 12
+    assert torch.equal(pool(codes, 3, groups=8).codes, pools.codes)
     with pytest.raises(ValueError, match="No image has 11"):
         pool(codes, 11)
     with pytest.raises(ValueError, match="at least two patches"):
@@ -179,11 +179,11 @@ def test_bags_share_no_patch():
 
 def test_thin_takes_the_same_number_of_each_image():
     codes = make(noise, images=4)
-    thinned = thin(codes, 3)
+    thinned = thin_out(codes, 3)
     assert thinned.image.tolist() == sorted([0, 1, 2, 3] * 3)
-    assert torch.equal(thin(codes, 3).codes, thinned.codes)
-    assert not torch.equal(thin(codes, 3, seed=1).codes, thinned.codes)
-    assert torch.equal(thin(codes, 100).codes, codes.codes)
+    assert torch.equal(thin_out(codes, 3).codes, thinned.codes)
+    assert not torch.equal(thin_out(codes, 3, seed=1).codes, thinned.codes)
+    assert torch.equal(thin_out(codes, 100).codes, codes.codes)
 
 
 def test_variance_shares_by_hand():

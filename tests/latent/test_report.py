@@ -1,21 +1,12 @@
-from typing import NamedTuple
-
 import pytest
 import torch
 from torch import nn
 
+from stm_experiments.core.batch import Batch
 from stm_experiments.latent.report import latent_report
 from stm_experiments.models.interfaces import NetworkModule
 
 NAMES = ["sc", "bcc", "fcc", "hex1", "hex2"]
-
-
-class Batch(NamedTuple):
-    noisy: torch.Tensor
-    clean: torch.Tensor | None
-    lattice: torch.Tensor
-    orientation: torch.Tensor
-    image: torch.Tensor
 
 
 class Coder(NetworkModule):
@@ -44,7 +35,8 @@ def batches(lattices=2, images=24, patches=20, known=True):
         lattice = image % lattices
         noisy[:, 0, 0, 1] += 10 * lattice
         noisy[:, 0, 0, 2] = 5 * orientation[image, 1] if known else 0
-        yield Batch(noisy, None, lattice, orientation[image], image)
+        position = torch.zeros(len(image), 2, dtype=torch.int64)
+        yield Batch(noisy, None, lattice, orientation[image], image, position, truth={})
 
 
 def test_a_row_per_network_from_one_pass():

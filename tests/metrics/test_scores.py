@@ -3,13 +3,13 @@
 import copy
 import json
 import math
-from typing import Any, NamedTuple
 
 import pytest
 import torch
 from scipy import stats
 from torch import nn
 
+from stm_experiments.core.batch import Batch
 from stm_experiments.core.intervals import Interval
 from stm_experiments.metrics.measures import mse, ssim
 from stm_experiments.metrics.scores import (
@@ -19,16 +19,6 @@ from stm_experiments.metrics.scores import (
     score_networks,
 )
 from stm_experiments.models.interfaces import NetworkModule
-
-
-class Batch(NamedTuple):
-    noisy: torch.Tensor
-    clean: torch.Tensor | None
-    lattice: torch.Tensor
-    orientation: torch.Tensor
-    image: torch.Tensor
-    position: torch.Tensor
-    truth: dict[str, Any]
 
 
 class Scale(NetworkModule):
