@@ -340,20 +340,6 @@ def test_latent_points_of_all_runs_are_in_the_cloud(sweep, page):
     np.testing.assert_allclose(markers[0]["color"], tables[0]["tilt"], atol=1e-6)
 
 
-def test_a_run_without_a_column_is_grey_and_large_clouds_are_thinned():
-    columns = {name: np.arange(20_000.0) for name in ("pc1", "pc2", "pc3", "tilt")}
-    both = [
-        RunCodes("whole", pd.DataFrame(columns)),
-        RunCodes("bare", pd.DataFrame(columns).drop(columns="tilt")),
-    ]
-    figure = latent_cloud(both)
-    assert [len(trace.x) for trace in figure.data] == [10_000, 10_000]
-    assert figure.data[1].marker.color == "#999999"
-    assert not figure.data[1].marker.showscale
-    bare = latent_cloud(both[1:])
-    assert len(bare.layout.updatemenus) == 1
-
-
 def test_the_command_writes_beside_the_runs_and_refuses_in_one_sentence(sweep, tmp_path, command):
     target = tmp_path / "elsewhere"
     code, out, errors = command(main, f"runs={sweep}", f"hydra.run.dir={target}")
