@@ -42,9 +42,8 @@ def evaluate(cfg: DictConfig) -> None:
         matrix = error_matrix(scores.by_lattice)
         tables.print_table(tables.matrix_table(matrix))
         write_matrix(matrix, folder / "matrix.csv")
-        save_figure(
-            matrix_figure(matrix, f"Mean squared error, {scores.title}"), folder / "matrix.png"
-        )
+        figure = matrix_figure(matrix, f"Mean squared error, {scores.title}")
+        save_figure(figure, folder / "matrix.png")
         files += ["matrix.csv", "matrix.png"]
     print(f"{folder}: {', '.join(files)}")
 
