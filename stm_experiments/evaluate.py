@@ -6,9 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from stm_experiments.app import build, tables
-from stm_experiments.app.job import new_folder
-from stm_experiments.app.launching import launch
+from stm_experiments.app import build, job, launching, tables
 from stm_experiments.evaluation.baselines import fit_baselines
 from stm_experiments.evaluation.error_matrix import error_matrix, write_matrix
 from stm_experiments.evaluation.held_out import score_held_out
@@ -28,7 +26,7 @@ def evaluate(cfg: DictConfig) -> None:
         ValueError: If a model or the data cannot be used.
     """
     settings = build.resolve(cfg)
-    folder = new_folder()
+    folder = job.new_folder()
     models = load_models(settings["checkpoint"], settings["net"])
     # Nothing is trained here: PCA is fitted to the patches as they are.
     settings["data"]["augment"] = False
@@ -92,7 +90,7 @@ def load_models(pattern: str, net_name: str | None) -> dict[str, Network]:
 
 def main() -> None:
     """Run the command ``stm-evaluate``."""
-    launch(evaluate, "evaluate")
+    launching.launch(evaluate, "evaluate")
 
 
 if __name__ == "__main__":
