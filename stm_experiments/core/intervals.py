@@ -46,10 +46,10 @@ def ratio_and_interval(sums: Sequence[float], counts: Sequence[int]) -> Interval
     if k < 2 or not math.isfinite(mean):
         return Interval(mean, None)
     squares = math.fsum((s - n * mean) ** 2 for s, n in zip(sums, counts, strict=True))
-    return Interval(mean, student(k) * math.sqrt(k / (k - 1) * squares) / count)
+    return Interval(mean, _student(k) * math.sqrt(k / (k - 1) * squares) / count)
 
 
-def student(count: int) -> float:
+def _student(count: int) -> float:
     """Return the 97.5 % quantile of Student's t for the mean of ``count`` values."""
     return float(stdtrit(count - 1, 0.975))
 
