@@ -13,7 +13,8 @@ than its interval. A rule that is worth its place loses quality when it is switc
   stripes are changed (per cent); and how many pixels of severe damage, 64 lines, are repaired,
   which should be left.
 - waves: mean squared error over the variance of the clean image where an instrument adds a
-  striation, and where the sample has a charge-density wave; amplitude of that wave that is kept.
+  striation, where the sample has a charge-density wave, both, and none of them (white noise, no
+  noise, slow realistic noise); amplitude of the sample's wave that is kept.
 - report: per cent of the images in which the wave is rightly reported or rightly not reported.
 """
 
@@ -58,8 +59,8 @@ STRIPE_SIZE, WAVE_SIZE = 129, 160  # px
 MATERIALS = ("fcc", "zrte3", "tas2", "bcc", "hex2", "srtio3")  # half of them never trained on
 OFF: dict[type, dict[str, Any]] = {
     StripeRules: {"rough": 1.0, "reach": 0, "sure": math.inf, "fewest": 0},
-    WaveRules: {"most": 0, "share": 0.0, "prominence": 0.0, "finished": 0.0, "smallest": 0},
-    ReportRules: {"share": 0.0, "prominence": 0.0, "rms": 0.0, "periods": 0.0},
+    WaveRules: {"most": 0, "share": 0.0, "prominence": 0.0, "smallest": 0},
+    ReportRules: {"share": 0.0, "rms": 0.0, "periods": 0.0},
 }
 
 
@@ -183,11 +184,15 @@ def stripe_scores(count: int) -> dict[str, list[Scores]]:
 
 def wave_images(count: int) -> Iterator[tuple[str, Any]]:
     """Yield simulations of one image each, with the name of what their wave is."""
+    realistic = NOISES["realistic"]
+    slow = replace(realistic, scan=replace(realistic.scan, hum=0.0, striation=0.0))
     settings: list[tuple[str, str, Noise]] = [
         *(("striation", lattice, NOISES["paper"]) for lattice in CUT_LATTICES),
         *(("sample", material, WHITE) for material in waves.MATERIALS),
         *(("both", material, NOISES["paper"]) for material in waves.MATERIALS),
         *(("none", lattice, WHITE) for lattice in CUT_LATTICES),
+        *(("clean", lattice, NOISES["none"]) for lattice in CUT_LATTICES),
+        *(("slow", lattice, slow) for lattice in CUT_LATTICES),
     ]
     for number in range(count):
         for kind, lattice, noise in settings:

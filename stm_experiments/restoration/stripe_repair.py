@@ -132,7 +132,7 @@ class StripeRepair(NetworkModule):
         evidence = (recorded - anything).clamp(-20, 20) * (suspected & (deviation < rules.sure))
         count = _line_mean(suspected.to(x), rules.along).clamp(min=1e-6)
         mean = _line_mean(evidence, rules.along) / count
-        damaged = suspected & (rules.independent * mean < odds.clamp(-6, 6).where(~rough, 6.0))
+        damaged = suspected & (rules.independent * mean < odds.where(~rough, 6.0))
         return damaged & (width * _line_mean(damaged.to(x), width) > rules.fewest - 0.5)
 
     def best_estimate(self, x: Tensor, damaged: Tensor, marked: Tensor) -> Estimate:
