@@ -117,7 +117,8 @@ class RememberedDestripe(Destripe):
     def refine(self, x: Tensor, damaged: Tensor, kind: Tensor | None = None) -> Estimate:
         """As ``Destripe.refine``."""
         key = ("refine", digest(damaged), None if kind is None else digest(kind))
-        return self._remembered(key, lambda: Destripe.refine(self, x, damaged, kind))
+        estimate: Estimate = self._remembered(key, lambda: Destripe.refine(self, x, damaged, kind))
+        return estimate
 
     def _remembered(self, key: Any, work: Callable[[], Any]) -> Any:
         if key not in self.memory:
