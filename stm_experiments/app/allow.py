@@ -1,9 +1,9 @@
-"""What a config may build: everything else is refused before anything is instantiated."""
+"""The list of what a config may build: all else is refused before anything is built."""
 
 import importlib
 import inspect
 
-# Exact names from other packages. Anything of this package that is a class it defines is allowed.
+# Exact names from other packages. All classes that this package defines are allowed besides.
 ALLOWED = frozenset(
     {
         "lightning.Trainer",
@@ -27,7 +27,7 @@ PACKAGE = "stm_experiments"
 
 
 def refuse_unknown_targets(config: object, where: str = "") -> None:
-    """Walks a plain config and checks every ``_target_`` in it.
+    """Check every ``_target_`` in a plain config.
 
     Args:
         config: Nested dicts and lists.
@@ -42,7 +42,7 @@ def refuse_unknown_targets(config: object, where: str = "") -> None:
             if key == "_target_" and not is_allowed(value):
                 raise PermissionError(
                     f"{name}={value!r} is not allowed: configs build only classes of "
-                    f"{PACKAGE} and the names listed in {PACKAGE}/allow.py"
+                    f"{PACKAGE} and the names listed in {PACKAGE}/app/allow.py"
                 )
             refuse_unknown_targets(value, name)
     elif isinstance(config, list):
@@ -51,7 +51,7 @@ def refuse_unknown_targets(config: object, where: str = "") -> None:
 
 
 def is_allowed(target: object) -> bool:
-    """Whether a config may name this dotted path as ``_target_``."""
+    """Return whether a config may name this dotted path as ``_target_``."""
     if not isinstance(target, str):
         return False
     if target in ALLOWED:
@@ -63,6 +63,6 @@ def is_allowed(target: object) -> bool:
         module = importlib.import_module(module_name)
     except ImportError:
         return False
-    # A class that the package merely imports (an alias path) is not of the package.
-    found = getattr(module, name, None)
-    return inspect.isclass(found) and found.__module__.split(".")[0] == PACKAGE
+    # A class that a module of the package merely imports (an alias path) is not of the package.
+    value = getattr(module, name, None)
+    return inspect.isclass(value) and value.__module__.split(".")[0] == PACKAGE

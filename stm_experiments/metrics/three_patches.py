@@ -7,22 +7,23 @@ import numpy.typing as npt
 def three_patch_statistic(
     mse: npt.ArrayLike, ssim_paper: npt.ArrayLike, draws: int = 1000, seed: int = 0
 ) -> dict[str, dict[str, float]]:
-    """The statistic of the paper's Table 2, and how far it depends on the draw.
+    """Return the statistic of the paper's Table 2, and how much it depends on the draw.
 
     A row of that table is the mean over three patches of the training set. Here three different
-    patches are drawn many times; both measures are taken of the same three.
+    patches are drawn many times; both measures are of the same three.
 
     Args:
-        mse: [n] error of each training patch against its noisy input, n >= 3.
-        ssim_paper: [n] similarity as the paper computed it (11 px window, data range 1).
-        draws: How often three patches are drawn.
-        seed: Of the draws.
+        mse: Error of each training patch compared with its noisy input, [n], n >= 3.
+        ssim_paper: Similarity as the paper computed it (11 px window, data range 1), [n].
+        draws: Number of draws of three patches.
+        seed: Seed of the draws.
 
     Returns:
-        ``{"mse": {"mean", "p05", "p95"}, "ssim": {...}}`` of the means of three.
+        ``{"mse": {"mean", "p05", "p95"}, "ssim": {...}}``: mean and percentiles of the means of
+        three.
 
     Raises:
-        ValueError: If there are fewer than three patches, or not as many of one as of the other.
+        ValueError: If there are fewer than three patches, or the lists differ in length.
     """
     values = {"mse": np.asarray(mse, np.float64), "ssim": np.asarray(ssim_paper, np.float64)}
     count = values["mse"].size
@@ -32,10 +33,10 @@ def three_patch_statistic(
             f"{list(values['mse'].shape)} and {list(values['ssim'].shape)} values"
         )
     random = np.random.default_rng(seed)
-    drawn = np.stack([random.choice(count, 3, replace=False) for _ in range(draws)])
+    chosen = np.stack([random.choice(count, 3, replace=False) for _ in range(draws)])
     result = {}
     for name, of_patch in values.items():
-        means = of_patch[drawn].mean(axis=1)
+        means = of_patch[chosen].mean(axis=1)
         low, high = np.percentile(means, [5, 95])
         result[name] = {"mean": float(means.mean()), "p05": float(low), "p95": float(high)}
     return result

@@ -1,4 +1,4 @@
-"""Measures of a whole denoised image: against the truth, and where there is none.
+"""Measures of a whole denoised image: compared with the truth, and where there is none.
 
 Images are [H, W] on about [-1, 1], so the data range is 2. Every measure takes one image and gives
 plain numbers. The measures of atoms are in ``lattice.atoms``, the energy of seams is in
@@ -12,37 +12,33 @@ from torch import Tensor
 
 from stm_experiments.core.intervals import psnr_of_mse
 from stm_experiments.core.spectra import bragg_peaks, hann_power
-from stm_experiments.metrics import measures as metrics
+from stm_experiments.metrics.measures import mse, ssim
 
 
-def errors(output: Tensor, clean: Tensor) -> dict[str, float]:
-    """How far an image is from the clean one.
+def image_errors(output: Tensor, clean: Tensor) -> dict[str, float]:
+    """Compare an image with the clean one.
 
     Args:
         output: [H, W].
-        clean: [H, W], in the same scale (see ``fitted``).
+        clean: [H, W], in the same scale (see ``match_scale``).
 
     Returns:
-        ``mse`` per pixel; ``psnr`` 10 log10(4 / mse) [dB]; ``ssim`` by scikit-image's definition
+        ``mse`` per pixel; ``psnr`` 10 log10(4 / mse), dB; ``ssim`` by scikit-image's definition
         (7x7 uniform window, data range 2).
 
     Raises:
         ValueError: If the shapes differ.
     """
     a, b = output[None, None].double(), clean[None, None].double()
-    mse = float(metrics.mse(a, b))
-    return {
-        "mse": mse,
-        "psnr": psnr_of_mse(mse),
-        "ssim": float(metrics.ssim(a, b)),
-    }
+    error = float(mse(a, b))
+    return {"mse": error, "psnr": psnr_of_mse(error), "ssim": float(ssim(a, b))}
 
 
-def fitted(clean: Tensor, noisy: Tensor) -> Tensor:
-    """The clean image in the noisy one's scale: the affine map of least squares, per image.
+def match_scale(clean: Tensor, noisy: Tensor) -> Tensor:
+    """Map the clean image to the scale of the noisy one, by an affine map of least squares.
 
-    For pairs that were scaled separately, such as the published ones. It also takes off what the
-    noise adds on average.
+    For pairs that were scaled separately, such as the published ones. The map also subtracts the
+    mean of the noise.
 
     Args:
         clean: [H, W].
@@ -78,20 +74,20 @@ def strongest_peaks(image: Tensor, most: int = 12, weakest: float = 1e-3) -> Ten
 
 
 def bragg_fidelity(output: Tensor, clean: Tensor, peaks: Tensor | None = None) -> dict[str, float]:
-    """How much of each Bragg peak is left: |F_out(G)| / |F_clean(G)|.
+    """Return the share of each Bragg peak that is preserved: |F_out(G)| / |F_clean(G)|.
 
     |F(G)| is the square root of the power in the 3x3 frequency steps around a peak of the clean
-    image, which holds it wherever it lies between two steps.
+    image, which contain the peak wherever it lies between two steps.
 
     Args:
         output: [H, W].
-        clean: [H, W]. On a real scan the scan itself: the ratio then says what was kept of it, its
-            noise at G included.
+        clean: [H, W]. For a real scan, the scan itself: the ratio then says how much of it was
+            preserved, with its noise at G.
         peaks: From ``strongest_peaks``; None: those of ``clean``.
 
     Returns:
-        ``bragg``, the mean over the peaks (1 is right, below: weakened), ``bragg_worst``, the ratio
-        that is furthest from 1, and ``bragg_peaks``, their number; NaN without peaks.
+        ``bragg``: mean over the peaks; 1 is right, less is weakened. ``bragg_worst``: the ratio
+        furthest from 1. ``bragg_peaks``: number of peaks. The ratios are NaN without peaks.
     """
     peaks = strongest_peaks(clean) if peaks is None else peaks
     if not len(peaks):
@@ -111,17 +107,19 @@ def bragg_fidelity(output: Tensor, clean: Tensor, peaks: Tensor | None = None) -
     }
 
 
-def invention(output: Tensor, noise: Tensor, periods: tuple[float, float] = (4.0, 30.0)) -> float:
-    """Whether a denoiser makes a lattice of pure noise.
+def invented_power(
+    output: Tensor, noise: Tensor, periods: tuple[float, float] = (4.0, 30.0)
+) -> float:
+    """Return a ratio that tells whether a denoiser invents a lattice from pure noise.
 
     The power of the strongest peak of the output in the band of lattice periods over that of the
-    strongest peak of its input, white noise without any lattice, in the same band. Whatever only
-    weakens noise stays at or below 1, whatever draws a lattice is above: a lattice gathers in one
-    peak what noise spreads over all.
+    strongest peak of the input, white noise without a lattice, in the same band. A denoiser that
+    weakens noise gives at most 1. One that draws a lattice gives more: a lattice concentrates in
+    one peak the power that noise spreads over all frequencies.
 
     Args:
-        output: What the denoiser made of it, [H, W].
-        noise: The noise, [H, W].
+        output: The denoised noise, [H, W].
+        noise: White noise, [H, W].
         periods: Shortest and longest period of the band, px.
 
     Raises:
@@ -138,12 +136,12 @@ def invention(output: Tensor, noise: Tensor, periods: tuple[float, float] = (4.0
 
 
 def change_outside(output: Tensor, before: Tensor, mask: Tensor) -> float:
-    """Largest |output - before| where nothing was to be repaired.
+    """Return the largest |output - before| outside of the pixels to be repaired.
 
     Args:
         output: [H, W].
-        before: What the denoiser was given, [H, W].
-        mask: True where it may change the image, [H, W] bool.
+        before: Input of the denoiser, [H, W].
+        mask: True where the denoiser may change the image, [H, W] bool.
 
     Raises:
         ValueError: If the mask covers the whole image.
@@ -153,12 +151,12 @@ def change_outside(output: Tensor, before: Tensor, mask: Tensor) -> float:
     return float((output - before)[~mask].abs().max())
 
 
-def agreement(forward: Tensor, backward: Tensor, most_shift: int = 8) -> float:
-    """How well a forward and a backward scan of the same lines agree; also two repeated frames.
+def trace_correlation(forward: Tensor, backward: Tensor, most_shift: int = 8) -> float:
+    """Return the correlation of a forward and a backward scan, or of two repeated frames.
 
-    Their correlation (Pearson) at the shift along the rows where it is largest, for hysteresis and
-    the feedback's lag displace the two. It rises whenever noise falls, with blurring too: compare
-    it at equal ``bragg`` only.
+    The largest Pearson correlation over shifts along the rows: hysteresis and the lag of the
+    feedback displace the two scans. Less noise gives a larger correlation, and so does blurring:
+    compare it at equal ``bragg`` only.
 
     Args:
         forward: [H, W].
@@ -173,11 +171,11 @@ def agreement(forward: Tensor, backward: Tensor, most_shift: int = 8) -> float:
             f"cannot compare {list(forward.shape)} with {list(backward.shape)} at shifts up to "
             f"{most_shift} px"
         )
-    width, best = forward.shape[1], -1.0
+    width, largest = forward.shape[1], -1.0
     for shift in range(-most_shift, most_shift + 1):
         a = forward[:, max(0, shift) : width + min(0, shift)].double().flatten()
         b = backward[:, max(0, -shift) : width + min(0, -shift)].double().flatten()
         a, b = a - a.mean(), b - b.mean()
         norm = a.norm() * b.norm()
-        best = max(best, float(a @ b / norm) if norm > 0 else -1.0)
-    return best
+        largest = max(largest, float(a @ b / norm) if norm > 0 else -1.0)
+    return largest

@@ -126,7 +126,7 @@ def test_published_pairs_are_fitted_and_at_their_own_size(shared):
         6,
         7,
     ]
-    untouched = [whole_image.errors(c.noisy, c.clean)["mse"] for c in images]
+    untouched = [whole_image.image_errors(c.noisy, c.clean)["mse"] for c in images]
     assert all(image.noisy.shape == (257, 257) for image in images)
     # PAPER.md 1.4, at their native size.
     for kind, wanted in (("sc", 0.0073), ("bcc", 0.0083), ("fcc", 0.0098)):

@@ -71,7 +71,7 @@ def strength_curves(
             errors = []
             for image in images:
                 output = method(image.noisy, image.normalisation)
-                mse = whole_image.errors(output, image.clean)["mse"]
+                mse = whole_image.image_errors(output, image.clean)["mse"]
                 errors.append(mse * (2 / image.corrugation) ** 2)
             curves.setdefault(lattice, {}).setdefault(name, []).append(mean_and_interval(errors))
     return curves

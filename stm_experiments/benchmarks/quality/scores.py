@@ -146,9 +146,9 @@ def method_measures(method: DenoisingMethod, image: KnownImage) -> dict[str, flo
 
 def output_measures(output: Tensor, image: KnownImage) -> dict[str, float]:
     """Return the measures that follow from the output [H, W] alone."""
-    values = whole_image.errors(output, image.clean)
-    fitted = whole_image.fitted(image.clean, image.noisy)
-    values["mse_fitted"] = whole_image.errors(output, fitted)["mse"]
+    values = whole_image.image_errors(output, image.clean)
+    fitted = whole_image.match_scale(image.clean, image.noisy)
+    values["mse_fitted"] = whole_image.image_errors(output, fitted)["mse"]
     values |= whole_image.bragg_fidelity(output, image.clean)
     if image.positions is not None:
         values |= position_errors(output, image.positions)
@@ -221,7 +221,7 @@ def invention_table(methods: Mapping[str, DenoisingMethod], size: int, draws: in
             noise = torch.randn(size, size, generator=torch.Generator().manual_seed(draw))
             x = torch.from_numpy(normalise_minmax(noise.numpy())[0])
             try:
-                values.append(whole_image.invention(method(x, "minmax"), x))
+                values.append(whole_image.invented_power(method(x, "minmax"), x))
             except ValueError:
                 break
         mean, half = mean_and_interval(values)
