@@ -9,6 +9,7 @@ from torch import Tensor
 
 from stm_experiments.data import LATTICE_NAMES, PatchData
 from stm_experiments.data.sites.site_loader import listed_images
+from stm_experiments.data.sources.simulated import simulated_lattices
 from stm_experiments.evaluation.baselines import untrained_copy
 from stm_experiments.evaluation.held_out import HeldOutScores, lattice_floor
 from stm_experiments.evaluation.run_figures import run_figures
@@ -22,6 +23,7 @@ from stm_experiments.metrics.measures import patch_measures
 from stm_experiments.metrics.three_patches import three_patch_statistic
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Autoencoder, Network, Variational
+from stm_experiments.simulator import LATTICES
 from stm_experiments.training.run_folder import RunFolder
 
 MOST_CODES = 6000  # patches of one split that are enough for pictures and the paper's statistic
@@ -180,7 +182,13 @@ def latent_of_lattices(
         compared["untrained"] = untrained_copy(net)
     source = data.sources[data.test_split]
     images = source(0, 0, source.count).noisy
-    return latent_report(compared, data.loader(data.test_split), images, list(LATTICE_NAMES))
+    return latent_report(
+        compared,
+        data.loader(data.test_split),
+        images,
+        list(LATTICE_NAMES),
+        LATTICES | simulated_lattices(source),
+    )
 
 
 def pooled_figure(net: Network, name: str, data: PatchData) -> dict[str, Figure]:

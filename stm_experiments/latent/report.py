@@ -20,6 +20,7 @@ from stm_experiments.latent.invariance import measure_invariance
 from stm_experiments.latent.probes import can_tell_lattices, measure_lattice, probe_accuracy
 from stm_experiments.models.evaluating import evaluating
 from stm_experiments.models.interfaces import Autoencoder, Network
+from stm_experiments.simulator import LATTICES, AnyLattice
 
 MOST_PATCHES = 1_000_000
 PER_IMAGE = 48  # patches of each image from which the single-patch probes learn
@@ -34,7 +35,8 @@ def latent_report(
     networks: Mapping[str, Network],
     batches: Iterable[Batch],
     images: Tensor | None,
-    lattices: Sequence[str],
+    names: Sequence[str],
+    lattices: Mapping[str, AnyLattice] = LATTICES,
     device: torch.device | str = "cpu",
 ) -> dict[str, dict[str, float]]:
     """Measure the codes of several networks on the same held-out patches, in one pass over them.
@@ -43,7 +45,8 @@ def latent_report(
         networks: Networks by name; those without ``encode`` are left out.
         batches: All patches of held-out images, several of each image.
         images: Held-out whole images, scaled as the patches, for shifts, [N, 1, H, W]; or None.
-        lattices: Names of all lattices, by label.
+        names: Names of all lattices, by label.
+        lattices: The lattices as they were simulated, by name.
         device: Device on which the networks compute.
 
     Returns:
@@ -77,7 +80,7 @@ def latent_report(
     for name, net in networks.items():
         with evaluating([net], device):
             changes = measure_invariance(partial(_encode_on, net, device), patches, images)
-        measures = measure_codes(codes[name], lattices)
+        measures = measure_codes(codes[name], names, lattices)
         report[name] = measures | _prefixed("invariance", changes)
     return report
 
@@ -86,7 +89,9 @@ def _encode_on(net: Network, device: torch.device | str, patches: Tensor) -> Ten
     return encode_patches(net, patches.to(device))
 
 
-def measure_codes(codes: Codes, lattices: Sequence[str]) -> dict[str, float]:
+def measure_codes(
+    codes: Codes, names: Sequence[str], lattices: Mapping[str, AnyLattice]
+) -> dict[str, float]:
     """Measure lattice type and orientation in codes: ``latent_report`` without the invariance."""
     fewest = int(codes.image.unique(return_counts=True)[1].min())
     kinds = {"single": thin_out(codes, PER_IMAGE)}
@@ -100,7 +105,7 @@ def measure_codes(codes: Codes, lattices: Sequence[str]) -> dict[str, float]:
     for kind, rows in kinds.items():
         if many_lattices:
             measures |= _prefixed(kind, measure_lattice(rows, NEIGHBOURS[kind]))
-        measures |= _prefixed(kind, factor_measures(rows, lattices))
+        measures |= _prefixed(kind, factor_measures(rows, names, lattices))
     if many_lattices:
         for size in POOL_SIZES:
             if size <= fewest:

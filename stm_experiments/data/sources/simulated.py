@@ -15,6 +15,7 @@ from stm_experiments.core.seeds import generator, seed_of
 from stm_experiments.data.image_set import Images
 from stm_experiments.data.scaling import PAIR_NORMALISATIONS
 from stm_experiments.data.settings import SPLITS, PatchSettings, check_counts, part_of
+from stm_experiments.data.source import ImageSource
 from stm_experiments.data.sources.published import published_images
 from stm_experiments.simulator import (
     PRESETS,
@@ -273,6 +274,13 @@ def assign_versions(
             preset = "physical"
         versions.append(Version(PRESETS[preset], noise))
     return tuple(versions)
+
+
+def simulated_lattices(source: ImageSource) -> dict[str, AnyLattice]:
+    """Return the lattices that a source simulates, by name; of other sources none."""
+    if not isinstance(source, SimulatedImages):
+        return {}
+    return {lattice.name: lattice for lattice in source.lattices}
 
 
 def choose_lattices(settings: Mapping[str, Mapping[str, Any]]) -> tuple[AnyLattice, ...]:
