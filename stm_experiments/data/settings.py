@@ -43,13 +43,13 @@ class PatchSettings:
     need_clean: bool = False
 
     def __post_init__(self) -> None:
-        check_counts(
+        check_whole_numbers(
             window=self.window,
             batch_size=self.batch_size,
             patches_per_image=self.patches_per_image,
             stride=self.stride,
         )
-        check_counts(least=0, num_workers=self.workers)
+        check_whole_numbers(least=0, num_workers=self.workers)
         if self.sampling not in ("random", "grid"):
             raise ValueError(f"data.sampling is 'random' or 'grid', not {self.sampling!r}")
 
@@ -77,7 +77,7 @@ class PatchSettings:
                 )
 
 
-def check_counts(least: int = 1, **counts: int) -> None:
+def check_whole_numbers(least: int = 1, **counts: int) -> None:
     """Refuse counts that make no sense, by the name of their key.
 
     Raises:

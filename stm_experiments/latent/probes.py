@@ -32,7 +32,7 @@ MOST_AXES = 500  # numbers per row up to which the discriminant analysis, of cub
 MOST_ROWS = 3000  # of the silhouette, whose cost is quadratic
 
 
-class Projection(NamedTuple):
+class HeldOutProjection(NamedTuple):
     """Codes on two axes.
 
     Attributes:
@@ -188,7 +188,7 @@ def silhouette(codes: Codes) -> float:
     return float(values.mean())
 
 
-def project_held_out(codes: Codes) -> Projection:
+def project_held_out(codes: Codes) -> HeldOutProjection:
     """Project one half of the images on the axes that separate the lattices of the other half best.
 
     Linear discriminant analysis of standardised codes. The covariance is shrunk by a tenth towards
@@ -206,7 +206,7 @@ def project_held_out(codes: Codes) -> Projection:
     held_out = codes.select(torch.from_numpy(half == 1))
     training, test = codes.codes.double().numpy()[half == 0], held_out.codes.double().numpy()
     if (training == training[0]).all():
-        return Projection(np.zeros((len(test), 2)), held_out)
+        return HeldOutProjection(np.zeros((len(test), 2)), held_out)
     scaler = StandardScaler().fit(training)
     training, test = scaler.transform(training), scaler.transform(test)
     principal = PCA(min(50, *training.shape), random_state=0).fit(training)
@@ -215,4 +215,4 @@ def project_held_out(codes: Codes) -> Projection:
         training, test = principal.transform(training), principal.transform(test)
     model = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.1)
     axes = model.fit(training, codes.lattice.numpy()[half == 0]).transform(test)
-    return Projection(np.column_stack([axes, first_component])[:, :2], held_out)
+    return HeldOutProjection(np.column_stack([axes, first_component])[:, :2], held_out)

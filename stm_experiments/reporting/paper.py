@@ -12,7 +12,7 @@ of the first baseline, so "baseline" is their second identical run.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from stm_experiments.data.sources.published import published_images
+from stm_experiments.data.sources.published import published_count
 
 LATTICES = {"sc": "simple cubic", "bcc": "body-centred cubic", "fcc": "face-centred cubic"}
 NETWORKS = {"CAEA": "CAE-A", "CAEB": "CAE-B"}  # their names for our classes
@@ -96,7 +96,7 @@ def published_speed(lattice: str, configuration: str) -> float | None:
     if published is None:
         return None
     settings = CONFIGURATIONS[configuration]
-    patches = published_images(lattice, "train") * settings.patches_per_image * settings.epochs
+    patches = published_count(lattice, "train") * settings.patches_per_image * settings.epochs
     return patches / published.seconds
 
 

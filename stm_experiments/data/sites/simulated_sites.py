@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from stm_experiments.core.seeds import seed_of
-from stm_experiments.data.settings import SPLITS, PatchSettings, check_counts, part_of
+from stm_experiments.data.settings import SPLITS, PatchSettings, check_whole_numbers, part_of
 from stm_experiments.data.sites.site_data import check_site_settings
 from stm_experiments.data.sites.site_loader import SiteImages
 from stm_experiments.data.sites.sites import SiteImage, make_site_image
@@ -80,7 +80,7 @@ class SimulatedSites:
             "validation_images": self.validation_images,
             "test_images": self.test_images,
         }
-        check_counts(size=self.size, **counts)
+        check_whole_numbers(size=self.size, **counts)
         check_presets([self.preset])
         lattices = choose_lattices(self.lattices)
         sources = {}

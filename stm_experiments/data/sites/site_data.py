@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stm_experiments.data.settings import PatchSettings, check_counts, part_of
+from stm_experiments.data.settings import PatchSettings, check_whole_numbers, part_of
 from stm_experiments.data.sites.site_loader import SiteImages
 from stm_experiments.data.sites.sites import SiteImage, make_site_image
 from stm_experiments.io.scan_files import find_scan_files, read_with_units
@@ -50,7 +50,7 @@ class SiteData:
         if self.root is None:
             raise ValueError("say where the images are: data.root=<file or folder>")
         if self.patches_per_epoch is not None:
-            check_counts(patches_per_epoch=self.patches_per_epoch)
+            check_whole_numbers(patches_per_epoch=self.patches_per_epoch)
         images = read_site_images(
             self.root, self.channel, settings.window, self.width, self.pixel_nm
         )

@@ -8,6 +8,6 @@ PUBLISHED_IMAGES = {
 }
 
 
-def published_images(lattice: str, split: str) -> int:
+def published_count(lattice: str, split: str) -> int:
     """Return how many images were published; of a lattice without any, as many as of sc."""
     return PUBLISHED_IMAGES.get(lattice, PUBLISHED_IMAGES["sc"])[split]

@@ -15,7 +15,7 @@ from stm_experiments.core.images import ImageError, fill_nearest
 from stm_experiments.core.normalisation import NORMALISATIONS
 from stm_experiments.core.seeds import generator
 from stm_experiments.data.image_set import Images
-from stm_experiments.data.settings import SPLITS, PatchSettings, check_counts, part_of
+from stm_experiments.data.settings import SPLITS, PatchSettings, check_whole_numbers, part_of
 from stm_experiments.io import Scan, ScanError, read_scan
 from stm_experiments.io.scan_files import find_scan_files
 
@@ -127,7 +127,7 @@ class ScanData:
         if not isinstance(self.held_out, int | float) or not 0 < self.held_out <= 0.5:
             raise ValueError(f"data.held_out is above 0 and at most 0.5, not {self.held_out!r}")
         if self.tile is not None:
-            check_counts(least=settings.window, tile=self.tile)
+            check_whole_numbers(least=settings.window, tile=self.tile)
         if settings.need_clean:
             raise ValueError(
                 "scans have no noise-free partners: choose model=denoiser_rowblind or another "

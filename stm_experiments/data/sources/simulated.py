@@ -14,9 +14,9 @@ from stm_experiments.core.batch import concatenate, map_tensors
 from stm_experiments.core.seeds import generator, seed_of
 from stm_experiments.data.image_set import Images
 from stm_experiments.data.scaling import PAIR_NORMALISATIONS
-from stm_experiments.data.settings import SPLITS, PatchSettings, check_counts, part_of
+from stm_experiments.data.settings import SPLITS, PatchSettings, check_whole_numbers, part_of
 from stm_experiments.data.source import ImageSource
-from stm_experiments.data.sources.published import published_images
+from stm_experiments.data.sources.published import published_count
 from stm_experiments.simulator import (
     PRESETS,
     AnyLattice,
@@ -215,7 +215,7 @@ class SimulatedData:
             "test_images": self.test_images,
         }
         numbers = {name: count for name, count in counts.items() if count is not None}
-        check_counts(size=self.size, **numbers)
+        check_whole_numbers(size=self.size, **numbers)
         check_presets(self._presets)
         if self.normalisation not in PAIR_NORMALISATIONS:
             names = " or ".join(PAIR_NORMALISATIONS)
@@ -242,7 +242,7 @@ class SimulatedData:
         return tuple(
             lattice
             for lattice in lattices
-            for _ in range(part_of(published_images(lattice.name, split), self.fraction))
+            for _ in range(part_of(published_count(lattice.name, split), self.fraction))
         )
 
 

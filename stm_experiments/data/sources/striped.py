@@ -14,7 +14,7 @@ from stm_experiments.core.batch import concatenate
 from stm_experiments.core.normalisation import normalise_minmax
 from stm_experiments.core.seeds import generator, seed_of
 from stm_experiments.data.image_set import Images
-from stm_experiments.data.settings import SPLITS, PatchSettings, check_counts, part_of
+from stm_experiments.data.settings import SPLITS, PatchSettings, check_whole_numbers, part_of
 from stm_experiments.data.sources.simulated import choose_lattices
 from stm_experiments.io.image import DECODERS, read_image
 from stm_experiments.simulator import LATTICES, PRESETS, AnyLattice, Noise, simulate
@@ -221,7 +221,7 @@ class StripedData:
             "striped pairs", patches_per_image=1, sampling="random", augment=False, fresh=True
         )
         images_per_epoch = self.pairs if self.images_per_epoch is None else self.images_per_epoch
-        check_counts(
+        check_whole_numbers(
             size=self.size,
             clean_images=self.clean_images,
             pairs=self.pairs,
