@@ -24,7 +24,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, fields, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from rich import box
@@ -46,11 +46,20 @@ from stm_experiments.benchmarks.quality.images import WHITE
 from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.models import Destripe, checkpoint
+from stm_experiments.models.interfaces import Network, NetworkModule
 from stm_experiments.models.networks.destripe import Estimate
 from stm_experiments.restoration.plane_waves import WaveRules, WaveSearch
 from stm_experiments.restoration.stripe_repair import StripeRepair, StripeRules
 from stm_experiments.restoration.wave_report import ReportRules, removed_wave
-from stm_experiments.simulator import CUT_LATTICES, LATTICES, NOISES, PRESETS, Noise, simulate
+from stm_experiments.simulator import (
+    CUT_LATTICES,
+    LATTICES,
+    NOISES,
+    PRESETS,
+    Noise,
+    Topographs,
+    simulate,
+)
 
 Rules = TypeVar("Rules", StripeRules, WaveRules, ReportRules)
 Scores = dict[str, float]  # measure -> value, of one image
@@ -126,10 +135,10 @@ class RememberedDestripe(Destripe):
         return self.memory[key]
 
 
-class Remembered(nn.Module):
+class Remembered(NetworkModule):
     """A network that computes nothing twice."""
 
-    def __init__(self, net: Any) -> None:
+    def __init__(self, net: Network) -> None:
         super().__init__()
         self.net = net
         self.label, self.window, self.card = net.label, net.window, net.card
@@ -162,7 +171,8 @@ def striped_images(count: int) -> Iterator[tuple[str, StripedImage]]:
 
 def stripe_scores(count: int) -> dict[str, list[Scores]]:
     """Score every variant of the stripe rules on every image."""
-    shipped: Any = checkpoint.load("destripe")
+    shipped = checkpoint.load("destripe")
+    assert isinstance(shipped, Destripe)
     choices: dict[str, Callable[[Destripe], StripeRepair]] = {
         name: lambda net, rules=rules: StripeRepair(net, rules)  # type: ignore[misc]
         for name, rules in variants(StripeRules()).items()
@@ -183,7 +193,7 @@ def stripe_scores(count: int) -> dict[str, list[Scores]]:
     return scores
 
 
-def wave_images(count: int) -> Iterator[tuple[str, Any]]:
+def wave_images(count: int) -> Iterator[tuple[str, Topographs]]:
     """Yield simulations of one image each, with the name of what their wave is."""
     realistic = NOISES["realistic"]
     slow = replace(realistic, scan=replace(realistic.scan, hum=0.0, striation=0.0))
@@ -204,41 +214,47 @@ def wave_images(count: int) -> Iterator[tuple[str, Any]]:
             )
 
 
-def wave_scores(count: int, model: str) -> tuple[dict[str, list[Scores]], dict[str, list[Scores]]]:
+class WaveScores(NamedTuple):
+    """Scores of every variant on every image.
+
+    Attributes:
+        search: Of the variants of the search.
+        report: Of the variants of the report.
+    """
+
+    search: dict[str, list[Scores]]
+    report: dict[str, list[Scores]]
+
+
+def wave_scores(count: int, model: str) -> WaveScores:
     """Score every variant of the wave search, and of the report, on every image.
 
     Args:
-        count: Images of each lattice.
+        count: Images of each lattice and kind.
         model: Name of the denoiser.
-
-    Returns:
-        Scores of the search's variants and of the report's.
     """
     searches, reports = variants(WaveRules()), variants(ReportRules())
-    search_scores: dict[str, list[Scores]] = {name: [] for name in searches}
-    report_scores: dict[str, list[Scores]] = {name: [] for name in reports}
+    scores = WaveScores({name: [] for name in searches}, {name: [] for name in reports})
     shipped = checkpoint.load(model)
-    for kind, scene in track([*wave_images(count)], model):
+    for kind, topographs in track([*wave_images(count)], model):
         net = Remembered(shipped)
-        noisy, clean = scene.noisy, scene.clean[0, 0].double().numpy()
-        vectors = scene.truth["wave_vector"][0].numpy() if "wave_vector" in scene.truth else None
+        noisy, clean = topographs.noisy, topographs.clean[0, 0].double().numpy()
+        vectors = topographs.truth.get("wave_vector")
         for name, rules in searches.items():
             output = WaveSearch(net, rules)(noisy)[0, 0].double().numpy()
             values = {f"error {kind}": waves.relative_variance(output, clean)}
             if vectors is not None:
-                values[f"kept {kind}"] = min(waves.kept_shares(output, clean, vectors))
-            search_scores[name].append(values)
-            if name == AS_IT_IS:
-                after = torch.from_numpy(output).float()
+                values[f"kept {kind}"] = min(waves.kept_shares(output, clean, vectors[0].numpy()))
+            scores.search[name].append(values)
         span = float(noisy.quantile(0.99) - noisy.quantile(0.01)) / 2
-        wave = removed_wave(noisy[0, 0] / span, after / span)
-        # Reported should be what was removed: the striation, or a wave of which half is gone.
-        gone = search_scores[AS_IT_IS][-1].get(f"kept {kind}", 1.0) < 0.5
-        true = kind in ("striation", "both") or gone
+        wave = removed_wave(noisy[0, 0] / span, WaveSearch(net)(noisy)[0, 0] / span)
+        # To be reported: the striation that was removed, or a wave of which half is gone.
+        gone = scores.search[AS_IT_IS][-1].get(f"kept {kind}", 1.0) < 0.5
+        expected = kind in ("striation", "both") or gone
         for name, report in reports.items():
-            right = 100.0 * (report.report(wave) == true)
-            report_scores[name].append({f"right {kind}": right})
-    return search_scores, report_scores
+            right = 100.0 * (report.report(wave) == expected)
+            scores.report[name].append({f"right {kind}": right})
+    return scores
 
 
 def difference_table(title: str, scores: Mapping[str, list[Scores]]) -> Table:
@@ -282,9 +298,9 @@ def main() -> None:
             console.print(difference_table("stripes", stripe_scores(options.images)))
         if options.only != "stripes":
             for model in options.models:
-                search, report = wave_scores(options.images, model)
-                console.print(difference_table(f"wave search, {model}", search))
-                console.print(difference_table(f"wave report, {model}", report))
+                scores = wave_scores(options.images, model)
+                console.print(difference_table(f"wave search, {model}", scores.search))
+                console.print(difference_table(f"wave report, {model}", scores.report))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from stm_experiments.simulator.rendering.render import Centres, DrawnAtoms, draw
 
 PRESET = PRESETS["physical"]
 PUBLISHED = ("sc", "bcc", "fcc")
-# What the paper's noise is without its striation: white noise and the sample's own variation.
+# The paper's noise without its striation: white noise and the variation of the sample.
 WHITE = replace(NOISES["paper"], scan=NOISES["none"].scan)
 VACANCIES = 9  # of a vacancy test, at most
 VACANCY_SIZE = 129  # px, to save time
@@ -82,10 +82,10 @@ def named_noise(name: str) -> Noise:
     Raises:
         ValueError: If the name is not known.
     """
-    known = {**NOISES, "white": WHITE}
-    if name not in known:
-        raise ValueError(f"noise {name!r} is not known; there are {', '.join(known)}")
-    return known[name]
+    noises = {**NOISES, "white": WHITE}
+    if name not in noises:
+        raise ValueError(f"noise {name!r} is not known; there are {', '.join(noises)}")
+    return noises[name]
 
 
 def scaled_noise(noise: Noise, factor: float) -> Noise:

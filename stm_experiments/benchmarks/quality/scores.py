@@ -51,17 +51,17 @@ class Measure(NamedTuple):
 
 
 MEASURES = {
-    "mse": Measure("MSE", 5, True),
-    "psnr": Measure("PSNR dB", 2, False),
-    "ssim": Measure("SSIM", 3, False),
-    "mse_fitted": Measure("MSE fitted", 5, True),
-    "bragg": Measure("Bragg", 3, None),
-    "atom_rmse": Measure("atoms px", 3, True),
-    "over_bound": Measure("/ bound", 2, True),
-    "atoms_missed": Measure("missed", 3, True),
-    "vacancy": Measure("vacancy h", 3, None),
-    "seam": Measure("seam", 2, None),
-    "seconds": Measure("s", 2, None),
+    "mse": Measure("MSE", 5, smallest=True),
+    "psnr": Measure("PSNR dB", 2, smallest=False),
+    "ssim": Measure("SSIM", 3, smallest=False),
+    "mse_fitted": Measure("MSE fitted", 5, smallest=True),
+    "bragg": Measure("Bragg", 3, smallest=None),
+    "atom_rmse": Measure("atoms px", 3, smallest=True),
+    "over_bound": Measure("/ bound", 2, smallest=True),
+    "atoms_missed": Measure("missed", 3, smallest=True),
+    "vacancy": Measure("vacancy h", 3, smallest=None),
+    "seam": Measure("seam", 2, smallest=None),
+    "seconds": Measure("s", 2, smallest=None),
 }
 WITH_INTERVAL = ("mse", "psnr", "atom_rmse", "vacancy")  # in the terminal; the CSV has all
 LEGEND = """\
