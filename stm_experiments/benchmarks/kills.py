@@ -1,12 +1,12 @@
-"""Kills trainings at random moments, and looks whether they end as if nothing had happened.
+"""Kill trainings at random moments, and check that they end as if nothing had happened.
 
     python -m stm_experiments.benchmarks.kills --kills 100
 
-Every kill is a SIGKILL to a real training process. A run is killed once to three times, resumed
-each time, and compared with one that was left alone: weights, optimiser, learning rates,
-metrics.csv and metrics.json, bit for bit. Each kill waits for a kind of moment (a step,
-a validation, the writing of a checkpoint, the scoring; or none), and for the first to sixth of that
-kind. Needs ``fork``, that is Linux or macOS.
+Every kill is a SIGKILL to a real training process. A run is killed one to three times, resumed each
+time, and compared with an undisturbed run: weights, optimiser, learning rates, metrics.csv and
+metrics.json, bit for bit. Each kill waits for a kind of moment (a step, a validation, the writing
+of a checkpoint, the scoring; or none), and for the first to sixth of that kind. This needs
+``fork``, that is Linux or macOS.
 """
 
 import argparse
@@ -37,25 +37,25 @@ from stm_experiments.models import checkpoint
 from stm_experiments.training import Reconstruction
 from stm_experiments.training.callbacks import CheckpointWriter
 
-# Steps of a part of a second, three an epoch, with a checkpoint after each.
+# Each step takes less than a second; there are three per epoch, with a checkpoint after each.
 TINY = (
     *("data.patches_per_image=16", "data.batch_size=24", "data.num_workers=0", "baselines=[]"),
     *("trainer=cpu", "trainer.max_epochs=3", "checkpoint_minutes=0"),
 )
 SIMULATED = ("data.size=64", "data.images_per_epoch=4", "data.validation_images=2")
 MOMENTS = ("starting", "training", "validation", "writing a checkpoint", "scoring")
-AIMS = (1, 1, 1, 2, 2, 3, 3, 4, None)  # which of these a kill waits for; None: it does not
+AIMS = (1, 1, 1, 2, 2, 3, 3, 4, None)  # index of the moment that a kill waits for; None: none
 
 
-class Case(NamedTuple):
+class TrainingKind(NamedTuple):
     """A kind of training: its name and its overrides."""
 
     name: str
     overrides: tuple[str, ...]
 
 
-def cases(images: Path) -> list[Case]:
-    """CAE-A and CAE-B, simulated images and files, with a schedule of the rate and without.
+def training_kinds(images: Path) -> list[TrainingKind]:
+    """Return trainings of CAE-A and CAE-B, on simulated images and files, with two schedules.
 
     Args:
         images: Folder of the image files.
@@ -66,13 +66,15 @@ def cases(images: Path) -> list[Case]:
     }
     rates = {"OneCycle": (), "constant rate": ("model.scheduler=null",)}
     return [
-        Case(f"{net}, {source}, {rate}", (f"model={net}", *sources[source], *rates[rate], *TINY))
+        TrainingKind(
+            f"{net}, {source}, {rate}", (f"model={net}", *sources[source], *rates[rate], *TINY)
+        )
         for source, net, rate in product(sources, ("cae_a", "cae_b"), rates)
     ]
 
 
 def write_images(folder: Path) -> None:
-    """A few image files, in splits as ``data=images`` expects them."""
+    """Write a few image files in the splits of ``data=images``."""
     draw = np.random.default_rng(0)
     for split, count in (("train", 4), ("validation", 2), ("test", 2)):
         (folder / split).mkdir(parents=True)
@@ -81,20 +83,20 @@ def write_images(folder: Path) -> None:
 
 
 def start(arguments: list[str], output: Path, prepare: Callable[[], None]) -> int:
-    """Runs ``train.py`` in a process of its own, a copy of this one: nothing is imported again.
+    """Run ``train.py`` in a copy of this process, so that nothing is imported again.
 
     Args:
-        arguments: Of the command line.
-        output: File to which it prints.
+        arguments: Arguments of the command line.
+        output: File that receives what it prints.
         prepare: Called in the new process before anything else.
 
     Returns:
-        Its process id.
+        The process id.
     """
     process = os.fork()
     if process:
         return process
-    code: Any = 1
+    code: int | str | None = 1
     try:
         file = os.open(output, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
         os.dup2(file, 1)
@@ -104,14 +106,14 @@ def start(arguments: list[str], output: Path, prepare: Callable[[], None]) -> in
         runpy.run_module("stm_experiments.train", run_name="__main__")
         code = 0
     except SystemExit as end:
-        code = end.code or 0
+        code = end.code
     finally:
         sys.stdout.flush()
-        os._exit(code)
+        os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def wait(process: int) -> int:
-    """Waits for a process; its exit code, negative if a signal ended it."""
+    """Wait for a process; return its exit code, negative if a signal ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
@@ -128,9 +130,9 @@ def return_value(value: object, *_: object) -> object:
 
 
 def show_moments(moment: mmap.mmap) -> None:
-    """Makes a training write into shared memory what it is doing, as an index of ``MOMENTS``.
+    """Let a training write to shared memory what it is doing, as an index of ``MOMENTS``.
 
-    The first byte is what it does now, the byte at each index how often it has begun that.
+    The first byte is the present moment. The byte at each index counts how often it has begun.
     """
     without_figures()
     watched = (
@@ -140,11 +142,11 @@ def show_moments(moment: mmap.mmap) -> None:
         (assess, "assess"),
     )
     for number, (owner, name) in enumerate(watched, 1):
-        setattr(owner, name, shown(getattr(owner, name), number, moment))
+        setattr(owner, name, announced(getattr(owner, name), number, moment))
 
 
-def shown(do: Callable[..., Any], number: int, moment: mmap.mmap) -> Callable[..., Any]:
-    """A function that also shows for how long it runs."""
+def announced(do: Callable[..., Any], number: int, moment: mmap.mmap) -> Callable[..., Any]:
+    """Return a function that also writes to shared memory while it runs."""
 
     def wrapper(*args: Any, **more: Any) -> Any:
         before, moment[0] = moment[0], number
@@ -157,16 +159,16 @@ def shown(do: Callable[..., Any], number: int, moment: mmap.mmap) -> Callable[..
 
 
 def kill_somewhere(process: int, moment: mmap.mmap, aim: int | None, took: float) -> int | None:
-    """Sends SIGKILL during one of the first few of the moments that are aimed at, or at any time.
+    """Send SIGKILL during one of the first few moments of a kind, or at any time.
 
     Args:
-        process: Its id.
-        moment: What it shows; see ``show_moments``.
-        aim: An index of ``MOMENTS``, or None.
-        took: Time that it takes when it is left alone, s.
+        process: The process id.
+        moment: The shared memory of ``show_moments``.
+        aim: The index in ``MOMENTS``; None: at any time.
+        took: Duration of an undisturbed run, s.
 
     Returns:
-        The moment at which it was killed; None if it had come to its end.
+        The moment at which it was killed; None if it had already ended.
     """
     turn = 1 if aim == len(MOMENTS) - 1 else random.randint(1, 6)
     deadline = time.monotonic() + (random.uniform(0, took) if aim is None else 0)
@@ -181,51 +183,51 @@ def kill_somewhere(process: int, moment: mmap.mmap, aim: int | None, took: float
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """What differs in the results of two run folders."""
-    differs = [
+    """Return the names of results that differ between two run folders."""
+    names = [
         name
         for name in ("metrics.csv", "metrics.json")
         if not (other / name).is_file() or (one / name).read_bytes() != (other / name).read_bytes()
     ]
     for name in ("best.ckpt", "last.ckpt"):
-        ours, theirs = (checkpoint.read(folder / "checkpoints" / name) for folder in (one, other))
-        differs += [
+        first, second = (checkpoint.read(folder / "checkpoints" / name) for folder in (one, other))
+        names += [
             f"{name}: {key}"
             for key in ("state_dict", "optimizer_states", "lr_schedulers")
-            if not same(ours[key], theirs[key])
+            if not are_equal(first[key], second[key])
         ]
-    return differs
+    return names
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether nested dicts, lists and tensors are equal, bit for bit."""
+def are_equal(one: Any, other: Any) -> bool:
+    """Return whether nested dicts, lists and tensors are equal, bit for bit."""
     if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(are_equal(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(are_equal, one, other))
     return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
 
 
 def survive(
-    case: Case, whole: Path, folder: Path, most: int, took: float
+    kind: TrainingKind, whole: Path, folder: Path, most: int, took: float
 ) -> tuple[Counter[int], str]:
-    """Kills one run up to ``most`` times, lets it come to its end, and compares.
+    """Kill one run up to ``most`` times, let it end, and compare.
 
     Args:
-        case: What to train.
-        whole: Folder of the run that was left alone.
-        folder: Where this one goes.
-        most: Kills, at most.
-        took: Time that it takes, s.
+        kind: The training.
+        whole: Folder of the undisturbed run.
+        folder: Folder of this run.
+        most: Largest number of kills.
+        took: Duration of an undisturbed run, s.
 
     Returns:
-        How often it was killed at each of ``MOMENTS``, and what went wrong.
+        The number of kills at each of ``MOMENTS``, and what went wrong.
     """
     kills: Counter[int] = Counter()
     output = folder.with_suffix(".txt")
     while True:
         begun = (folder / "config.yaml").is_file()
-        arguments = [f"resume={folder}"] if begun else [*case.overrides, f"hydra.run.dir={folder}"]
+        arguments = [f"resume={folder}"] if begun else [*kind.overrides, f"hydra.run.dir={folder}"]
         moment = mmap.mmap(-1, len(MOMENTS))
         process = start(arguments, output, partial(show_moments, moment))
         if kills.total() < most:
@@ -241,40 +243,40 @@ def survive(
 
 
 def main() -> None:
-    """Kills, compares, reports; exit code 1 if any run ended differently."""
+    """Kill, compare and report; exit code 1 if any run ended differently."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--kills", type=int, default=100, help="how many")
+    parser.add_argument("--kills", type=int, default=100, help="number of kills")
     parser.add_argument("--minutes", type=float, default=60, help="stop after this time")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--folder", type=Path, help="where runs go (default: a temporary folder)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
+    parser.add_argument("--folder", type=Path, help="folder of the runs (default: temporary)")
     options = parser.parse_args()
     random.seed(options.seed)
     folder = Path(tempfile.mkdtemp(dir=options.folder)).absolute()
     write_images(folder / "images")
-    kinds = cases(folder / "images")
+    kinds = training_kinds(folder / "images")
     console, begun = Console(), time.monotonic()
     kills: Counter[int] = Counter()
-    runs: Counter[Case] = Counter()
-    took: dict[Case, float] = {}
+    runs: Counter[TrainingKind] = Counter()
+    took: dict[TrainingKind, float] = {}
     wrong: list[str] = []
     # Its thread would be copied by fork.
     with Progress(console=console, auto_refresh=False) as progress:
         bar = progress.add_task("kills", total=options.kills)
         while kills.total() < options.kills and time.monotonic() - begun < 60 * options.minutes:
-            case = kinds[runs.total() % len(kinds)]
-            whole = folder / f"{kinds.index(case)}_whole"
-            if case not in took:
+            kind = kinds[runs.total() % len(kinds)]
+            whole = folder / f"{kinds.index(kind)}_whole"
+            if kind not in took:
                 clock = time.monotonic()
-                arguments = [*case.overrides, f"hydra.run.dir={whole}"]
+                arguments = [*kind.overrides, f"hydra.run.dir={whole}"]
                 if wait(start(arguments, whole.with_suffix(".txt"), without_figures)):
-                    sys.exit(f"{case.name} fails:\n{whole.with_suffix('.txt').read_text()}")
-                took[case] = time.monotonic() - clock
-            killed = folder / f"{kinds.index(case)}_{runs.total()}"
+                    sys.exit(f"{kind.name} fails:\n{whole.with_suffix('.txt').read_text()}")
+                took[kind] = time.monotonic() - clock
+            killed = folder / f"{kinds.index(kind)}_{runs.total()}"
             most = min(random.randint(1, 3), options.kills - kills.total())
-            more, problem = survive(case, whole, killed, most, took[case])
+            more, problem = survive(kind, whole, killed, most, took[kind])
             kills += more
-            runs[case] += 1
-            wrong += [f"{case.name} in {killed}: {problem}"] if problem else []
+            runs[kind] += 1
+            wrong += [f"{kind.name} in {killed}: {problem}"] if problem else []
             progress.update(bar, completed=kills.total(), refresh=True)
     table = Table("moment of the kill", "kills")
     for number, name in enumerate(MOMENTS):

@@ -17,13 +17,14 @@ from rich.table import Table
 from stm_experiments.benchmarks.throughput import train_step
 from stm_experiments.core.memory import keep_freed_memory
 from stm_experiments.models import CAEA, CAEB, MLP
+from stm_experiments.models.interfaces import NetworkModule
 
 BATCH = 1024
 WARM_UP, STEPS = 2, 15
 
 
-def patches_per_second(net: torch.nn.Module, window: int) -> float:
-    """Patches that one core trains in a second of its time."""
+def patches_per_second(net: NetworkModule, window: int) -> float:
+    """Return the patches that one core trains in a second of processor time."""
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
     patches = torch.randn(BATCH, 1, window, window)
     for _ in range(WARM_UP):
@@ -35,7 +36,7 @@ def patches_per_second(net: torch.nn.Module, window: int) -> float:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     torch.set_num_threads(1)
     keep_freed_memory()
     table = Table(box=box.SIMPLE)

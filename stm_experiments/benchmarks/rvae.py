@@ -1,22 +1,22 @@
-"""Sites and defects of MoS2 without labels: both rVAEs, a plain VAE, the poster's recipe, pyroVED.
+"""Sites and defects of MoS2 without labels: rVAEs, a plain VAE, the poster's recipe, pyroVED.
 
     python -m stm_experiments.benchmarks.rvae
     python -m stm_experiments.benchmarks.rvae --images 12 --epochs 40
 
-Per seed new simulated images, in which the sites are found as in real ones, and new weights. All
-networks see the same patches: sites of images that are each turned at random. Scored on held-out
-images:
+Each seed has its own simulated images, in which the sites are detected as in real images, and its
+own weights. All networks are trained on the same patches: sites of images, each turned at random.
+The scores on held-out images are:
 
 - ARI: adjusted Rand index of k-means classes of the codes and true kinds of sites (Mo, S2, hollow),
   over the sites without a defect, all images together;
-- angle: root mean square error modulo 120 degrees, of the same sites;
-- turned: variance of a site's code as the patch is turned over the variance of all codes;
-- AUROC: chance that a defect is stranger than a perfect site, all defects and by kind. Perfect
-  sites beside a defect count as perfect;
-- speed: patches trained on per second of CPU time, all of the training included.
+- angle: root mean square error modulo 120 degrees, for the same sites;
+- turned: variance of the code of a site while its patch is turned, over the variance of all codes;
+- AUROC: probability that a defect has a higher anomaly score than a perfect site, for all defects
+  and by kind. Perfect sites next to a defect count as perfect;
+- speed: training patches per second of CPU time, over the whole training.
 
-The poster's recipe differs from the rVAE in one thing: its transformer says the angle itself, one
-number, and learns it from pairs of a patch and the turned patch. pyroVED, where it is installed,
+The poster's recipe differs from the rVAE in one point: its transformer outputs the angle itself as
+one number, and learns it from pairs of a patch and the turned patch. pyroVED, if it is installed,
 trains its rotationally invariant VAE on the same patches, in memory.
 """
 
@@ -65,7 +65,7 @@ NETWORKS: dict[str, Callable[[], VAE]] = {
 
 
 def simulated(seed: int, images: int, test_images: int) -> PatchData:
-    """Sites of simulated MoS2."""
+    """Return sites of simulated MoS2."""
     source = SimulatedSites(
         lattices={"mos2": {}},
         noise=NOISES["mos2_stem"],
@@ -77,7 +77,7 @@ def simulated(seed: int, images: int, test_images: int) -> PatchData:
 
 
 def trained(net: VAE, data: PatchData, epochs: int, seed: int) -> float:
-    """Trains a network; returns patches per second of CPU time."""
+    """Train a network; return the patches per second of CPU time."""
     optimizer = functools.partial(torch.optim.Adam, lr=0.002)
     trainer = Trainer(
         max_epochs=epochs,
@@ -95,14 +95,14 @@ def trained(net: VAE, data: PatchData, epochs: int, seed: int) -> float:
 
 
 def scored(net: VAE, data: PatchData) -> dict[str, float]:
-    """The measures of a trained network on the test images."""
+    """Return the scores of a trained network on the test images."""
     images = listed_images(data.sources)
     numbers = site_numbers(infer_sites(net, images), images, 3)
     return numbers | {"sites/turned": variance_under_turns(net, images)}
 
 
 def pyroved_speed(data: PatchData, steps: int) -> float | str:
-    """Patches per second of CPU time of pyroVED's rVAE, or why there is no number."""
+    """Return the patches per second of CPU time of pyroVED's rVAE, or why there is no number."""
     try:
         pyroved = importlib.import_module("pyroved")
     except ImportError as error:
@@ -117,7 +117,7 @@ def pyroved_speed(data: PatchData, steps: int) -> float | str:
 
 
 def table(results: dict[str, list[dict[str, float]]], title: str) -> Table:
-    """Means over the seeds and, in brackets, the worst seed."""
+    """Return a table of means over the seeds and, in brackets, the worst seed."""
     shown = Table(title=title, box=box.SIMPLE)
     for heading in ("", *COLUMNS.values()):
         shown.add_column(heading, justify="right" if heading else "left")
@@ -140,9 +140,9 @@ def table(results: dict[str, list[dict[str, float]]], title: str) -> Table:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
     parser.add_argument("--images", type=int, default=8, help="training images of each seed")
     parser.add_argument("--test-images", type=int, default=6, help="held-out images of each seed")
     parser.add_argument("--epochs", type=int, default=20, help="passes over all sites")

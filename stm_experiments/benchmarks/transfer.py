@@ -1,17 +1,17 @@
-"""What a model of one lattice is worth where images of another are few.
+"""The value of a model of one lattice where there are few images of another lattice.
 
     python -m stm_experiments.benchmarks.transfer
 
-For each seed four ways to a CAE-A for fcc, all scored on the same held-out fcc images:
+For each seed, four trainings of a CAE-A for fcc are scored on the same held-out fcc images:
 
 - sc alone: trained on sc images, never on fcc;
 - few, from scratch: trained on a tenth of the fcc images;
-- few, from sc: the same, but starting from the weights of the first (``init=``);
+- few, from sc: the same, but started from the weights of the first (``init=``);
 - all, from scratch: trained on all fcc images.
 
-Every training takes the same number of steps, with fixed images and otherwise the defaults; where
-images are few, more patches are cut from each. Errors are against the noisy image; the last column
-is the difference to training from scratch on few images, seed by seed.
+Every training takes the same number of steps, with fixed images and otherwise the defaults; of few
+images, more patches are cut from each. Errors are relative to the noisy image. The last column is
+the difference from training from scratch on few images, seed by seed.
 """
 
 import argparse
@@ -39,23 +39,23 @@ ROWS = {
 
 
 def run(module: str, *overrides: str) -> None:
-    """Runs a command of the package, shows it, and ends with it if it fails."""
+    """Print and run a command of the package; exit if it fails."""
     print(f"python -m stm_experiments.{module} {' '.join(overrides)}", flush=True)
     command = [sys.executable, "-m", f"stm_experiments.{module}", *overrides]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(done.stdout + done.stderr)
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode:
+        sys.exit(process.stdout + process.stderr)
 
 
 def train(folder: Path, lattice: str, images: int, epochs: int, seed: int, *more: str) -> None:
-    """One training; skipped if it is finished.
+    """Run one training, unless it is finished.
 
     Args:
-        folder: Its run folder.
-        lattice: What it learns.
-        images: How many it has; their patches are as many as those of ``IMAGES`` images.
+        folder: The run folder.
+        lattice: Name of the lattice.
+        images: Number of images; the number of patches is always that of ``IMAGES`` images.
         epochs: Passes over all patches.
-        seed: Of images and weights; of the held-out images too.
+        seed: Seed of images (held-out ones included) and weights.
         more: Further overrides.
     """
     if (folder / "metrics.json").is_file():
@@ -70,7 +70,7 @@ def train(folder: Path, lattice: str, images: int, epochs: int, seed: int, *more
 
 
 def make_runs(folder: Path, seed: int, epochs: int) -> None:
-    """All runs of a seed, and the sc model's score on fcc."""
+    """Make all runs of a seed, and score the sc model on fcc."""
     start = folder / f"sc_{seed}"
     train(start, "sc", IMAGES, epochs, seed)
     model = start / "checkpoints" / "best.ckpt"
@@ -86,7 +86,7 @@ def make_runs(folder: Path, seed: int, epochs: int) -> None:
 
 
 def errors(folder: Path, name: str, seeds: int) -> tuple[list[float], list[float]]:
-    """Validation error after the first epoch, and test error at the end, seed by seed."""
+    """Return validation errors after the first epoch, and test errors at the end, by seed."""
     early, final = [], []
     for seed in range(seeds):
         path = folder / f"{name}_{seed}"
@@ -99,35 +99,39 @@ def errors(folder: Path, name: str, seeds: int) -> tuple[list[float], list[float
     return early, final
 
 
-def cell(values: Sequence[float], sign: str = "") -> str:
-    """Mean and half the 95 % interval over seeds, in thousandths."""
+def format_thousandths(values: Sequence[float], sign: str = "") -> str:
+    """Format mean and half the 95 % interval over seeds, in thousandths."""
     mean, half = mean_and_interval([1000 * value for value in values])
     return f"{mean:{sign}.2f}" + ("" if half is None else f" ± {half:.2f}") if values else ""
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seeds", type=int, default=3, help="how many")
-    parser.add_argument("--epochs", type=int, default=6, help=f"of {STEPS_PER_EPOCH} steps each")
-    parser.add_argument("--folder", type=Path, default=Path("outputs/transfer"), help="of the runs")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
+    parser.add_argument("--epochs", type=int, default=6, help=f"epochs of {STEPS_PER_EPOCH} steps")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("outputs/transfer"), help="folder of the runs"
+    )
     options = parser.parse_args()
     for seed in range(options.seeds):
         make_runs(options.folder, seed, options.epochs)
-    _, usual = errors(options.folder, "few", options.seeds)
+    _, reference = errors(options.folder, "few", options.seeds)
     steps = options.epochs * STEPS_PER_EPOCH
     table = Table(
         *("CAE-A for fcc", "fcc images", f"validation after {STEPS_PER_EPOCH} steps"),
-        *(f"test after {steps} steps", "beside few, from scratch"),
+        *(f"test after {steps} steps", "compared with few, from scratch"),
         title=f"squared error x 1000, mean and 95 % interval of {options.seeds} seeds",
         box=box.SIMPLE,
     )
     for row, name in ROWS.items():
         early, final = errors(options.folder, name, options.seeds)
         images = {"sc": 0, "all": IMAGES}.get(name, FEW)
-        difference = [mine - theirs for mine, theirs in zip(final, usual, strict=True)]
-        apart = "" if name == "few" else cell(difference, "+")
-        table.add_row(row, str(images), cell(early), cell(final), apart)
+        difference = [error - other for error, other in zip(final, reference, strict=True)]
+        change = "" if name == "few" else format_thousandths(difference, "+")
+        table.add_row(
+            row, str(images), format_thousandths(early), format_thousandths(final), change
+        )
     Console().print(table)
 
 
