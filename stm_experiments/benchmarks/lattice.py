@@ -213,7 +213,7 @@ def measure_table(settings: Settings, net: Network | None) -> Table:
                 fit = find_lattice(truth.noisy if net is None else denoise(truth.noisy, net).data)
             seconds += time.perf_counter() - start
             measures.append(compare(truth, fit))
-        found = sum(values["lattice"] for values in measures)
+        total = sum(values["lattice"] for values in measures)
         cells = [
             measure_text(
                 name, mean_and_interval([values.get(name, math.nan) for values in measures])
@@ -222,7 +222,7 @@ def measure_table(settings: Settings, net: Network | None) -> Table:
         ]
         table.add_row(
             f"{surface}: {words}",
-            f"{found:.0f}/{settings.images}",
+            f"{total:.0f}/{settings.images}",
             *cells,
             f"{seconds / settings.images:.1f}",
         )

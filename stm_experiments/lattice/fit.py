@@ -132,11 +132,11 @@ def find_lattice(
         LatticeError: If no lattice is found, or the image cannot be used.
     """
     measured = as_measured(image, mask, pixel_nm)
-    data, known = _levelled(measured.data, measured.mask)
-    best = _best_match(data, known)
+    data, valid = _levelled(measured.data, measured.mask)
+    best = _best_match(data, valid)
     growth = number_atoms(best.motif, best.maxima, data.shape)
-    judged = _judge_sites(growth, best.maxima, known)
-    return _describe(growth, judged, best.maxima, known, measured.pixel_nm)
+    judged = _judge_sites(growth, best.maxima, valid)
+    return _describe(growth, judged, best.maxima, valid, measured.pixel_nm)
 
 
 def find_grains(
@@ -182,17 +182,17 @@ def _levelled(data: Array, mask: Mask | None) -> tuple[Array, Mask]:
         raise LatticeError(
             f"a lattice needs an image [H,W] of at least 24 px, not {list(data.shape)}"
         )
-    known = np.isfinite(data) if mask is None else np.isfinite(data) & mask
-    if known.sum() < 0.1 * known.size:
-        raise LatticeError(f"only {known.mean():.0%} of the image was measured: too little")
-    plane = fit_plane(data, known).heights(data.shape)
-    data = np.where(known, data - plane, 0.0)
+    valid = np.isfinite(data) if mask is None else np.isfinite(data) & mask
+    if valid.sum() < 0.1 * valid.size:
+        raise LatticeError(f"only {valid.mean():.0%} of the image was measured: too little")
+    plane = fit_plane(data, valid).heights(data.shape)
+    data = np.where(valid, data - plane, 0.0)
     if data.std() <= 1e-9 * np.abs(plane).max():
         raise LatticeError("no lattice was found: the image is flat")
-    return data, known
+    return data, valid
 
 
-def _best_match(data: Array, known: Mask) -> _Match:
+def _best_match(data: Array, valid: Mask) -> _Match:
     """Return the lattice and the scale that explain the image's maxima best.
 
     Raises:
@@ -205,12 +205,12 @@ def _best_match(data: Array, known: Mask) -> _Match:
             f"no lattice was found: the spectrum has {len(bragg)} peaks above its background, "
             "and a lattice needs two in different directions"
         )
-    spectrum = np.fft.fft2(data - data[known].mean())
+    spectrum = np.fft.fft2(data - data[valid].mean())
     maps = [map_cells(spectrum, lattice) for lattice in lattices]
     period = _typical_period(bragg, amplitude)
     matches: list[_Match] = []
     for scale in _SCALES:
-        maxima = find_maxima(data, known, scale * period)
+        maxima = find_maxima(data, valid, scale * period)
         if len(maxima.atoms) < _FEWEST:
             continue
         motifs = [
@@ -236,7 +236,7 @@ def _typical_period(bragg: Array, amplitude: Array) -> float:
     return float(1 / np.average(lengths, weights=amplitude[strong] ** 2))
 
 
-def _judge_sites(growth: Growth, maxima: Maxima, known: Mask) -> _Judged:
+def _judge_sites(growth: Growth, maxima: Maxima, valid: Mask) -> _Judged:
     """Decide which sites have enough neighbours to be reported, and which hold an atom.
 
     Raises:
@@ -245,7 +245,7 @@ def _judge_sites(growth: Growth, maxima: Maxima, known: Mask) -> _Judged:
     sites, atom, reach = growth
     spacing = maxima.spacing
     around = fit_surroundings(growth, maxima.atoms, spacing)
-    inside = _inside(around.place, known, _EDGE * spacing)
+    inside = _inside(around.place, valid, _EDGE * spacing)
     every = Growth(sites, np.where(inside, np.arange(len(atom)), -1), reach)
     full = fit_surroundings(every, sites.ideal, spacing)
     support = around.support / np.maximum(full.support, 1e-9)
@@ -268,7 +268,7 @@ def _describe(
     growth: Growth,
     judged: _Judged,
     maxima: Maxima,
-    known: Mask,
+    valid: Mask,
     pixel_nm: tuple[float, float] | None,
 ) -> LatticeFit:
     """Measure position, shift and strain of the sites that are kept.
@@ -285,7 +285,7 @@ def _describe(
     alone: Mask = np.isnan(around.place[:, 0])
     expected = np.where(alone[:, None], maxima.atoms[atom], around.place)
     place = np.where(measured[:, None], maxima.atoms[atom], expected)
-    keep = judged.keep & _inside(place, known, _EDGE * spacing) & ~(alone & ~measured)
+    keep = judged.keep & _inside(place, valid, _EDGE * spacing) & ~(alone & ~measured)
     shift = place - expected
     mean = fit_mean_lattice(
         sites.cell[measured], sites.kind[measured], maxima.atoms[atom[measured]]
@@ -310,11 +310,11 @@ def _describe(
     )
 
 
-def _inside(place: Array, known: Mask, edge: float) -> Mask:
+def _inside(place: Array, valid: Mask, edge: float) -> Mask:
     """Return whether places lie on measured pixels, ``edge`` px or more from the border, [S]."""
     pixel = np.round(np.nan_to_num(place, nan=-9)).astype(int)
-    inside = ((place >= edge) & (place <= np.array(known.shape) - 1 - edge)).all(1)
-    measured = known[tuple(np.clip(pixel, 0, np.array(known.shape) - 1).T)]
+    inside = ((place >= edge) & (place <= np.array(valid.shape) - 1 - edge)).all(1)
+    measured = valid[tuple(np.clip(pixel, 0, np.array(valid.shape) - 1).T)]
     return np.asarray(inside & measured, bool)
 
 

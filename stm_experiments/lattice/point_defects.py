@@ -52,12 +52,12 @@ class _Levelled(NamedTuple):
 
     Attributes:
         data: 0 where not measured, [H, W].
-        known: Where it was measured, [H, W].
+        valid: Where it was measured, [H, W].
         contrast: 5-95 % range of the image without its slow background.
     """
 
     data: Array
-    known: Mask
+    valid: Mask
     contrast: float
 
 
@@ -98,18 +98,18 @@ def find_point_defects(
         ValueError: If it is no image of at least 32 px, or constant, or not finite where measured.
     """
     measured = as_measured(image, mask)
-    data, known, contrast = _levelled(measured.data, measured.mask)
-    inside = ndimage.distance_transform_edt(np.pad(known, 1))[1:-1, 1:-1] > border
+    data, valid, contrast = _levelled(measured.data, measured.mask)
+    inside = ndimage.distance_transform_edt(np.pad(valid, 1))[1:-1, 1:-1] > border
     if not inside.any():
         raise ValueError(f"nothing was measured further than {border} px from a border")
     # A strong defect leaves ghosts in the periodic part around it: its pixels are filled with the
     # lattice, and the periodic part is computed again.
-    lattice, spoilt = np.zeros(data.shape), ~known
+    lattice, spoilt = np.zeros(data.shape), ~valid
     for _ in range(_PASSES):
         lattice = _periodic(np.where(spoilt, lattice, data), smoothing)
-        residual = np.where(known, data - lattice, 0)
+        residual = np.where(valid, data - lattice, 0)
         response, score = _respond(residual, lattice, inside, contrast)
-        spoilt = ~known | ndimage.binary_dilation(score > 0.5 * threshold, iterations=1)
+        spoilt = ~valid | ndimage.binary_dilation(score > 0.5 * threshold, iterations=1)
     score = np.where(inside, score, 0)
     place: NDArray[np.int64] = peak_local_max(  # type: ignore[no-untyped-call, unused-ignore]
         score, min_distance=apart, threshold_abs=threshold, exclude_border=False
@@ -123,15 +123,15 @@ def find_point_defects(
 def _levelled(data: Array, mask: Mask | None) -> _Levelled:
     if data.ndim != 2 or min(data.shape) < 32:
         raise ValueError(f"defects are sought in images of at least 32 px, not in {data.shape}")
-    known = np.ones(data.shape, bool) if mask is None else mask
-    if known.shape != data.shape or not known.any() or not np.isfinite(data[known]).all():
+    valid = np.ones(data.shape, bool) if mask is None else mask
+    if valid.shape != data.shape or not valid.any() or not np.isfinite(data[valid]).all():
         raise ValueError("the image is not finite where it was measured, or was not measured")
-    data = np.where(known, subtract_plane(data, known), 0)
+    data = np.where(valid, subtract_plane(data, valid), 0)
     # Without the background: steps and slow waves say nothing of the atoms' contrast.
-    low, high = np.percentile((data - ndimage.gaussian_filter(data, _SLOW))[known], [5, 95])
+    low, high = np.percentile((data - ndimage.gaussian_filter(data, _SLOW))[valid], [5, 95])
     if high <= low:
         raise ValueError("the image is constant: there is nothing to find")
-    return _Levelled(data, known, float(high - low))
+    return _Levelled(data, valid, float(high - low))
 
 
 def _periodic(data: Array, smoothing: float) -> Array:
