@@ -49,7 +49,7 @@ WARM_UP_STEPS = 3
 
 
 @dataclass(frozen=True)
-class Settings:
+class ThroughputSettings:
     """The settings of the training benchmark.
 
     Attributes:
@@ -175,7 +175,7 @@ def train_step(net: nn.Module, optimizer: torch.optim.Optimizer, patches: Tensor
     optimizer.step()
 
 
-def bare_loop(settings: Settings) -> float:
+def bare_loop(settings: ThroughputSettings) -> float:
     """Return the patches per second of an eager loop over tensors in memory."""
     dataset = patches_in_memory(8 * settings.batch)
     patches = torch.stack([dataset[index] for index in range(len(dataset))])
@@ -191,7 +191,7 @@ def bare_loop(settings: Settings) -> float:
     return steps * settings.batch / elapsed
 
 
-def sample_loop(settings: Settings) -> float:
+def sample_loop(settings: ThroughputSettings) -> float:
     """Return the patches per second of the per-sample loop, over one epoch."""
     dataset = patches_in_memory(40 * settings.batch)
     net = CAEA()
@@ -203,7 +203,7 @@ def sample_loop(settings: Settings) -> float:
     return len(loader) * settings.batch / (time.perf_counter() - start)
 
 
-def full_training(settings: Settings) -> float:
+def full_training(settings: ThroughputSettings) -> float:
     """Return the patches per second of our training: fresh images simulated, cut, learnt from."""
     keep_freed_memory()
     source = SimulatedData(
@@ -237,14 +237,14 @@ def full_training(settings: Settings) -> float:
     return settings.images * settings.per_image / clock.seconds
 
 
-LOOPS: dict[str, Callable[[Settings], float]] = {
+LOOPS: dict[str, Callable[[ThroughputSettings], float]] = {
     "bare eager loop over tensors in memory": bare_loop,
     "plain Dataset and DataLoader, one patch per sample": sample_loop,
     "ours, end to end with simulation": full_training,
 }
 
 
-def measure_loop(name: str, settings: Settings) -> float:
+def measure_loop(name: str, settings: ThroughputSettings) -> float:
     """Return the patches per second of one of the loops; runs in a process of its own."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
@@ -252,7 +252,7 @@ def measure_loop(name: str, settings: Settings) -> float:
     return LOOPS[name](settings)
 
 
-def training_table(settings: Settings) -> Table:
+def training_table(settings: ThroughputSettings) -> Table:
     """Measure the loops, and their ratios to the bare one.
 
     Each loop runs in a process of its own, as a user would start it: the memory allocator of one
@@ -293,7 +293,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="time for each measurement")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of the three loops")
     arguments = parser.parse_args()
-    settings = Settings(**vars(arguments))
+    settings = ThroughputSettings(**vars(arguments))
     console = Console()
     console.print(simulation_table(settings.seconds / 3))
     console.print(training_table(settings))
