@@ -22,7 +22,7 @@ from stm_experiments.app.messages import choices
 from stm_experiments.core.config_files import config_dir
 from stm_experiments.core.memory import keep_freed_memory
 from stm_experiments.data import DataSource, PatchData, PatchSettings
-from stm_experiments.models.checkpoint import write
+from stm_experiments.models.checkpoint import write_checkpoint
 from stm_experiments.models.interfaces import Card, Network
 from stm_experiments.simulator import Noise
 from stm_experiments.training import Reconstruction
@@ -198,8 +198,8 @@ class WholeFiles(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Writes a checkpoint; see ``checkpoint.write``."""
-        write(checkpoint, Path(path))
+        """Writes a checkpoint; see ``checkpoint.write_checkpoint``."""
+        write_checkpoint(checkpoint, Path(path))
 
 
 def check_processes(trainer: Trainer) -> None:

@@ -147,29 +147,29 @@ def main() -> None:
     parser.add_argument("--test-images", type=int, default=6, help="held-out images of each seed")
     parser.add_argument("--epochs", type=int, default=20, help="passes over all sites")
     parser.add_argument("--pyroved-steps", type=int, default=8, help="batches; 0: without it")
-    given = parser.parse_args()
+    options = parser.parse_args()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
     console = Console(width=175)
     results: dict[str, list[dict[str, float]]] = {name: [] for name in NETWORKS}
-    for seed in range(given.seeds):
-        data = simulated(seed, given.images, given.test_images)
+    for seed in range(options.seeds):
+        data = simulated(seed, options.images, options.test_images)
         for name, network in NETWORKS.items():
             torch.manual_seed(seed)
             net = network()
-            speed = trained(net, data, given.epochs, seed)
+            speed = trained(net, data, options.epochs, seed)
             results[name].append(scored(net.eval(), data) | {"speed": speed})
             console.print(f"seed {seed}, {name}: {results[name][-1]}", highlight=False)
-        if given.pyroved_steps and seed == 0:
-            peer = pyroved_speed(data, given.pyroved_steps)
+        if options.pyroved_steps and seed == 0:
+            peer = pyroved_speed(data, options.pyroved_steps)
             if isinstance(peer, str):
                 console.print(peer)
             else:
                 results["pyroVED"] = [{"speed": peer}]
     sites = data.loader("train").patches_per_epoch
     title = (
-        f"MoS2, {given.seeds} seeds, {given.images} training images ({sites} sites), "
-        f"{given.epochs} epochs; means (worst seed)"
+        f"MoS2, {options.seeds} seeds, {options.images} training images ({sites} sites), "
+        f"{options.epochs} epochs; means (worst seed)"
     )
     console.print(table(results, title))
 

@@ -38,7 +38,7 @@ ROWS = {
 }
 
 
-def run(module: str, *overrides: str) -> None:
+def run_command(module: str, *overrides: str) -> None:
     """Print and run a command of the package; exit if it fails."""
     print(f"python -m stm_experiments.{module} {' '.join(overrides)}", flush=True)
     command = [sys.executable, "-m", f"stm_experiments.{module}", *overrides]
@@ -47,7 +47,9 @@ def run(module: str, *overrides: str) -> None:
         sys.exit(process.stdout + process.stderr)
 
 
-def train(folder: Path, lattice: str, images: int, epochs: int, seed: int, *more: str) -> None:
+def run_training(
+    folder: Path, lattice: str, images: int, epochs: int, seed: int, *extra: str
+) -> None:
     """Run one training, unless it is finished.
 
     Args:
@@ -56,15 +58,15 @@ def train(folder: Path, lattice: str, images: int, epochs: int, seed: int, *more
         images: Number of images; the number of patches is always that of ``IMAGES`` images.
         epochs: Passes over all patches.
         seed: Seed of images (held-out ones included) and weights.
-        more: Further overrides.
+        extra: Further overrides.
     """
     if (folder / "metrics.json").is_file():
         return
-    run(
+    run_command(
         "train",
         *(f"lattice={lattice}", "data.fresh=false", f"data.images_per_epoch={images}"),
         *(f"data.patches_per_image={IMAGES * PATCHES // images}", f"data.batch_size={BATCH}"),
-        *(f"trainer.max_epochs={epochs}", f"seed={seed}", "baselines=[]", *more),
+        *(f"trainer.max_epochs={epochs}", f"seed={seed}", "baselines=[]", *extra),
         f"hydra.run.dir={folder}",
     )
 
@@ -72,14 +74,14 @@ def train(folder: Path, lattice: str, images: int, epochs: int, seed: int, *more
 def make_runs(folder: Path, seed: int, epochs: int) -> None:
     """Make all runs of a seed, and score the sc model on fcc."""
     start = folder / f"sc_{seed}"
-    train(start, "sc", IMAGES, epochs, seed)
+    run_training(start, "sc", IMAGES, epochs, seed)
     model = start / "checkpoints" / "best.ckpt"
-    train(folder / f"few_{seed}", "fcc", FEW, epochs, seed)
-    train(folder / f"few_from_sc_{seed}", "fcc", FEW, epochs, seed, f"init={model}")
-    train(folder / f"all_{seed}", "fcc", IMAGES, epochs, seed)
+    run_training(folder / f"few_{seed}", "fcc", FEW, epochs, seed)
+    run_training(folder / f"few_from_sc_{seed}", "fcc", FEW, epochs, seed, f"init={model}")
+    run_training(folder / f"all_{seed}", "fcc", IMAGES, epochs, seed)
     scored = folder / f"sc_{seed}_on_fcc"
     if not (scored / "metrics.json").is_file():
-        run(
+        run_command(
             *("evaluate", f"checkpoint={model}", "lattice=fcc", "baselines=[]", f"seed={seed}"),
             *("data.images_per_epoch=1", f"hydra.run.dir={scored}"),
         )

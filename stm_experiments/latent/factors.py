@@ -86,15 +86,16 @@ def factor_targets(
         Factor to [n, 2] (cosine, sine), or [n, 1] for the tilt; NaN where unknown.
     """
     of_label = torch.tensor([ranges_of(lattices.get(name)) for name in names], dtype=torch.float64)
-    ranges = Ranges(*of_label[codes.lattice].unbind(1))
+    columns = of_label[codes.lattice].unbind(1)
+    of_patch = dict(zip(Ranges._fields, columns, strict=True))
     fractions = codes.orientation.double()
-    azimuth = torch.deg2rad(fractions[:, 0] * ranges.azimuth)
-    rotation = fractions[:, 2] * ranges.rotation
+    azimuth = torch.deg2rad(fractions[:, 0] * of_patch["azimuth"])
+    rotation = fractions[:, 2] * of_patch["rotation"]
     return {
-        "azimuth": _on_circle(ranges.azimuth_fold * azimuth),
-        "tilt": (fractions[:, 1] * ranges.tilt)[:, None],
-        "rotation": _on_circle(ranges.rotation_fold * rotation),
-        "in_plane": _on_circle(ranges.azimuth_fold * (azimuth + rotation)),
+        "azimuth": _on_circle(of_patch["azimuth_fold"] * azimuth),
+        "tilt": (fractions[:, 1] * of_patch["tilt"])[:, None],
+        "rotation": _on_circle(of_patch["rotation_fold"] * rotation),
+        "in_plane": _on_circle(of_patch["azimuth_fold"] * (azimuth + rotation)),
     }
 
 

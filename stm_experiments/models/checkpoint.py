@@ -42,7 +42,7 @@ def read(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def write(content: dict[str, Any], path: Path) -> None:
+def write_checkpoint(content: dict[str, Any], path: Path) -> None:
     """Write a checkpoint so that a reader sees the old file or the new one, never a part.
 
     Raises:
@@ -63,7 +63,7 @@ def write(content: dict[str, Any], path: Path) -> None:
 def save(net: Network, card: Card, path: Path) -> None:
     """Write a network alone, as a file for ``load``."""
     state = {f"net.{key}": value for key, value in net.state_dict().items()}
-    write({"state_dict": state, "card": asdict(card)}, path)
+    write_checkpoint({"state_dict": state, "card": asdict(card)}, path)
 
 
 def add_scores(folder: Path, scores: dict[str, Any]) -> None:
@@ -72,7 +72,7 @@ def add_scores(folder: Path, scores: dict[str, Any]) -> None:
         if path.is_file():
             content = read(path)
             content["card"]["scores"] = scores
-            write(content, path)
+            write_checkpoint(content, path)
 
 
 def start_from(path: str | Path, net: Network) -> None:

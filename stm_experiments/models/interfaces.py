@@ -57,14 +57,14 @@ class Repair(NamedTuple):
     Attributes:
         output: The repaired images, [B, 1, H, W].
         repaired: Pixels that were changed, [B, 1, H, W] bool; all others equal the input.
-        left: Damaged pixels in gaps that are too wide to be repaired, [B, 1, H, W] bool.
+        unrepaired: Damaged pixels in gaps that are too wide to be repaired, [B, 1, H, W] bool.
         deviation: Expected error, standard deviation, in the unit of the images, [B, 1, H, W]; 0
             at pixels without damage.
     """
 
     output: Tensor
     repaired: Tensor
-    left: Tensor
+    unrepaired: Tensor
     deviation: Tensor
 
 

@@ -94,7 +94,7 @@ class StripeRepair(NetworkModule):
         return Repair(
             output=torch.where(repaired, middle + unit * surface, images),
             repaired=repaired,
-            left=left,
+            unrepaired=left,
             # Pixels that are left are wrong themselves, and the surface under them is unknown.
             deviation=unit * torch.where(left, x.abs() + 1, deviation) * damaged,
         )

@@ -26,7 +26,7 @@ def test_shipped_weights_find_lost_lines_and_leave_the_rest(lattice):
     net = whole_image_network(load("destripe"))
     with torch.inference_mode():
         repair = net.repair(image.noisy[None, None])
-    found = repair.repaired[0, 0] | repair.left[0, 0]
+    found = repair.repaired[0, 0] | repair.unrepaired[0, 0]
     assert found[image.stripes].float().mean() > 0.99
     assert found[~image.stripes].float().mean() < 0.02
     output = repair.output[0, 0]

@@ -21,15 +21,15 @@ def test_every_way_is_compared_seed_by_seed(monkeypatch, tmp_path, capsys):
         (folder / "metrics.json").write_text(json.dumps({"test/mse_noisy": error}))
         (folder / "metrics.csv").write_text(f"epoch,val/loss\n1,{2 * error}\n2,{error}\n")
 
-    monkeypatch.setattr(transfer, "run", pretend)
+    monkeypatch.setattr(transfer, "run_command", pretend)
     monkeypatch.setattr(sys, "argv", ["transfer", "--folder", str(tmp_path / "runs")])
     transfer.main()
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     # Seeds differ by .001: the errors have an interval, their differences none.
-    assert "31.00 ± 2.48" in said
-    assert "42.00 ± 4.97" in said
+    assert "31.00 ± 2.48" in printed
+    assert "42.00 ± 4.97" in printed
     for difference in ("+10.00 ± 0.00", "-2.00 ± 0.00", "-4.00 ± 0.00"):
-        assert difference in said
+        assert difference in printed
     trainings = [command for command in commands if command[0] == "train"]
     assert len(trainings) == 4 * 3
     started = [command for command in trainings if any("init=" in each for each in command)]

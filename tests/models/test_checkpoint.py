@@ -142,7 +142,7 @@ class Interrupted(BaseException):
 def test_a_write_that_fails_leaves_the_old_file(good, monkeypatch):
     before = good.read_bytes()
     with pytest.raises((AttributeError, pickle.PicklingError)):
-        checkpoint.write({"a": torch.zeros(10**6), "b": lambda: 0}, good)
+        checkpoint.write_checkpoint({"a": torch.zeros(10**6), "b": lambda: 0}, good)
 
     def interrupt(*_):
         raise Interrupted
@@ -151,7 +151,7 @@ def test_a_write_that_fails_leaves_the_old_file(good, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(os, name, interrupt)
             with pytest.raises(Interrupted):
-                checkpoint.write({"a": torch.zeros(3)}, good)
+                checkpoint.write_checkpoint({"a": torch.zeros(3)}, good)
     assert good.read_bytes() == before
     assert [path.name for path in good.parent.iterdir()] == ["good.ckpt"]
 
@@ -164,7 +164,7 @@ def test_others_may_read_the_file_as_any_other(good):
 
 def test_write_makes_the_folder(tmp_path):
     path = tmp_path / "a" / "b" / "c.ckpt"
-    checkpoint.write({"x": torch.ones(2)}, path)
+    checkpoint.write_checkpoint({"x": torch.ones(2)}, path)
     assert torch.equal(checkpoint.read(path)["x"], torch.ones(2))
 
 

@@ -117,7 +117,7 @@ def test_every_model_goes_from_config_to_file_and_back(name, compose_config, tmp
     card = build.build_card(config, net.window)
     alone, whole = tmp_path / "alone.ckpt", tmp_path / "whole.ckpt"
     checkpoint.save(net, card, alone)
-    checkpoint.write({"state_dict": objective.state_dict(), "card": asdict(card)}, whole)
+    checkpoint.write_checkpoint({"state_dict": objective.state_dict(), "card": asdict(card)}, whole)
     for path in (alone, whole):
         loaded = stm_experiments.load(path)
         assert not loaded.training

@@ -73,11 +73,11 @@ def test_damage_that_is_too_wide_is_left_and_said_so():
     wide = slice(40, 90)
     image[:, :, wide] = torch.rand(1, 1, 50, 80)
     repair = StripeRepair(confident(Destripe(4, 4), wide)).repair(image)
-    assert repair.left[:, :, wide].all()
+    assert repair.unrepaired[:, :, wide].all()
     assert not repair.repaired.any()
     assert torch.equal(repair.output, image)
     unit = Destripe.scale(image)[1]
-    assert (repair.deviation[repair.left] >= unit.item()).all()
+    assert (repair.deviation[repair.unrepaired] >= unit.item()).all()
 
 
 def test_runs_down_a_column_are_counted():

@@ -173,7 +173,7 @@ def severity_table(net: Repairing, groups: Groups, count: int, size: int) -> Res
 def _repair_scores(net: Repairing, image: StripedImage) -> list[float]:
     """Return the columns of ``severity_table`` for one image."""
     repair = net.repair(image.noisy[None, None])
-    repaired, left = repair.repaired[0, 0], repair.left[0, 0]
+    repaired, left = repair.repaired[0, 0], repair.unrepaired[0, 0]
     error, deviation = repair.output[0, 0] - image.clean, repair.deviation[0, 0]
 
     def rms(values: torch.Tensor) -> float:

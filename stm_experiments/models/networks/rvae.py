@@ -111,11 +111,11 @@ class RVAE(RotationInvariantVAE):
         shift = self.translation * shift
         vectors, shift_before = self.pose(patches)
         moved_vectors, shift_after = self.pose(move(patches, turn, shift))
-        expected = rotate(vectors, multiply_angle(turn, self.multiple))
+        expected = rotate_vectors(vectors, multiply_angle(turn, self.multiple))
         loss = (1 - (moved_vectors * expected).sum(1)).mean()
         if not self.translation:
             return loss
-        residual = (shift_after - rotate(shift_before, turn) - shift) / self.translation
+        residual = (shift_after - rotate_vectors(shift_before, turn) - shift) / self.translation
         return loss + residual.square().sum(1).mean()
 
 
@@ -141,11 +141,11 @@ def multiply_angle(vectors: Tensor, factor: int) -> Tensor:
     """Multiply the angles of unit vectors [B, 2] by a whole number."""
     power = vectors
     for _ in range(factor - 1):
-        power = rotate(power, vectors)
+        power = rotate_vectors(power, vectors)
     return power
 
 
-def rotate(vectors: Tensor, turn: Tensor) -> Tensor:
+def rotate_vectors(vectors: Tensor, turn: Tensor) -> Tensor:
     """Turn vectors [B, 2] by the angles of unit vectors [B, 2]."""
     (x, y), (cos, sin) = vectors.unbind(1), turn.unbind(1)
     return torch.stack([x * cos - y * sin, x * sin + y * cos], 1)
@@ -154,7 +154,7 @@ def rotate(vectors: Tensor, turn: Tensor) -> Tensor:
 def move(patches: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
     """Turn patches [B, 1, w, w], then shift them, both as in ``Inference``; bilinear."""
     back = turn * turn.new_tensor([1.0, -1.0])
-    return _sample(patches, back, -rotate(shift, back))
+    return _sample(patches, back, -rotate_vectors(shift, back))
 
 
 def move_back(patches: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
