@@ -17,9 +17,9 @@ from stm_experiments.figures import save_figure, whole_image
 from stm_experiments.io import scan_files
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
-from stm_experiments.restoration.denoise import DEFAULT, check_settings, denoise
+from stm_experiments.restoration.denoise import DEFAULT, check_denoising, denoise
 from stm_experiments.restoration.denoised import Comparison, Denoised, compare_with_clean
-from stm_experiments.restoration.history import title
+from stm_experiments.restoration.history import picture_title
 
 READING = ("channel", "direction", "unit", "pixel_nm")
 DENOISING = ("stride", "uncertainty", "prepare", "normalisation")
@@ -45,12 +45,12 @@ def reconstruct(cfg: DictConfig) -> None:
         settings["prepare"] = [settings["prepare"]]
     scan_files.check_unit_settings(settings["unit"], settings["pixel_nm"])
     net = checkpoint.load(settings["checkpoint"] or DEFAULT)
-    check_settings(net, settings["stride"], settings["prepare"], settings["normalisation"])
+    check_denoising(net, settings["stride"], settings["prepare"], settings["normalisation"])
     stems = scan_files.result_stems(paths, ending="_reconstructed")
-    scan_files.for_each_file(paths, lambda path: one(path, folder / stems[path], net, settings))
+    scan_files.for_each_file(paths, lambda path: restore(path, folder / stems[path], net, settings))
 
 
-def one(path: Path, stem: Path, net: Network, settings: dict[str, Any]) -> None:
+def restore(path: Path, stem: Path, net: Network, settings: dict[str, Any]) -> None:
     """Denoise one scan and write ``stem`` with several endings."""
     scan = scan_files.read_with_units(path, **{key: settings[key] for key in READING})
     clean = settings["clean"] and scan_files.read_partner(path, settings["clean"], scan.data.shape)
@@ -63,12 +63,12 @@ def one(path: Path, stem: Path, net: Network, settings: dict[str, Any]) -> None:
             progress=lambda done, total: bars.update(bar, completed=done, total=total),
         )
     comparison = compare_with_clean(result, clean) if clean else None
-    write(result, stem, comparison)
+    write_result(result, stem, comparison)
     for line in [*result.history, *([comparison.sentence()] if comparison else [])]:
         log.info("%s: %s", path.name, line)
 
 
-def write(result: Denoised, stem: Path, comparison: Comparison | None) -> None:
+def write_result(result: Denoised, stem: Path, comparison: Comparison | None) -> None:
     """Write a result, its uncertainty, its measures and a picture."""
     endings = [".npy", ".tiff", *([".gwy"] if find_spec("gwyfile") else [])]
     for ending in endings:
@@ -82,7 +82,7 @@ def write(result: Denoised, stem: Path, comparison: Comparison | None) -> None:
         result.without_tilt(result.data),
         result.unit,
         result.pixel_size,
-        title(result),
+        picture_title(result),
         clean=result.without_tilt(comparison.fitted) if comparison else None,
         uncertainty=result.uncertainty,
     )

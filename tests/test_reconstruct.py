@@ -56,7 +56,7 @@ def no_pictures(monkeypatch):
     import stm_experiments.reconstruct as module
 
     monkeypatch.setattr(module, "whole_image", lambda *_, **__: None)
-    monkeypatch.setattr(module, "save", lambda *_: None)
+    monkeypatch.setattr(module, "save_figure", lambda *_: None)
 
 
 def test_as_a_command_of_its_own(folder, tmp_path):

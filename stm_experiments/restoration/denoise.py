@@ -66,7 +66,7 @@ def denoise(
         ValueError: If the scan, the model or a setting cannot be used.
     """
     net = load(checkpoint or DEFAULT) if isinstance(checkpoint, str | Path | None) else checkpoint
-    check_settings(net, stride, prepare, normalisation)
+    check_denoising(net, stride, prepare, normalisation)
     # A filter was not trained on any map: it gets the one that suits scans.
     kind = normalisation or (net.card.normalisation if net.card else "plane")
     before = preparation.prepare(as_scan(scan), prepare)
@@ -76,7 +76,7 @@ def denoise(
     return described(before, run, prepare)
 
 
-def check_settings(
+def check_denoising(
     net: Network, stride: int, prepare: Sequence[str], normalisation: str | None
 ) -> None:
     """Find wrong settings of ``denoise`` before there is a scan.

@@ -41,7 +41,7 @@ def model_name(net: Network, stride: int) -> str:
     return f"{net.label} in windows of {net.window} px every {stride} px"
 
 
-def title(result: Denoised) -> str:
+def picture_title(result: Denoised) -> str:
     """Return the title of a picture that shows a result without its tilt."""
     steps = [f"through {result.model}"]
     if result.prepared:

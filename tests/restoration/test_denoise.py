@@ -10,7 +10,7 @@ from stm_experiments.models.checkpoint import CheckpointError
 from stm_experiments.models.interfaces import Card, NetworkModule
 from stm_experiments.restoration.denoise import denoise
 from stm_experiments.restoration.denoised import compare_with_clean
-from stm_experiments.restoration.history import title
+from stm_experiments.restoration.history import picture_title
 from stm_experiments.restoration.measured import as_scan
 from stm_experiments.restoration.preparation import STEPS, prepare
 
@@ -109,9 +109,11 @@ def test_history_says_everything():
 
 def test_the_title_says_what_is_shown():
     plain = denoise(scan(), Identity(), normalisation="minmax")
-    assert title(plain) == "a.sxm (Z, backward)\nthrough identity"
+    assert picture_title(plain) == "a.sxm (Z, backward)\nthrough identity"
     tilted = denoise(scan(mask=unfinished()), Identity(), prepare=["clip"], normalisation="plane")
-    assert title(tilted).endswith("prepared by clip, through identity, shown without its tilt")
+    assert picture_title(tilted).endswith(
+        "prepared by clip, through identity, shown without its tilt"
+    )
     mask = unfinished()
     flat = tilted.without_tilt(tilted.data)
     assert np.ptp(flat[mask]) < 0.1 * np.ptp(tilted.data[mask])
