@@ -97,16 +97,13 @@ def build_data(config: dict[str, Any], window: int | None) -> PatchData:
     """Return the data module, cutting patches of the network's window, else of ``data.patch``."""
     data = dict(config["data"])
     patch = data.pop("patch")
-    cutting = {
+    patches = {
         field.name: data.pop(field.name) for field in fields(PatchSettings) if field.name in data
     }
-    settings = PatchSettings(
-        window=patch if window is None else window,
-        need_clean=config["model"].get("target") == "clean",
-        **cutting,
-    )
+    patches["window"] = patch if window is None else window
+    patches["need_clean"] = config["model"].get("target") == "clean"
     source: DataSource = instantiate(data, _convert_="all")
-    return PatchData(source, settings)
+    return PatchData(source, PatchSettings(**patches))
 
 
 def build_noise(config: dict[str, Any]) -> Noise:

@@ -119,5 +119,7 @@ def test_an_image_of_ones_own(tmp_path, images):
     assert sum(len(batch.noisy) for batch in again.loader("train")) == 700
     with pytest.raises(ValueError, match=r"data\.root"):
         PatchData(SiteData(root=None), settings)
+    with pytest.raises(ValueError, match=r"data\.sampling must be 'random' for patches around"):
+        SiteData(str(tmp_path / "own.npy")).splits(PatchSettings(window=24, sampling="grid"))
     with pytest.raises(ValueError, match="none of the 1 images can be used"):
         PatchData(SiteData(str(tmp_path / "flat.npy")), settings)

@@ -9,7 +9,7 @@ from stm_experiments.data import PatchData, PatchSettings, StripedData
 from stm_experiments.simulator import NOISES
 
 
-def data(tmp_path=None, **given):
+def make_source(tmp_path=None, **changes):
     settings = {
         "root": None if tmp_path is None else str(tmp_path),
         "lattices": {"fcc": {}, "hex1": {}},
@@ -23,8 +23,12 @@ def data(tmp_path=None, **given):
         "stripes": 3,
         "widest": 5,
     }
+    return StripedData(**{**settings, **changes})
+
+
+def data(tmp_path=None, **changes):
     patches = PatchSettings(window=48, batch_size=6, num_workers=0, need_clean=True)
-    return PatchData(StripedData(**{**settings, **given}), patches)
+    return PatchData(make_source(tmp_path, **changes), patches)
 
 
 def folder_of(tmp_path, count):
@@ -113,3 +117,12 @@ def test_simulated_patches_carry_their_stripes(compose_config):
 def test_other_data_know_of_no_stripes(compose_config):
     settings = build.resolve(compose_config("data.size=64", "data.images_per_epoch=2"))
     assert next(iter(build.build_data(settings, 17).loader("train"))).truth == {}
+
+
+@pytest.mark.parametrize(
+    "setting", [{"augment": True}, {"patches_per_image": 4}, {"sampling": "grid"}, {"fresh": False}]
+)
+def test_settings_that_pairs_cannot_follow_are_refused(setting):
+    (name,) = setting
+    with pytest.raises(ValueError, match=rf"data\.{name} must be .* for striped pairs"):
+        make_source().splits(PatchSettings(window=48, **setting))
