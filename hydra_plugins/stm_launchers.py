@@ -1,7 +1,7 @@
-"""How the jobs of a sweep are started: on this machine's GPUs, on a SLURM cluster, or not at all.
+"""Launchers of the jobs of a sweep: on this machine's GPUs, on a SLURM cluster, or none at all.
 
-Hydra finds launchers only in this namespace, and imports the file whenever it starts: what is slow
-to import is imported where it is used.
+Hydra finds launchers only in this namespace, and imports the file at every start: what is slow to
+import is imported where it is used.
 """
 
 import logging
@@ -33,18 +33,18 @@ class Job(NamedTuple):
 
 
 class SweepLauncher(Launcher):
-    """What the launchers below have in common: they know their jobs before they start them."""
+    """Base of the launchers below, which know their jobs before they start them."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Called by Hydra once, before any job."""
+        """Keep what Hydra gives; called by Hydra once, before any job."""
         self.hydra_context = hydra_context
         self.task_function = task_function
         self.config = config
 
     def jobs(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Job]:
-        """The jobs, numbered from ``first``, with the folders that Hydra would give them."""
+        """Return the jobs, numbered from ``first``, with the folders that Hydra would give them."""
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         jobs = []
         for number, overrides in enumerate(job_overrides, first):
@@ -59,12 +59,12 @@ class SweepLauncher(Launcher):
 
 
 class DryRunLauncher(SweepLauncher):
-    """Prints the jobs and their folders, and starts and leaves nothing (``--dry-run``)."""
+    """Prints the jobs and their folders, starts none and leaves no files (``--dry-run``)."""
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Called by Hydra with the jobs."""
+        """Print the jobs; called by Hydra."""
         for job in self.jobs(job_overrides, initial_job_idx):
             print(f"job {job.number}: {' '.join(job.overrides)}\n    {job.folder}")
         sweep = Path(self.config.hydra.sweep.dir)
@@ -78,13 +78,13 @@ class DryRunLauncher(SweepLauncher):
 class LocalLauncher(SweepLauncher):
     """One process per job on this machine, as many at a time as there are GPUs or groups of cores.
 
-    A job is the command that one would type for it alone: it fails or is killed alone, may start
-    processes of its own (``trainer=ddp``), and goes on in its folder when the sweep is started
-    again. What it prints is in its folder's console.log.
+    A job is the command that a user would type for it alone. It can fail or be killed without the
+    others, may start further processes (``trainer=ddp``), and is resumed in its folder when the
+    sweep is started again. Its output is in console.log in its folder.
 
     Args:
-        gpus_per_job: GPUs that a job sees; it sees no other.
-        cores_per_job: Without GPUs: CPU cores of a job.
+        gpus_per_job: Number of GPUs that are visible to a job.
+        cores_per_job: CPU cores of a job, on a machine without GPUs.
     """
 
     def __init__(self, gpus_per_job: int, cores_per_job: int) -> None:
@@ -94,7 +94,7 @@ class LocalLauncher(SweepLauncher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Runs the jobs, each as soon as a place is free.
+        """Run the jobs, each as soon as a place is free.
 
         Raises:
             RuntimeError: When all jobs have ended, if some did not succeed.
@@ -104,8 +104,8 @@ class LocalLauncher(SweepLauncher):
         total, failed = len(waiting), 0
         log.info(f"{total} jobs, {len(free)} at a time, in {self.config.hydra.sweep.dir}")
         running: dict[subprocess.Popen[bytes], tuple[Job, dict[str, str]]] = {}
-        # A batch system that ends this process with SIGTERM ends its jobs too.
-        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        # A batch system that ends this process with SIGTERM shall end its jobs too.
+        handler = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         try:
             while waiting or running:
                 while waiting and free:
@@ -122,17 +122,17 @@ class LocalLauncher(SweepLauncher):
                 process.terminate()  # each saves its checkpoint
             for process in running:
                 process.wait()
-            signal.signal(signal.SIGTERM, before)
+            signal.signal(signal.SIGTERM, handler)
         if failed:
             raise RuntimeError(f"{failed} of {total} jobs did not succeed; the others did")
         return [JobReturn(overrides=o, status=JobStatus.COMPLETED) for o in job_overrides]
 
     def start(self, job: Job, place: dict[str, str]) -> subprocess.Popen[bytes]:
-        """Starts a job's process with the environment of its place."""
+        """Start the process of a job with the environment of its place."""
         job.folder.mkdir(parents=True, exist_ok=True)
         devices = place["CUDA_VISIBLE_DEVICES"]
-        where = f"GPU {devices}" if devices else f"{place['OMP_NUM_THREADS']} CPU threads"
-        log.info(f"job {job.number} on {where}: {' '.join(job.overrides)}")
+        place_name = f"GPU {devices}" if devices else f"{place['OMP_NUM_THREADS']} CPU threads"
+        log.info(f"job {job.number} on {place_name}: {' '.join(job.overrides)}")
         # Inside a SLURM allocation, Lightning would take the allocation's tasks for its own.
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")}
         with (job.folder / "console.log").open("ab") as console:
@@ -145,15 +145,16 @@ class LocalLauncher(SweepLauncher):
             )
 
     def command(self, job: Job) -> list[str]:
-        """The command line that runs a job alone, in its own folder, knowing its sweep."""
+        """Return the command line that runs a job alone, in its folder of the sweep."""
         from stm_experiments.app.launching import quote_value
 
         hydra = self.config.hydra
-        own = ("hydra.mode=", "hydra.run.", "hydra.sweep", "hydra/sweeper", "hydra.launcher")
-        kept = [o for o in hydra.overrides.hydra if not o.startswith((*own, "hydra/launcher"))]
+        of_sweep = ("hydra.mode=", "hydra.run.", "hydra.sweep", "hydra/sweeper", "hydra.launcher")
+        skipped = (*of_sweep, "hydra/launcher")
+        others = [o for o in hydra.overrides.hydra if not o.startswith(skipped)]
         return [
             *(sys.executable, "-m", f"stm_experiments.{hydra.job.config_name}"),
-            *(*job.overrides, *kept),
+            *(*job.overrides, *others),
             f"hydra.run.dir={quote_value(str(job.folder))}",
             f"hydra.sweep.dir={quote_value(str(job.folder.parent))}",
             f"hydra.job.num={job.number}",
@@ -161,12 +162,12 @@ class LocalLauncher(SweepLauncher):
 
 
 def places(gpus_per_job: int, cores_per_job: int) -> list[dict[str, str]]:
-    """The environment of each job that may run at a time: its GPUs and its CPU threads.
+    """Return the environment of each job that can run at the same time: GPUs and CPU threads.
 
-    An OMP_NUM_THREADS that is set already is kept; else the jobs share the cores.
+    A value of OMP_NUM_THREADS is kept; without one, the jobs share the cores.
 
     Raises:
-        ValueError: If a job needs more than there is.
+        ValueError: If a job needs more than the machine has.
     """
     import torch
 
@@ -175,36 +176,41 @@ def places(gpus_per_job: int, cores_per_job: int) -> list[dict[str, str]]:
     else:
         cores = os.cpu_count() or 1
     count = torch.cuda.device_count()
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = given.split(",")[:count] if given else [str(number) for number in range(count)]
-    size, there, what = (
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = visible.split(",")[:count] if visible else [str(number) for number in range(count)]
+    size, total, unit = (
         (gpus_per_job, len(gpus), "gpus") if gpus else (cores_per_job, cores, "cores")
     )
-    if not isinstance(size, int) or not 1 <= size <= there:
+    if not isinstance(size, int) or not 1 <= size <= total:
         raise ValueError(
-            f"hydra.launcher.{what}_per_job is from 1 to {there}, what this machine has, not {size}"
+            f"hydra.launcher.{unit}_per_job is from 1 to {total}, what this machine has, not {size}"
         )
-    groups = [",".join(gpus[i * size : (i + 1) * size]) for i in range(there // size)]
+    groups = [",".join(gpus[i * size : (i + 1) * size]) for i in range(total // size)]
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores // len(groups)))
     return [{"CUDA_VISIBLE_DEVICES": group, "OMP_NUM_THREADS": threads} for group in groups]
 
 
 def ending(code: int, folder: Path) -> str:
-    """How a job ended, in words."""
+    """Describe how a job ended.
+
+    Args:
+        code: Exit code of its process.
+        folder: Its folder.
+    """
     if code == 0:
         return f"finished: {folder}"
     if code < 0:
         return f"was killed by {signal.Signals(-code).name}: {folder}"
-    said = (folder / "console.log").read_text(encoding="utf-8", errors="replace").splitlines()
-    errors = [line for line in said if line.startswith("error: ")]
+    output = (folder / "console.log").read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line for line in output if line.startswith("error: ")]
     return f"failed: {errors[-1].removeprefix('error: ') if errors else folder / 'console.log'}"
 
 
 class SlurmLauncher(SweepLauncher):
-    """The jobs as an array on a SLURM cluster, through hydra-submitit-launcher; waits for all.
+    """Submits the jobs as an array to a SLURM cluster and waits for all of them.
 
     Args:
-        settings: Those of its ``submitit_slurm``.
+        settings: Those of ``submitit_slurm`` of hydra-submitit-launcher.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -213,11 +219,11 @@ class SlurmLauncher(SweepLauncher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Submits the jobs and waits for them.
+        """Submit the jobs and wait for them.
 
         Raises:
-            RuntimeError: If the extra is not installed; or, when all jobs have ended, if one did so
-                without a result.
+            RuntimeError: If the extra is not installed; or, when all jobs have ended, if one of
+                them has no result.
         """
         try:
             from hydra_plugins.hydra_submitit_launcher.submitit_launcher import (
@@ -240,7 +246,7 @@ class SlurmLauncher(SweepLauncher):
             returns: Sequence[JobReturn] = launcher.launch(job_overrides, initial_job_idx)
             return returns
         except UncompletedJobError:
-            # That launcher stops at the first job that was killed; the others are still at work.
+            # That launcher stops at the first job that was killed, while the others still run.
             lost = []
             for number in set(submitted(folder)) - earlier:
                 if isinstance(SlurmJob(folder, number).exception(), UncompletedJobError):
@@ -252,6 +258,6 @@ class SlurmLauncher(SweepLauncher):
 
 
 def submitted(folder: Path) -> list[str]:
-    """SLURM's numbers of the jobs that were submitted from a folder of submitit's, ``.../%j``."""
+    """Return SLURM's numbers of the jobs that were submitted from a folder, ``.../%j``."""
     suffix = "_submitted.pkl"
     return [path.name.removesuffix(suffix) for path in folder.parent.glob(f"*/*{suffix}")]

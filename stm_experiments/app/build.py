@@ -1,4 +1,4 @@
-"""From a config to objects: the only place that instantiates anything."""
+"""From a config to objects: the only module that builds what a config names."""
 
 import netrc
 import os
@@ -15,6 +15,7 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.strategies import ParallelStrategy
 from omegaconf import DictConfig, OmegaConf
 
 from stm_experiments.app.allow import refuse_unknown_targets
@@ -30,7 +31,7 @@ from stm_experiments.training.callbacks import Patience
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
-    """The resolved config as plain data, with every ``_target_`` checked.
+    """Resolve a config to plain data, and check every ``_target_``.
 
     Raises:
         PermissionError: If the config would build something that is not on the allow list.
@@ -42,7 +43,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
 
 
 def scale_down(config: dict[str, Any]) -> dict[str, Any]:
-    """The config with its epochs, images and schedules counted in epochs shrunk by ``scale``.
+    """Multiply epochs, images and schedules counted in epochs by the ``scale`` of a config.
 
     Raises:
         ValueError: If the scale is not in (0, 1].
@@ -53,31 +54,31 @@ def scale_down(config: dict[str, Any]) -> dict[str, Any]:
     if scale == 1:
         return config
 
-    def shrunk(epochs: Any) -> Any:
+    def shrink(epochs: Any) -> Any:
         if isinstance(epochs, list):
-            return [shrunk(each) for each in epochs]
+            return [shrink(each) for each in epochs]
         return max(1, round(epochs * scale)) if isinstance(epochs, int) else epochs
 
     trainer, data, model = (dict(config[key]) for key in ("trainer", "data", "model"))
-    trainer["max_epochs"] = shrunk(trainer["max_epochs"])
+    trainer["max_epochs"] = shrink(trainer["max_epochs"])
     data["fraction"] *= scale
     if model.get("scheduler"):
         model["scheduler"] = {
-            key: shrunk(value) if key in ("step_size", "T_max", "milestones") else value
+            key: shrink(value) if key in ("step_size", "T_max", "milestones") else value
             for key, value in model["scheduler"].items()
         }
     changed = {"trainer": trainer, "data": data, "model": model}
-    return {**config, **changed, "patience": shrunk(config["patience"])}
+    return {**config, **changed, "patience": shrink(config["patience"])}
 
 
 def build_model(config: dict[str, Any]) -> Reconstruction:
-    """The objective with its network, optimiser and schedule."""
+    """Build the objective with its network, optimiser and schedule."""
     model: Reconstruction = instantiate(config["model"], _convert_="all")
     return model
 
 
 def build_network(name: str) -> Network:
-    """The network of a file of ``conf/model``, untrained.
+    """Build the untrained network of a file of ``conf/model``.
 
     Raises:
         ValueError: If there is no such file.
@@ -94,7 +95,12 @@ def build_network(name: str) -> Network:
 
 
 def build_data(config: dict[str, Any], window: int | None) -> PatchData:
-    """Return the data module, cutting patches of the network's window, else of ``data.patch``."""
+    """Build the data module.
+
+    Args:
+        config: The run's config.
+        window: Patch size of the network, px; None: ``data.patch``.
+    """
     data = dict(config["data"])
     patch = data.pop("patch")
     patches = {
@@ -107,18 +113,18 @@ def build_data(config: dict[str, Any], window: int | None) -> PatchData:
 
 
 def build_noise(config: dict[str, Any]) -> Noise:
-    """Strengths of everything that spoils an image."""
+    """Build the strengths of all noises and artefacts."""
     noise: Noise = instantiate(config["noise"], _convert_="all")
     return noise
 
 
 def build_loggers(config: dict[str, Any], folder: Path, about: dict[str, Any]) -> list[Logger]:
-    """The chosen logger, if it is more than the run folder's own files.
+    """Build the chosen logger; none if the files of the run folder are all that is wanted.
 
     Args:
         config: The run's config.
-        folder: Its folder; also its name.
-        about: Its run.json: W&B groups runs by their ``sweep`` and their ``experiment``.
+        folder: The run folder, whose name is the name of the run.
+        about: Content of run.json: W&B groups runs by ``sweep`` and ``experiment``.
     """
     settings = dict(config["logger"])
     if "_target_" not in settings:
@@ -134,12 +140,12 @@ def build_loggers(config: dict[str, Any], folder: Path, about: dict[str, Any]) -
             "job_type": about["experiment"] or "train",
             "tags": [*config["lattice"], config["model"]["net"]["_target_"].split(".")[-1]],
         }
-    # Not recursively: the run's config, which is only shown, has targets of its own.
+    # Not recursively: the logged config has targets that are not to be built.
     return [instantiate(settings, _convert_="all", _recursive_=False)]
 
 
 def has_wandb_account() -> bool:
-    """Whether W&B could log in without asking."""
+    """Return whether W&B can log in without a question."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     try:
@@ -151,24 +157,19 @@ def has_wandb_account() -> bool:
 def build_trainer(
     config: dict[str, Any], folder: Path, callbacks: list[Callback], loggers: list[Logger]
 ) -> Trainer:
-    """The trainer, with a progress bar and, where asked for, early stopping."""
-    epochs = config["trainer"]["max_epochs"]
-    if not isinstance(epochs, int) or epochs < 1:
-        raise ValueError(f"trainer.max_epochs is a whole number of at least 1, not {epochs!r}")
-    patience, clip = config["patience"], config["trainer"]["gradient_clip_val"]
-    if patience is not None and (not isinstance(patience, int) or patience < 1):
-        raise ValueError(f"patience is a number of epochs of at least 1, or null, not {patience!r}")
-    if clip is not None and (not isinstance(clip, int | float) or clip <= 0):
-        raise ValueError(f"trainer.gradient_clip_val is above 0, or null, not {clip!r}")
-    if config["checkpoint_minutes"] < 0:
-        raise ValueError("checkpoint_minutes cannot be negative")
+    """Build the trainer, with a progress bar and, if ``patience`` is set, early stopping.
+
+    Raises:
+        ValueError: If a setting makes no sense, or several processes cannot share the run folder.
+    """
+    check_trainer_settings(config)
     callbacks = [*callbacks, RichProgressBar(refresh_rate=10)]
     if config["patience"] is not None:
         callbacks.append(Patience("val/loss", patience=config["patience"]))
     keep_freed_memory()
-    # Lightning's own use of a torch function that is going away: nothing a user could do.
+    # Lightning uses a torch function that will be removed: users cannot do anything about it.
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
-    # A machine on which SLURM is installed need not be used through it.
+    # SLURM may be installed on a machine and not be used for this run.
     warnings.filterwarnings("ignore", message=".*srun.* command is available")
     settings = dict(config["trainer"])
     if settings["accelerator"] == "auto" and not torch.cuda.is_available():
@@ -176,7 +177,7 @@ def build_trainer(
     trainer: Trainer = instantiate(
         settings,
         default_root_dir=str(folder),
-        plugins=[WholeFiles()],
+        plugins=[AtomicCheckpointIO()],
         callbacks=callbacks,
         logger=loggers or False,
         num_sanity_val_steps=0,
@@ -189,42 +190,61 @@ def build_trainer(
     return trainer
 
 
-class WholeFiles(TorchCheckpointIO):
-    """Has the trainer write its checkpoints as all model files are written."""
+def check_trainer_settings(config: dict[str, Any]) -> None:
+    """Refuse numbers that make no sense.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    epochs = config["trainer"]["max_epochs"]
+    if not isinstance(epochs, int) or epochs < 1:
+        raise ValueError(f"trainer.max_epochs is a whole number of at least 1, not {epochs!r}")
+    patience, clip = config["patience"], config["trainer"]["gradient_clip_val"]
+    if patience is not None and (not isinstance(patience, int) or patience < 1):
+        raise ValueError(f"patience is a number of epochs of at least 1, or null, not {patience!r}")
+    if clip is not None and (not isinstance(clip, int | float) or clip <= 0):
+        raise ValueError(f"trainer.gradient_clip_val is above 0, or null, not {clip!r}")
+    if config["checkpoint_minutes"] < 0:
+        raise ValueError("checkpoint_minutes cannot be negative")
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's writer of checkpoints, replaced by the one of all model files."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Writes a checkpoint; see ``checkpoint.write_checkpoint``."""
+        """Write a checkpoint whole or not at all; see ``checkpoint.write_checkpoint``."""
         write_checkpoint(checkpoint, Path(path))
 
 
 def check_processes(trainer: Trainer) -> None:
-    """Refuses several processes per run where they would not end up in one run folder.
+    """Refuse several processes per run where they would not share one run folder.
 
     Raises:
-        ValueError: In a sweep whose jobs share one process: its command line, which is run again
-            for each further process, is the sweep's. And where something else started the
-            processes, each with a time of its own in the folder's name.
+        ValueError: In a sweep whose jobs share one process: Lightning would start each further
+            process with the command line of the whole sweep. Or where something else, such as
+            srun, started the processes: each would have its own time in the folder's name.
     """
-    environment = getattr(trainer.strategy, "cluster_environment", None)
-    apart = environment is not None and environment.creates_processes_externally
+    strategy = trainer.strategy
+    environment = strategy.cluster_environment if isinstance(strategy, ParallelStrategy) else None
+    are_started_outside = environment is not None and environment.creates_processes_externally
     job = HydraConfig.get()
-    if job.mode is RunMode.MULTIRUN and not apart:
+    if job.mode is RunMode.MULTIRUN and not are_started_outside:
         raise ValueError(
             f"a sweep cannot train its jobs on trainer.devices={trainer.num_devices} from one "
             "process: add hydra/launcher=local_gpus or hydra/launcher=slurm, which start each job "
             "by itself, or run the jobs one by one without -m"
         )
-    given = any(override.startswith("hydra.run.dir=") for override in job.overrides.hydra)
-    if job.mode is RunMode.RUN and apart and not given:
+    has_folder = any(override.startswith("hydra.run.dir=") for override in job.overrides.hydra)
+    if job.mode is RunMode.RUN and are_started_outside and not has_folder:
         raise ValueError(
             f"{trainer.world_size} processes need one folder: add hydra.run.dir=outputs/..."
         )
 
 
 def build_card(config: dict[str, Any], window: int | None) -> Card:
-    """What the run's model files say of themselves."""
+    """Return the description that the model files of a run carry."""
     arguments = dict(config["model"]["net"])
     network = arguments.pop("_target_").rpartition(".")[2]
     return Card(
