@@ -68,7 +68,7 @@ class DryRunLauncher(SweepLauncher):
         for job in self.jobs(job_overrides, initial_job_idx):
             print(f"job {job.number}: {' '.join(job.overrides)}\n    {job.folder}")
         sweep = Path(self.config.hydra.sweep.dir)
-        # Hydra's sweeper wrote it just before. A sweep that is to be gone on with has more in it.
+        # Hydra's sweeper has just written it. The folder of a sweep to be resumed holds more.
         (sweep / "multirun.yaml").unlink(missing_ok=True)
         with suppress(OSError):
             sweep.rmdir()

@@ -97,7 +97,7 @@ def no_figures(monkeypatch):
 
     monkeypatch.setattr(assess, "run_figures", lambda *_: {})
     monkeypatch.setattr(assess, "montage", lambda *_: None)
-    monkeypatch.setattr(assess, "save", lambda *_: None)
+    monkeypatch.setattr(assess, "save_figure", lambda *_: None)
 
 
 @pytest.fixture

@@ -267,7 +267,7 @@ def test_a_warning_while_a_job_is_scored_acts_at_once(train_in, tmp_path, no_fig
     def requeue(*_):
         sys.exit(-1)
 
-    monkeypatch.setattr(assess, "save", warn)
+    monkeypatch.setattr(assess, "save_figure", warn)
     before = signal.signal(signal.SIGUSR2, requeue)
     try:
         with pytest.raises(KeyboardInterrupt, match="interrupted; resume with"):
