@@ -1,3 +1,5 @@
+import json
+
 from rich.console import Console
 
 from stm_experiments.app.comparison import comparison_table, print_comparison
@@ -31,10 +33,14 @@ def test_jobs_are_named_by_what_distinguishes_them_and_seeds_share_a_row():
     assert "all with data.size=64; ± standard deviation" in comparison_table(runs).caption
 
 
-def test_without_seeds_there_is_no_column_of_them_and_failures_are_told(capsys):
+def test_without_seeds_there_is_no_column_of_them_and_failures_are_told(tmp_path, capsys):
     runs = [job(0, 0.02, "lattice=sc"), job(1, None, "lattice=bcc", status="failed: [b]loss")]
     assert len(cells(runs)) == 7
-    print_comparison(runs)
+    for run in runs:
+        folder = tmp_path / str(run.about["job"])
+        folder.mkdir()
+        (folder / "run.json").write_text(json.dumps(run.about))
+    print_comparison(tmp_path)
     assert "job 1 failed: [b]loss" in capsys.readouterr().out
 
 
