@@ -76,8 +76,8 @@ def _read_sections(path: Path) -> dict[str, dict[str, Any]]:
             sections[section] = sections.get(section, {}) | strengths
     for section, strengths in content.items():
         if not section.startswith("_"):
-            own = {key: value for key, value in strengths.items() if not key.startswith("_")}
-            sections[section] = sections.get(section, {}) | own
+            changes = {key: value for key, value in strengths.items() if not key.startswith("_")}
+            sections[section] = sections.get(section, {}) | changes
     return sections
 
 

@@ -299,7 +299,7 @@ def render_topographs(
         Heights, [N, 1, size, size] float32, not normalised: about 0 to 4.
 
     Raises:
-        ValueError: If a name is not known, or a value or a shape is not as described.
+        ValueError: If a name is unknown, or a value or a shape is not as described.
     """
     lattice = by_name(lattice, LATTICES, "lattice")
     preset = by_name(preset, PRESETS, "preset")

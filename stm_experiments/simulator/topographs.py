@@ -11,11 +11,10 @@ from stm_experiments.simulator.lattices.atoms import Atoms
 
 
 class Topographs(NamedTuple):
-    """Simulated images and what is true of them.
+    """Simulated images and the truth about them.
 
     Attributes:
-        noisy: What the microscope records: clean and all noise, [N, 1, H, W] float32, not
-            normalised.
+        noisy: The recorded images: clean and all noise, [N, 1, H, W] float32, not normalised.
         clean: The sample as it is (displaced atoms and defects included) through an ideal
             instrument in the geometry in which it was scanned (drift, creep, jitter of the rows),
             [N, 1, H, W] float32, about 0 to 4.
@@ -24,23 +23,24 @@ class Topographs(NamedTuple):
         offset: Origin of the lattice as fractions of its conventional cell, [N, 3] float64.
         atoms: The atoms as drawn, u and v in px of the image axes 0 and 1 (pixel 0 is the first),
             zero where not ``present``: padding and atoms that the exclusion removes.
-        truth: What else is true, by name; only what the noise can do is there. [N] each where
-            nothing else is said, c is the corrugation. Of a mixture, what is known of all.
+        truth: More truth, by name, of artefacts that the noise can have; [N] unless another shape
+            is given, c is the corrugation. Of several lattices, what is known of all images.
             ``corrugation``: c, the 5-95 % range of the clean lattice;
             ``defect_position`` [N, K, 2] (px, axes 0 and 1) and ``defect_kind`` [N, K]:
-            ``DefectCode``, NONE on padding; ``defect_substitute``
-            [N, K]: which of ``FlatLattice.substitutes``, from 1 on, 0 none of them;
+            ``DefectCode``, NONE on padding; ``defect_substitute`` [N, K]: which of
+            ``FlatLattice.substitutes``, from 1 on, 0 none of them;
             ``site`` [N, A]: index of each of ``atoms`` in ``FlatLattice.sites``, -1 an adatom;
             ``wave`` (c of the lattice without it): amplitude of the charge-density waves,
             ``wave_vector`` [N, J, 2] (1/px, axes 0 and 1), ``wave_phase`` [N, D, J] (rad, in each
             domain, of a sample at rest at pixel size // 2), ``wave_domain`` [N, H, W];
-            ``strain``, ``displaced`` [N, H, W, 2]: by which the strain moves the sample (px);
+            ``strain``, ``displaced`` [N, H, W, 2]: displacement of the sample by strain (px);
             ``fault``: whether there is one, ``fault_strain``, ``beyond_fault`` [N, H, W];
             ``step`` [N, H, W]: True on the upper terrace, ``step_height`` (c);
             ``moved`` [N, H, 2]: line r, column k shows the sample at (r, k) + moved[r] (px);
             ``blur`` (px), ``double``, ``double_shift`` [N, 2] (px);
-            ``tip_change`` [N, changes]: at which line, infinite for never;
-            ``striation``, ``striation_kappa`` (rad per px); ``pink`` (c), ``pink_exponent``;
+            ``tip_change`` [N, changes]: line of each change, infinite for never;
+            ``striation``, ``striation_kappa`` (rad per px), unless they are the same in all images;
+            ``pink`` (c), ``pink_exponent``;
             ``hum`` (c), ``hum_periods`` per line, ``hum_phase``;
             ``tilt``, ``bow`` (c), ``lag`` (px);
             ``row_offset`` (c), ``rows_forward`` and ``rows_backward`` [N, H] (height);
@@ -49,7 +49,7 @@ class Topographs(NamedTuple):
         domain: +1, -1 in the two domains, 0 between them, [N, H, W] int8; None for one domain.
         second_orientation: Orientation of the second domain, [N, 3]; None for one domain.
         backward: The backward trace of the same scan, turned to match ``noisy``, [N, 1, H, W]; None
-            where it was not asked for.
+            unless it was requested.
     """
 
     noisy: Tensor
@@ -65,9 +65,11 @@ class Topographs(NamedTuple):
 
 
 def in_order(groups: list[Topographs], order: Tensor) -> Topographs:
-    """Concatenate the groups and bring their images into the caller's order.
+    """Concatenate groups of images and bring them into another order.
 
-    Of the truth remains what is known of all of them.
+    Args:
+        groups: The groups. The truth that not all of them have is dropped.
+        order: Numbers of the images in the new order, [N].
     """
 
     def join(parts: Sequence[Tensor]) -> Tensor:

@@ -28,12 +28,12 @@ def pair(defects, lattice="sc", n=6, size=161, preset="physical", **options):
 @pytest.mark.parametrize("preset", ["physical", "published"])
 def test_a_vacancy_removes_exactly_one_gaussian(preset):
     lattice = CUT_LATTICES["sc"]
-    plain, spoilt = pair(Defects(vacancies=0.01), preset=preset)
+    plain, damaged = pair(Defects(vacancies=0.01), preset=preset)
     power = PRESETS[preset].exponent
-    missing = plain.clean.double() ** power - spoilt.clean.double() ** power
+    missing = plain.clean.double() ** power - damaged.clean.double() ** power
     pixel = torch.arange(161).double()
     for i in range(len(missing)):
-        gone = plain.atoms.present[i] & ~spoilt.atoms.present[i][: plain.atoms.present.shape[1]]
+        gone = plain.atoms.present[i] & ~damaged.atoms.present[i][: plain.atoms.present.shape[1]]
         u, v, depth = (x[i][gone] for x in plain.atoms[:3])
         amplitude, narrow = gaussian_shape(lattice, PRESETS[preset], depth)
         k = power * narrow / (2 - depth).sqrt()
@@ -44,19 +44,19 @@ def test_a_vacancy_removes_exactly_one_gaussian(preset):
         limit = 256 * 1e-5 if power == 4 else 0.02
         assert (missing[i, 0] - expected).abs().max() < limit
         # They are listed where they are.
-        listed = spoilt.truth["defect_position"][i][spoilt.truth["defect_kind"][i] == 1]
+        listed = damaged.truth["defect_position"][i][damaged.truth["defect_kind"][i] == 1]
         inside = (u > -0.5) & (u < 160.5) & (v > -0.5) & (v < 160.5)
         torch.testing.assert_close(listed, torch.stack((u, v), 1)[inside])
-        assert set(spoilt.truth["defect_kind"][i].tolist()) <= {0, 1}
+        assert set(damaged.truth["defect_kind"][i].tolist()) <= {0, 1}
 
 
 @pytest.mark.parametrize("lattice", list(CUT_LATTICES))
 def test_densities_are_shares_of_the_sites(lattice):
     defects = Defects(vacancies=0.02, adatoms=0.01, substitutions=0.03)
-    plain, spoilt = pair(defects, lattice, 12, 257)
+    plain, damaged = pair(defects, lattice, 12, 257)
     u, v = plain.atoms[:2]
     sites = plain.atoms.present & (u > -0.5) & (u < 256.5) & (v > -0.5) & (v < 256.5)
-    kinds = spoilt.truth["defect_kind"]
+    kinds = damaged.truth["defect_kind"]
     total = int(sites.sum())
     for kind, share in ((1, 0.02), (2, 0.01), (3, 0.015), (4, 0.015)):
         expected = share * total
@@ -64,12 +64,12 @@ def test_densities_are_shares_of_the_sites(lattice):
 
 
 def test_substitutes_are_brighter_or_darker_by_the_contrast():
-    plain, spoilt = pair(Defects(substitutions=0.02, contrast=0.4))
-    kind, position = spoilt.truth["defect_kind"], spoilt.truth["defect_position"]
+    plain, damaged = pair(Defects(substitutions=0.02, contrast=0.4))
+    kind, position = damaged.truth["defect_kind"], damaged.truth["defect_position"]
     for number, factor in ((3, 1.4), (4, 0.6)):
         image, slot = (kind == number).nonzero().T
         u, v = position[image, slot].round().long().clamp(0, 160).T
-        before, after = plain.clean[image, 0, u, v], spoilt.clean[image, 0, u, v]
+        before, after = plain.clean[image, 0, u, v], damaged.clean[image, 0, u, v]
         high = before > 2  # elsewhere the neighbours are seen
         assert high.sum() > 5
         torch.testing.assert_close(
@@ -79,11 +79,11 @@ def test_substitutes_are_brighter_or_darker_by_the_contrast():
 
 @pytest.mark.parametrize("lattice", list(CUT_LATTICES))
 def test_adatoms_stand_out_of_the_surface(lattice):
-    plain, spoilt = pair(Defects(adatoms=0.01), lattice, domains=2)
-    kind, position = spoilt.truth["defect_kind"], spoilt.truth["defect_position"]
+    plain, damaged = pair(Defects(adatoms=0.01), lattice, domains=2)
+    kind, position = damaged.truth["defect_kind"], damaged.truth["defect_position"]
     image, slot = (kind == 2).nonzero().T
     u, v = position[image, slot].round().long().clamp(0, 160).T
-    risen = spoilt.clean[image, 0, u, v] - plain.clean[image, 0, u, v]
+    risen = damaged.clean[image, 0, u, v] - plain.clean[image, 0, u, v]
     assert len(risen) > 5
     assert risen.min() > 0.3
     assert risen.mean() > 2
@@ -93,11 +93,11 @@ def test_adatoms_stand_out_of_the_surface(lattice):
     for i, a, b in zip(image, u, v, strict=True):
         far[i, max(0, a - reach) : a + reach, max(0, b - reach) : b + reach] = False
     far[:, :reach] = far[:, -reach:] = far[:, :, :reach] = far[:, :, -reach:] = False
-    torch.testing.assert_close(spoilt.clean[:, 0][far], plain.clean[:, 0][far], atol=1e-4, rtol=0)
+    torch.testing.assert_close(damaged.clean[:, 0][far], plain.clean[:, 0][far], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("lattice", ["sc", "bcc", "fcc"])
-def test_beyond_a_step_the_lattice_goes_on_one_plane_deeper(lattice):
+def test_beyond_a_step_the_lattice_continues_one_plane_deeper(lattice):
     flat = torch.zeros(6, 3, dtype=torch.float64)
     plain, stepped = pair(Defects(step=2.0), lattice, orientation=flat)
     upper, height = stepped.truth["step"], 2 * stepped.truth["corrugation"]
@@ -119,9 +119,9 @@ def test_beyond_a_step_the_lattice_goes_on_one_plane_deeper(lattice):
 
 def test_chance_is_the_share_of_images():
     defects = Defects(vacancies=0.5, step=1.0, chance=0.4, step_chance=0.25)
-    _, spoilt = pair(defects, n=200, size=33)
-    with_vacancies = (spoilt.truth["defect_kind"] == 1).any(1).double().mean()
-    with_step = (spoilt.truth["step_height"] > 0).double().mean()
+    _, damaged = pair(defects, n=200, size=33)
+    with_vacancies = (damaged.truth["defect_kind"] == 1).any(1).double().mean()
+    with_step = (damaged.truth["step_height"] > 0).double().mean()
     assert float(with_vacancies) == pytest.approx(0.4, abs=0.12)
     assert float(with_step) == pytest.approx(0.25, abs=0.12)
 

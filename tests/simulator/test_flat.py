@@ -148,7 +148,7 @@ def test_sites_are_where_the_image_is_bright_and_defects_where_it_changed(name):
     lattice = replace(FLAT[name], waves=())
     defects = Defects(vacancies=0.01, adatoms=0.004, substitutions=0.02, contrast=0.5)
     plain = images(lattice)
-    spoilt = images(lattice, noise=Noise(defects=defects))
+    damaged = images(lattice, noise=Noise(defects=defects))
     u, v, _, present = plain.atoms
     site = plain.truth["site"]
     for i in range(4):
@@ -158,8 +158,8 @@ def test_sites_are_where_the_image_is_bright_and_defects_where_it_changed(name):
             high = plain.clean[i, 0][u[i][here].round().long(), v[i][here].round().long()]
             assert high.min() > 0.85 * 4 * about.height
             assert high.max() < 4.6 * about.height + 0.3
-    position, kind = spoilt.truth["defect_position"], spoilt.truth["defect_kind"]
-    change = spoilt.clean[:, 0] - plain.clean[:, 0]
+    position, kind = damaged.truth["defect_position"], damaged.truth["defect_kind"]
+    change = damaged.clean[:, 0] - plain.clean[:, 0]
     for number, sign in ((1, -1), (2, 1), (3, 1), (4, -1)):
         image, slot = (kind == number).nonzero().T
         at = position[image, slot].round().long().clamp(0, SIZE - 1)
@@ -174,15 +174,15 @@ def test_mos2_has_columns_of_two_heights_and_named_defects():
     ratio = 2 * 16**1.7 / 42**1.7
     assert [x.height for x in lattice.sites] == [1.0, ratio]
     plain = images(lattice, 8)
-    spoilt = images(lattice, 8, Noise(defects=Defects(substitutions=0.1)))
-    which, kind = (spoilt.truth[f"defect_{x}"] for x in ("substitute", "kind"))
-    position = spoilt.truth["defect_position"]
+    damaged = images(lattice, 8, Noise(defects=Defects(substitutions=0.1)))
+    which, kind = (damaged.truth[f"defect_{x}"] for x in ("substitute", "kind"))
+    position = damaged.truth["defect_position"]
     assert set(which[kind > 0].tolist()) == {1, 2, 3}
     for number, substitute in enumerate(lattice.substitutes, 1):
         image, slot = (which == number).nonzero().T
         at = position[image, slot].round().long().clamp(0, SIZE - 1)
         before = plain.clean[image, 0, at[:, 0], at[:, 1]].median()
-        after = spoilt.clean[image, 0, at[:, 0], at[:, 1]].median()
+        after = damaged.clean[image, 0, at[:, 0], at[:, 1]].median()
         assert float(after) == pytest.approx(4 * substitute.height, abs=0.35)
         assert len(image) > 20
         brighter = kind[which == number] == 3

@@ -30,7 +30,7 @@ class Patch(NamedTuple):
 class StripeNoise:
     """Strengths of stripes, horizontal bands of one or more lines.
 
-    In a *replaced* stripe nothing of the surface is left: every pixel is noise, as where the tip
+    In a *replaced* stripe nothing of the surface remains: every pixel is noise, as where the tip
     lost contact or picked something up. With its default span, without correlation and in whole
     lines this is the noise with which the stripe denoiser of ZrTe3 was trained. A *lifted* stripe
     shows the surface at another height and in another contrast: an offset band, a scar (few lines,

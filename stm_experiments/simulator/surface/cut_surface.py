@@ -1,4 +1,4 @@
-"""Surfaces of cut crystals: atoms are placed, displaced, made defective and drawn."""
+"""Surfaces of cut crystals: atoms are placed, displaced, replaced by defects and drawn."""
 
 from dataclasses import replace
 
