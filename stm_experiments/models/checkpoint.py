@@ -2,17 +2,23 @@
 
 import io
 import os
+import stat
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from stm_experiments import models
 from stm_experiments.core.files import atomic_write
 from stm_experiments.models.interfaces import Card, Network, NetworkModule
 
 WEIGHTS = Path(models.__file__).parent / "weights"  # of the models that come with the package
+LARGEST_FILE = 4 * 2**30  # bytes
+LARGEST_DESCRIPTION = 64 * 2**20  # bytes of everything in a file that is not a tensor
+LARGEST_CONSTANTS = 2**24  # values that a network computes when it is built and that no file holds
 
 
 class CheckpointError(ValueError):
@@ -26,12 +32,10 @@ def read(path: str | Path) -> dict[str, Any]:
         CheckpointError: If the file is missing, damaged or holds more than tensors and plain data.
     """
     path = Path(path)
-    if path.is_dir():
-        raise CheckpointError(f"{path}: a folder; a run's model is in its checkpoints/best.ckpt")
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint file")
+    data = _read_regular_file(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        _verify_archive(data)
+        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:
         raise CheckpointError(
             f"{path}: not a readable checkpoint (damaged, cut short, or holding more than tensors "
@@ -40,6 +44,53 @@ def read(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: not a checkpoint of stm_experiments")
     return content
+
+
+def _read_regular_file(path: Path) -> bytes:
+    """Read a file whole, without waiting for a pipe or a device.
+
+    Raises:
+        CheckpointError: If it is missing, too large or not a regular file.
+    """
+    if path.is_dir():
+        raise CheckpointError(f"{path}: a folder; a run's model is in its checkpoints/best.ckpt")
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such checkpoint file") from None
+    except OSError as error:
+        reason = (error.strerror or "unknown reason").lower()
+        raise CheckpointError(f"{path}: cannot be opened ({reason})") from None
+    with os.fdopen(descriptor, "rb") as file:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise CheckpointError(f"{path}: not a regular file, as a checkpoint is")
+        if about.st_size > LARGEST_FILE:
+            raise CheckpointError(f"{path}: larger than {LARGEST_FILE >> 30} GiB")
+        return file.read(LARGEST_FILE)
+
+
+def _verify_archive(data: bytes) -> None:
+    """Compare the checksums of all parts of a checkpoint, which torch does not do.
+
+    Raises:
+        ValueError: If a part is damaged, or would take more memory than the file has bytes.
+        zipfile.BadZipFile: If the file is not an archive as torch writes it.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        parts = archive.infolist()
+        if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+            raise ValueError("it has compressed parts")
+        if sum(part.file_size for part in parts) > len(data):
+            raise ValueError("its parts overlap")
+        descriptions = [part for part in parts if part.filename.endswith(".pkl")]
+        if sum(part.file_size for part in descriptions) > LARGEST_DESCRIPTION:
+            raise ValueError("its description is too long")
+        # torch allows this class, which takes any memory that a few bytes ask for.
+        if any(b"\nbytearray\n" in archive.read(part) for part in descriptions):
+            raise ValueError("it holds more than tensors and plain data")
+        if (damaged := archive.testzip()) is not None:
+            raise ValueError(f"{damaged} is damaged")
 
 
 def write_checkpoint(content: dict[str, Any], path: Path) -> None:
@@ -97,9 +148,10 @@ def load_weights(path: str | Path, net: Network) -> Network:
     Raises:
         CheckpointError: If the file cannot be used or holds another network's weights.
     """
+    content = read(path)
     try:
-        net.load_state_dict(read(path))
-    except RuntimeError:
+        net.load_state_dict(content)
+    except (RuntimeError, TypeError, AttributeError):
         name = type(net).__name__
         raise CheckpointError(f"{path}: does not hold the bare weights of {name}") from None
     return net.eval()
@@ -139,14 +191,47 @@ def load(path: str | Path) -> Network:
             f"{path}: holds a network {card.network!r}, which {models.__name__} does not have"
         )
     try:
-        net: NetworkModule = getattr(models, card.network)(**card.arguments)
         prefix = "net."
-        net.load_state_dict(
-            {key.removeprefix(prefix): value for key, value in state.items() if prefix in key}
-        )
+        weights = {key.removeprefix(prefix): value for key, value in state.items() if prefix in key}
+        build = getattr(models, card.network)
+        with torch.device("meta"):  # takes no memory
+            blueprint: NetworkModule = build(**card.arguments)
+        check_fit(blueprint, weights)
+        _check_memory(blueprint, weights, os.path.getsize(path))
+        net: NetworkModule = build(**card.arguments)
+        net.load_state_dict(weights)
     except Exception as error:
         raise CheckpointError(
             f"{path}: its weights do not fit the network {card.network} that it names"
         ) from error
     net.card = card
     return net.eval()
+
+
+def check_fit(net: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Compare the names and shapes of weights with those of a network or a training.
+
+    Raises:
+        ValueError: If they differ.
+    """
+    expected = {key: value.shape for key, value in net.state_dict().items()}
+    if {key: value.shape for key, value in weights.items()} != expected:
+        raise ValueError("the weights have other names or shapes")
+
+
+def _check_memory(blueprint: nn.Module, weights: dict[str, Tensor], size: int) -> None:
+    """Refuse a small file from which a large network would be built.
+
+    Args:
+        blueprint: The network, without memory.
+        weights: Its weights in the file.
+        size: Size of the file, bytes.
+
+    Raises:
+        ValueError: If the weights repeat the same bytes, or the network's constants are too many.
+    """
+    if sum(value.numel() * value.element_size() for value in weights.values()) > size:
+        raise ValueError("the weights take more memory than the file has bytes")
+    constants = [value for name, value in blueprint.named_buffers() if name not in weights]
+    if sum(value.numel() for value in constants) > LARGEST_CONSTANTS:
+        raise ValueError("the network computes too many constants")

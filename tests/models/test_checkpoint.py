@@ -3,13 +3,15 @@
 import io
 import os
 import pickle
+import random
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
 
-from stm_experiments import load
-from stm_experiments.models import CAEA, PCA, checkpoint
+from stm_experiments import load, models
+from stm_experiments.models import CAEA, PCA, Denoiser, checkpoint
 from stm_experiments.models.checkpoint import Card, CheckpointError
 
 
@@ -75,6 +77,82 @@ def test_missing_and_damaged_files_are_refused(good, tmp_path):
     text = tmp_path / "text.ckpt"
     text.write_text("This is not a model.\n")
     refused(text, "not a readable checkpoint")
+
+
+def test_every_flipped_bit_is_noticed_or_changes_nothing(good):
+    whole, path = good.read_bytes(), good.with_name("flipped.ckpt")
+    state = load(good).state_dict()
+    draw, identical = random.Random(0), 0
+    # The archive's own tables are at its end.
+    places = [draw.randrange(len(whole)) for _ in range(60)]
+    places += [draw.randrange(len(whole) - 4000, len(whole)) for _ in range(60)]
+    for place in places:
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(flipped)
+        try:
+            other = load(path).state_dict()
+        except CheckpointError as error:
+            assert str(error).startswith(f"{path}: ")  # noqa: PT017
+        else:
+            identical += 1
+            assert all(torch.equal(other[key], value) for key, value in state.items())
+    assert identical < 100
+
+
+def test_what_is_not_a_regular_file_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe.ckpt")
+    refused(tmp_path / "pipe.ckpt", "not a regular file")
+    (tmp_path / "zero.ckpt").symlink_to("/dev/zero")
+    refused(tmp_path / "zero.ckpt", "not a regular file")
+    (tmp_path / "loop.ckpt").symlink_to(tmp_path / "loop.ckpt")
+    refused(tmp_path / "loop.ckpt", "cannot be opened")
+
+
+class Bomb:
+    def __reduce__(self):
+        return bytearray, (2**45,)
+
+
+def test_a_description_takes_little_memory(good):
+    refused(changed(good, "bomb.ckpt", more=Bomb()), "holding more than tensors")
+
+
+def test_compressed_files_are_refused(good):
+    path = good.with_name("deflated.ckpt")
+    with zipfile.ZipFile(good) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    refused(path, "not a readable checkpoint")
+
+
+def test_a_small_file_takes_little_memory(good, monkeypatch):
+    """Neither large arguments nor weights that repeat one number make a network of GiB."""
+    zeros = torch.zeros(1)
+    with torch.device("meta"):
+        shapes = {f"net.{key}": x.shape for key, x in Denoiser(width=2000).state_dict().items()}
+    cards = [
+        {"network": "Denoiser", "arguments": {"width": 2000}},
+        {"network": "StackedAutoencoder", "arguments": {"widths": [16000, 16000]}},
+        {"network": "MLP", "arguments": {"window": 100_000}},
+    ]
+    draw = monkeypatch.setattr
+    for init in ("kaiming_uniform_", "uniform_"):
+        draw(torch.nn.init, init, lambda x, *_, **__: pytest.fail("built") if not x.is_meta else x)
+    for number, card in enumerate(cards):
+        refused(changed(good, f"{number}.ckpt", card=card), "do not fit")
+    state = {key: zeros.expand(shape) for key, shape in shapes.items()}
+    repeated = changed(good, "repeated.ckpt", card=cards[0], state_dict=state)
+    assert repeated.stat().st_size < 20_000
+    refused(repeated, "do not fit")
+
+
+@pytest.mark.parametrize("name", sorted(set(models.__all__) - {"BM3D"}))
+def test_every_network_is_compared_before_it_is_built(name, tmp_path):
+    net = getattr(models, name)()
+    checkpoint.save(net, Card(name, {}, None), tmp_path / "a.ckpt")
+    loaded = load(tmp_path / "a.ckpt").state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in net.state_dict().items())
 
 
 class Attack:
