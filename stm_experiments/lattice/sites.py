@@ -25,7 +25,8 @@ _REACH = 1.2  # standard deviation of the weight of the neighbours, distances of
 _REWEIGHTED = 3  # times that neighbours that do not fit lose weight
 _WEAK = 0.1  # least eigenvalue of a local fit: it is less with few neighbours or all on one line
 _MARGIN = 0.15  # around the image in which sites are numbered, shares of its sides
-_ROUNDS = 100  # at most; each reaches one or two neighbours further
+_MOST = 4_000_000  # sites in and around an image, to bound time and memory
+_BLOCK = 50_000  # sites that are fitted at a time, to bound the memory
 _TOO_FEW = "no lattice was found: too few atoms lie on one"
 
 
@@ -111,7 +112,7 @@ def number_atoms(motif: Motif, maxima: Maxima, shape: tuple[int, ...]) -> Growth
         shape: Of the image, px.
 
     Raises:
-        LatticeError: If too few atoms lie on the lattice.
+        LatticeError: If too few atoms lie on the lattice, or it has too many sites.
     """
     numbered = _first_atoms(motif, maxima)
     for _ in range(2):  # the mean lattice of all atoms fits them better than that of the first
@@ -165,9 +166,18 @@ def _all_sites(
 
     Returns:
         The sites, and the site of each numbered atom, [A], -1 for none.
+
+    Raises:
+        LatticeError: If there are more than 4 000 000.
     """
     vectors, origin, basis = lattice
     margin = _MARGIN * np.array(shape)
+    n_sites = np.prod(shape + 2 * margin) * len(basis) / abs(np.linalg.det(vectors))
+    if n_sites > _MOST:
+        raise LatticeError(
+            f"the lattice has about {n_sites:.2g} sites in and around an image of {shape[0]} x "
+            f"{shape[1]} px, and at most {_MOST} can be followed: cut the image into parts"
+        )
     corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * (shape + 2 * margin) - margin
     cells = (corners - origin) @ np.linalg.inv(vectors)
     low = np.minimum(np.floor(cells.min(0)), numbered.cell.min(0)).astype(int) - 1
@@ -207,11 +217,38 @@ def fit_surroundings(
         spacing: Distance of nearest neighbours, px.
         at: Indices of the sites to fit around; None: all.
     """
-    sites, atom, reach = growth
+    sites, atom, _ = growth
     place = sites.ideal if at is None else sites.ideal[at]
     occupied = sites.ideal[atom >= 0]
     moved = atoms[atom[atom >= 0]] - occupied
-    distance, index = KDTree(occupied).query(
+    neighbours = _Neighbours(occupied, moved, KDTree(occupied), growth.reach)
+    blocks = [
+        _fit_block(neighbours, place[start : start + _BLOCK], spacing)
+        for start in range(0, max(len(place), 1), _BLOCK)
+    ]
+    return Surroundings(*map(np.concatenate, zip(*blocks, strict=True)))
+
+
+class _Neighbours(NamedTuple):
+    """The sites that hold an atom. N sites.
+
+    Attributes:
+        ideal: Positions (row, column), [N, 2] px.
+        displacement: Of the atoms from them, [N, 2] px.
+        tree: Of the positions.
+        reach: Standard deviation of the weight of the neighbours in a local fit, px.
+    """
+
+    ideal: Array
+    displacement: Array
+    tree: KDTree
+    reach: float
+
+
+def _fit_block(neighbours: _Neighbours, place: Array, spacing: float) -> Surroundings:
+    """Fit the displacement around the ideal positions [S, 2] of some sites, as many as fit."""
+    occupied, moved, tree, reach = neighbours
+    distance, index = tree.query(
         place, range(1, min(_NEIGHBOURS, len(occupied)) + 1), distance_upper_bound=3 * reach
     )
     far = ~np.isfinite(distance)
@@ -259,24 +296,34 @@ def _follow(growth: Growth, maxima: Maxima) -> Indices:
     """
     sites, atom, reach = growth
     atoms, spacing = maxima.atoms, maxima.spacing
+    atom = atom.copy()
     free = np.ones(len(atoms), bool)
-    for _ in range(_ROUNDS):
-        free[:] = True
-        free[atom[atom >= 0]] = False
-        empty = np.flatnonzero(atom < 0)
-        third = KDTree(sites.ideal[atom >= 0]).query(sites.ideal[empty], [3])[0][:, 0]
+    free[atom[atom >= 0]] = False
+    tree = KDTree(sites.ideal)
+    added = np.flatnonzero(atom >= 0)
+    while len(added):  # each round gives an atom a site, so there are at most as many as atoms
+        # Only fits that an added atom changes can place another one.
+        near = _sites_near(tree, sites.ideal[added], 3 * reach)
+        empty = near[atom[near] < 0]
+        occupied = np.flatnonzero(atom >= 0)
+        third = KDTree(sites.ideal[occupied]).query(sites.ideal[empty], [3])[0][:, 0]
         edge = empty[third < 2 * reach]
         around = fit_surroundings(Growth(sites, atom, reach), atoms, spacing, edge)
         new = _nearest_atoms(around.place, atoms[free], spacing)
-        if not (new >= 0).any():
-            break
-        atom = atom.copy()
-        atom[edge[new >= 0]] = np.flatnonzero(free)[new[new >= 0]]
+        added = edge[new >= 0]
+        atom[added] = np.flatnonzero(free)[new[new >= 0]]
+        free[atom[added]] = False
     for _ in range(2):  # few neighbours placed the first atoms
         if (atom >= 0).any():
             around = fit_surroundings(Growth(sites, atom, reach), atoms, spacing)
             atom = _nearest_atoms(around.place, atoms, spacing)
     return atom
+
+
+def _sites_near(tree: KDTree, places: Array, radius: float) -> Indices:
+    """Return the sites within a radius (px) of any of the places [P, 2], sorted."""
+    near = tree.query_ball_point(places, radius)
+    return np.unique(np.concatenate([np.asarray(sites, dtype=int) for sites in near]))
 
 
 def _sixth_neighbour(vectors: Array, basis: Array) -> float:

@@ -252,3 +252,42 @@ def test_real_febr2(shared):
     assert about["lengths_nm"] == pytest.approx([0.37, 0.37], rel=0.03)
     assert about["angle_degrees"] == pytest.approx(60, abs=2)
     assert 10 <= about["empty"] <= 25
+
+
+def strip(rows, columns, spacing=4.0):
+    """A square lattice in a narrow image, and its sites [S,2] px."""
+    lines = [np.arange(1.0 + spacing, n - 1 - spacing, spacing) for n in (rows, columns)]
+    around = [np.arange(1.0, n, spacing) for n in (rows, columns)]
+    bumps = [
+        np.exp(-((np.arange(n) - places[:, None]) ** 2) / 2 / (0.2 * spacing) ** 2).sum(0)
+        for n, places in zip((rows, columns), around, strict=True)
+    ]
+    return np.outer(*bumps), np.stack(np.meshgrid(*lines, indexing="ij"), -1).reshape(-1, 2)
+
+
+def test_sites_are_followed_through_the_whole_image_however_long():
+    # A round reaches about two sites further: the 400 columns need more than 200 rounds.
+    image, sites = strip(32, 1600)
+    fit = find_lattice(image)
+    assert KDTree(fit.sites).query(sites)[0].max() < 0.3
+    assert len(fit.sites) == pytest.approx(8 * 400, abs=5)  # corners have too few neighbours
+    assert fit.occupied.all()
+
+
+def test_fits_in_blocks_equal_fits_at_once(monkeypatch):
+    from stm_experiments.lattice import sites
+
+    image = example("hexagonal")[1]
+    whole = find_lattice(image)
+    monkeypatch.setattr(sites, "_BLOCK", 7)
+    blocks = find_lattice(image)
+    for name in ("sites", "strain", "shift", "height", "occupied"):
+        np.testing.assert_array_equal(getattr(blocks, name), getattr(whole, name))
+
+
+def test_more_sites_than_the_limit_are_refused(monkeypatch):
+    from stm_experiments.lattice import sites
+
+    monkeypatch.setattr(sites, "_MOST", 200)
+    with pytest.raises(LatticeError, match=r"about .* sites .* 150 x 150 px, and at most 200"):
+        find_lattice(example("square")[1])
