@@ -1,5 +1,6 @@
 """One image channel of a microscope file: numbers in SI units, and what is known about them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,6 +93,27 @@ class Scan:
             raise ScanError(f"{path}: exists already, and is not written over.") from None
         except OSError as error:
             raise ScanError(f"{path}: cannot be written ({error.strerror}).") from error
+
+
+def check_pixel_size(pixel_size: tuple[float, float] | None) -> None:
+    """Refuse a size of a pixel that no microscope can have.
+
+    Args:
+        pixel_size: nm per px along axes 0 and 1; None: unknown.
+
+    Raises:
+        ScanError: If it is not two finite numbers above 0.
+    """
+    if pixel_size is None:
+        return
+    try:
+        valid = len(pixel_size) == 2 and all(0 < float(size) < math.inf for size in pixel_size)
+    except (TypeError, ValueError):
+        valid = False
+    if not valid:
+        raise ScanError(
+            f"the size of a pixel is two finite numbers above 0 (nm), not {pixel_size!r}."
+        )
 
 
 def _tiff(scan: Scan) -> bytes:

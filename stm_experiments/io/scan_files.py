@@ -2,6 +2,7 @@
 
 import glob
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +55,7 @@ def check_unit_settings(unit: str | None, pixel_nm: float | None) -> None:
     """
     if unit not in (None, "", "m", "A", "V"):
         raise ValueError(f"unit is m, A, V or null, not {unit!r}")
-    if pixel_nm is not None and not (isinstance(pixel_nm, int | float) and pixel_nm > 0):
+    if pixel_nm is not None and not (isinstance(pixel_nm, int | float) and 0 < pixel_nm < math.inf):
         raise ValueError(f"pixel_nm is above 0, or null, not {pixel_nm!r}")
 
 

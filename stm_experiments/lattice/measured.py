@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stm_experiments.io.scan import Scan
+from stm_experiments.io.scan import Scan, check_pixel_size
 
 
 class Measured(NamedTuple):
@@ -30,14 +30,20 @@ def as_measured(
     """Return the data, mask and pixel size of a scan or an array; arguments go before the scan's.
 
     Args:
-        image: A scan, or [H, W] real numbers.
+        image: A scan, or [H, W] real numbers; what a masked array masks was not measured.
         mask: True where measured, [H, W]; None: the scan's mask, or everywhere.
         pixel_nm: Size of a pixel along axes 0 and 1, nm; None: the scan's, or unknown.
+
+    Raises:
+        ScanError: If the size of a pixel is not two finite numbers above 0.
     """
     data: ArrayLike = image.data if isinstance(image, Scan) else image
     if isinstance(image, Scan):
         mask = image.mask if mask is None else mask
         pixel_nm = image.pixel_size if pixel_nm is None else pixel_nm
+    if mask is None and isinstance(data, np.ma.MaskedArray):
+        mask = ~np.ma.getmaskarray(data)
+    check_pixel_size(pixel_nm)
     return Measured(
         np.array(data, dtype=np.float64),
         None if mask is None else np.asarray(mask, dtype=bool),

@@ -1,5 +1,6 @@
 """What a network can do: the protocols that the rest of the package checks with ``isinstance``."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
@@ -22,6 +23,9 @@ class Card:
         scores: Test metrics, as in metrics.json.
         config: The whole resolved config of the training run.
         calibration: Factor that scales the uncertainty to the true error (``denoise``).
+
+    Raises:
+        ValueError: If ``calibration`` is not a finite number above 0.
     """
 
     network: str
@@ -32,6 +36,14 @@ class Card:
     scores: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     calibration: float = 1.0
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.calibration, int | float) and math.isfinite(self.calibration)
+        if not number or self.calibration <= 0:
+            raise ValueError(
+                "the calibration of a model's card is a finite number above 0, "
+                f"not {self.calibration!r}"
+            )
 
 
 class Inference(NamedTuple):

@@ -5,37 +5,69 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from stm_experiments.core.arrays import Array
 from stm_experiments.core.images import fill_nearest
 from stm_experiments.io import read_scan
-from stm_experiments.io.scan import Scan, ScanError
+from stm_experiments.io.scan import Scan, ScanError, check_pixel_size
+
+# From the median, ranges of the 1st to 99th percentile: converters of microscopes have 20 bits.
+_ABSURD = 1e6
 
 
 def as_scan(scan: Scan | str | Path | ArrayLike) -> Scan:
     """Return a scan, read it from a file, or make it of an array [H, W].
 
-    NaN and infinite pixels count as not measured.
+    NaN and infinite pixels count as not measured, and so do those that a masked array masks and
+    those so far from all others that no microscope can have recorded both; the history says so.
 
     Raises:
-        ScanError: If the argument is none of these.
+        ScanError: If the argument is none of these, or the size of its pixels is impossible.
     """
     if isinstance(scan, Scan):
+        check_pixel_size(scan.pixel_size)
         finite = scan.mask & np.isfinite(scan.data)
-        return scan if finite.all() or not finite.any() else replace(scan, mask=finite)
+        unchanged = finite.all() or not finite.any()
+        return _without_absurd(scan if unchanged else replace(scan, mask=finite))
     if isinstance(scan, str | Path):
-        return read_scan(scan)
-    data = scan.detach().cpu().numpy() if isinstance(scan, Tensor) else np.asarray(scan)
+        return _without_absurd(read_scan(scan))
+    if isinstance(scan, Tensor):
+        tensor = scan.detach().cpu()
+        data = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    else:
+        data = np.ma.getdata(scan)
     if data.ndim != 2 or data.dtype.kind not in "biuf":
         raise ScanError(
             f"image: expected real numbers [H, W], not {data.dtype} of shape {list(data.shape)}."
         )
-    mask = np.isfinite(data)
+    mask = np.isfinite(data) & ~np.ma.getmaskarray(scan if np.ma.isMA(scan) else data)
     if not mask.any():
-        raise ScanError("image: no pixel is a finite number.")
-    return Scan(np.where(mask, data, np.median(data[mask])).astype(np.float64), mask, "", None, "")
+        raise ScanError("image: no pixel is a finite number, or all are masked.")
+    filled = np.where(mask, data, np.median(data[mask])).astype(np.float64)
+    return _without_absurd(Scan(filled, mask, "", None, ""))
+
+
+def _without_absurd(scan: Scan) -> Scan:
+    """Mask the pixels of a scan that lie absurdly far from all others, at most one in 50."""
+    values = scan.data[scan.mask]
+    if not values.size:
+        return scan
+    low, middle, high = np.percentile(values[:: max(1, values.size // 2**20)], (1, 50, 99))
+    with np.errstate(over="ignore"):
+        reach = _ABSURD * (high - low)
+        if not 0 < reach < np.inf or max(values.max() - middle, middle - values.min()) <= reach:
+            return scan
+        absurd = scan.mask & (np.abs(scan.data - middle) > reach)
+    count = int(absurd.sum())
+    sentence = (
+        f"{count} pixel{'s' if count > 1 else ''} counted as not measured: more than a million "
+        "times the range from the 1st to the 99th percentile away from the median"
+    )
+    data = np.where(absurd, np.median(scan.data[scan.mask & ~absurd]), scan.data)
+    return replace(scan, data=data, mask=scan.mask & ~absurd, history=(*scan.history, sentence))
 
 
 class MeasuredPart(NamedTuple):

@@ -11,6 +11,8 @@ from stm_experiments.core.noise import noise_sigma
 from stm_experiments.models.interfaces import NetworkModule, Repair
 from stm_experiments.models.networks.destripe import Destripe, Estimate, roughness
 
+_SHORTEST = 3  # px of a line; its roughness is measured by second differences
+
 
 @dataclass(frozen=True)
 class StripeRules:
@@ -80,7 +82,16 @@ class StripeRepair(NetworkModule):
         return self.repair(images).deviation
 
     def repair(self, images: Tensor) -> Repair:
-        """Detect and repair damage in images [B, 1, H, W]."""
+        """Detect and repair damage in images [B, 1, H, W].
+
+        Raises:
+            ValueError: If a line is shorter than 3 px.
+        """
+        if images.shape[3] < _SHORTEST:
+            raise ValueError(
+                f"stripes are repaired along lines of at least {_SHORTEST} px, and the image "
+                f"has lines of {images.shape[3]} px"
+            )
         middle, unit = self.net.scale(images)
         x = (images - middle) / unit
         odds = self.net.logits(x)
