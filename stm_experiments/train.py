@@ -2,12 +2,15 @@
 
 import math
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from lightning import seed_everything
 from omegaconf import DictConfig
 
 from stm_experiments.app import build, comparison, job, launching, tables
+from stm_experiments.app.messages import one_sentence
 from stm_experiments.data import PatchData
 from stm_experiments.evaluation.assess import SAMPLES, TrainingRecord, assess, write_assessment
 from stm_experiments.evaluation.baselines import check_baselines, fit_baselines
@@ -30,7 +33,9 @@ def train(cfg: DictConfig) -> float:
         settings = build.scale_down(settings)
     run = RunFolder(job.job_folder(), settings, job.describe_job())
     with job.noted_end(run):
-        metrics = run.metrics or run_once(settings, run)
+        metrics = run_once(settings, run) if run.metrics is None else run.metrics
+        if run.metrics is not None and run.leads and not run.is_complete:
+            finish(run, attempt(partial(log_again, settings, metrics, run)))
     if run.leads:
         print(f"{run.path}: config, metrics, checkpoints and figures")
     return next((n for key, n in metrics.items() if key.endswith("/mse_noisy")), math.nan)
@@ -41,7 +46,7 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     seed_everything(settings["seed"], workers=True, verbose=False)
     model = build.build_model(settings)
     net = model.net
-    if settings["init"] is not None and run.last_checkpoint() is None:
+    if settings["init"] is not None and run.last_checkpoint(model) is None:
         checkpoint.start_from(settings["init"], net)
     data = build.build_data(settings, net.window)
     check_baselines(settings["baselines"], data.settings.window)
@@ -58,20 +63,55 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
             checkpoint.save(net, card, run.checkpoints / "best.ckpt")
         else:
             trainer = build.build_trainer(settings, run.path, [history, first, writer], loggers)
-            trainer.fit(model, data, ckpt_path=run.last_checkpoint(), weights_only=True)
+            trainer.fit(model, data, ckpt_path=run.last_checkpoint(model), weights_only=True)
             if not run.leads:
                 return {}
-            # The best weights were chosen by validation, and so cannot be scored by it.
-            name = "last.ckpt" if data.test_split == "validation" else "best.ckpt"
-            model.load_state_dict(checkpoint.read(run.checkpoints / name)["state_dict"])
+            model.load_state_dict(run.trained_weights(model, scored_weights(data)))
         seconds = time.monotonic() - start
+        run.note(**history.about(net, seconds))
         record = TrainingRecord(history.rows, history.curves(), first.reconstructions)
         numbers = assess_network(net.cpu().eval(), data, record, settings["baselines"], run)
-        log_results(loggers, numbers, run.path, net, samples)
+        unlogged = attempt(partial(log_results, loggers, numbers, run.path, net, samples))
+    finally:
+        unclosed = attempt(partial(close_loggers, loggers))
+    finish(run, unlogged or unclosed)
+    return numbers
+
+
+def scored_weights(data: PatchData) -> str:
+    """Return the checkpoint to score: weights chosen by validation cannot be scored by it."""
+    return "last.ckpt" if data.test_split == "validation" else "best.ckpt"
+
+
+def attempt(action: Callable[[], None]) -> str | None:
+    """Do something that must not fail a run; return why it failed, in one sentence, or None."""
+    try:
+        action()
+    except Exception as error:
+        return one_sentence(error)
+    return None
+
+
+def finish(run: RunFolder, unlogged: str | None) -> None:
+    """Note that a run is complete, and why its loggers did not receive everything, if so."""
+    if unlogged is not None:
+        print(f"the run is complete, but not logged ({unlogged}); resume={run.path} logs it again")
+    run.finish("finished", unlogged=unlogged)
+
+
+def log_again(settings: dict[str, Any], metrics: dict[str, float], run: RunFolder) -> None:
+    """Log the results of a run that ended, or whose loggers failed, after it was assessed."""
+    if "_target_" not in settings["logger"]:
+        return
+    seed_everything(settings["seed"], workers=True, verbose=False)
+    model = build.build_model(settings)
+    data = build.build_data(settings, model.net.window)
+    model.load_state_dict(run.trained_weights(model, scored_weights(data)))
+    loggers = build.build_loggers(settings, run.path, run.about)
+    try:
+        log_results(loggers, metrics, run.path, model.net.cpu().eval(), data.samples(SAMPLES))
     finally:
         close_loggers(loggers)
-    run.finish("finished", **history.about(net, seconds))
-    return numbers
 
 
 def assess_network(

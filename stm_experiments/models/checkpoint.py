@@ -105,8 +105,6 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
     try:
         with atomic_write(path) as part, part.open("wb") as file:
             file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
 

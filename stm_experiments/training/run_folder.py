@@ -1,6 +1,5 @@
 """The folder of one run: config.yaml, run.json, metrics.json, checkpoints/, figures/."""
 
-import contextlib
 import fcntl
 import importlib.metadata
 import json
@@ -16,8 +15,9 @@ from typing import Any, TextIO
 import torch
 import yaml
 from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor, nn
 
-from stm_experiments.core.files import atomic_write_text
+from stm_experiments.core.files import atomic_write_text, read_json
 from stm_experiments.models import checkpoint
 
 
@@ -33,6 +33,9 @@ class RunFolder:
 
     Attributes:
         leads: Whether this is the first process.
+        metrics: The metrics of a run that was assessed; None if they are missing or damaged.
+        is_complete: Whether a run has its metrics and all that comes after them, the loggers and
+            the status in run.json.
         is_resumed: Whether the folder held an unfinished run; of the first process only.
 
     Raises:
@@ -49,9 +52,13 @@ class RunFolder:
         self._started = time.monotonic()
         self.about = about
         self._lock: TextIO | None = None
+        self.metrics: dict[str, float] | None = self._read_json("metrics.json")
+        record = self._read_json("run.json") or {}
+        is_logged = record.get("status") == "finished" and not record.get("unlogged")
+        self.is_complete = self.metrics is not None and is_logged
         if not self.leads:
             return
-        if self.metrics is None:
+        if not self.is_complete:
             self._lock = self._claim()
         config_file = path / "config.yaml"
         # A run that failed before it had results can be started anew.
@@ -65,13 +72,14 @@ class RunFolder:
         if not self.is_resumed:
             text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
             self._replace("config.yaml", text)
-        elif (path / "run.json").is_file():
+        else:
             # The first start of the run says more than its resuming.
-            first = json.loads((path / "run.json").read_text(encoding="utf-8"))
-            about = {key: first.get(key, value) for key, value in about.items()}
+            about = {key: record.get(key, value) for key, value in about.items()}
         self.about = {**about, **describe_surroundings(), "status": "running"}
         if self.metrics is None:
             self.write_json("run.json", self.about)
+        else:
+            self.about |= record  # about the machine that trained it
 
     def _claim(self) -> TextIO:
         """Keep other processes, also on other machines, out of the folder of an unfinished run.
@@ -99,24 +107,63 @@ class RunFolder:
         """Return whether the folder holds results that another run must not overwrite."""
         return self.metrics is not None or any(self.checkpoints.glob("*.ckpt"))
 
-    @property
-    def metrics(self) -> dict[str, float] | None:
-        """The metrics of a finished run; None if the run is not finished."""
-        path = self.path / "metrics.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    def _read_json(self, name: str) -> dict[str, Any] | None:
+        """Read a file that is written again if it is missing or damaged, which returns None."""
+        path = self.path / name
+        if not path.is_file():
+            return None
+        try:
+            return read_json(path)
+        except ValueError as error:
+            if self.leads:
+                print(f"{error}; it is written again")
+            return None
 
-    def last_checkpoint(self) -> Path | None:
-        """Return the newest readable checkpoint to resume from, or None."""
-        for name in ("last.ckpt", "previous.ckpt"):
-            path = self.checkpoints / name
-            if path.is_file():
-                try:
-                    checkpoint.read(path)
-                except checkpoint.CheckpointError as error:
-                    print(f"{error}: falling back to the one before")
-                else:
-                    return path
+    def last_checkpoint(self, training: nn.Module) -> Path | None:
+        """Return the newest checkpoint from which a training can be resumed, or None.
+
+        Args:
+            training: The training with its network, as it is built.
+        """
+        last, previous = (self.checkpoints / name for name in ("last.ckpt", "previous.ckpt"))
+        for path, way_on in (
+            (last, "trying previous.ckpt"),
+            (previous, "training begins anew"),
+        ):
+            try:
+                read_checkpoint_of(training, path, RESUMED)
+            except checkpoint.CheckpointError as error:
+                if last.exists() or previous.exists():
+                    print(f"{error}; {way_on}")
+            else:
+                return path
         return None
+
+    def trained_weights(self, training: nn.Module, name: str) -> dict[str, Tensor]:
+        """Return the weights in a checkpoint, which ``last.ckpt`` replaces if it is damaged.
+
+        Args:
+            training: The training with its network, as it is built.
+            name: Name of the checkpoint.
+
+        Raises:
+            CheckpointError: If neither can be used.
+        """
+        try:
+            content = read_checkpoint_of(training, self.checkpoints / name)
+        except checkpoint.CheckpointError as error:
+            content = read_checkpoint_of(training, self.checkpoints / "last.ckpt")
+            print(f"{error}; last.ckpt takes its place")
+            self.about["replaced"] = f"{name} by last.ckpt, as it could not be read"
+            checkpoint.write_checkpoint(content, self.checkpoints / name)
+        weights: dict[str, Tensor] = content["state_dict"]
+        return weights
+
+    def note(self, **about: Any) -> None:
+        """Add entries to run.json while the run goes on."""
+        self.about |= about
+        self.about["seconds"] = round(time.monotonic() - self._started, 1)
+        self.write_json("run.json", self.about)
 
     def finish(self, status: str, **about: Any) -> None:
         """Write to run.json how the run ended and how long it took.
@@ -127,10 +174,13 @@ class RunFolder:
         """
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         self.about |= {**about, "status": status, "finished": now}
-        self.about["seconds"] = round(time.monotonic() - self._started, 1)
-        # The error that ended the run, such as a full disk, matters more than this one.
-        with contextlib.suppress(OSError):
+        if self.metrics is None:
+            self.about["seconds"] = round(time.monotonic() - self._started, 1)
+        try:
             self.write_json("run.json", self.about)
+        except OSError as error:
+            # The error that ended the run, such as a full disk, matters more than this one.
+            print(f"{self.path}/run.json cannot be written ({error.strerror}); resume=... mends it")
         if self._lock is not None:
             (self.path / ".lock").unlink(missing_ok=True)
             self._lock.close()
@@ -143,6 +193,33 @@ class RunFolder:
         if not self.leads:
             return
         atomic_write_text(self.path / name, text)
+
+
+# What Lightning needs of a checkpoint besides the weights.
+RESUMED = ("epoch", "global_step", "loops", "callbacks", "optimizer_states", "lr_schedulers")
+
+
+def read_checkpoint_of(
+    training: nn.Module, path: Path, needed: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Read a checkpoint of a training.
+
+    Args:
+        training: The training with its network, as it is built.
+        path: The checkpoint.
+        needed: Entries that it must have besides the weights.
+
+    Raises:
+        CheckpointError: If it is missing, damaged, or of another network.
+    """
+    content = checkpoint.read(path)
+    try:
+        checkpoint.check_fit(training, content["state_dict"])
+    except (KeyError, AttributeError, ValueError):
+        raise checkpoint.CheckpointError(f"{path}: holds another network than this run") from None
+    if not all(key in content for key in needed):
+        raise checkpoint.CheckpointError(f"{path}: holds no training that can be resumed")
+    return content
 
 
 def describe_surroundings() -> dict[str, Any]:
