@@ -125,19 +125,7 @@ class RunFolder:
         Args:
             training: The training with its network, as it is built.
         """
-        last, previous = (self.checkpoints / name for name in ("last.ckpt", "previous.ckpt"))
-        for path, way_on in (
-            (last, "trying previous.ckpt"),
-            (previous, "training begins anew"),
-        ):
-            try:
-                read_checkpoint_of(training, path, RESUMED)
-            except checkpoint.CheckpointError as error:
-                if last.exists() or previous.exists():
-                    print(f"{error}; {way_on}")
-            else:
-                return path
-        return None
+        return newest_checkpoint(self.checkpoints, training)
 
     def trained_weights(self, training: nn.Module, name: str) -> dict[str, Tensor]:
         """Return the weights in a checkpoint, which ``last.ckpt`` replaces if it is damaged.
@@ -197,6 +185,25 @@ class RunFolder:
 
 # What Lightning needs of a checkpoint besides the weights.
 RESUMED = ("epoch", "global_step", "loops", "callbacks", "optimizer_states", "lr_schedulers")
+
+
+def newest_checkpoint(folder: Path, training: nn.Module) -> Path | None:
+    """Return ``last.ckpt``, or ``previous.ckpt`` in its place; None if neither can be resumed.
+
+    Args:
+        folder: Folder of the checkpoints.
+        training: The training with its network, as it is built.
+    """
+    last, previous = folder / "last.ckpt", folder / "previous.ckpt"
+    for path, way_on in ((last, "trying previous.ckpt"), (previous, "training begins anew")):
+        try:
+            read_checkpoint_of(training, path, RESUMED)
+        except checkpoint.CheckpointError as error:
+            if last.exists() or previous.exists():
+                print(f"{error}; {way_on}")
+        else:
+            return path
+    return None
 
 
 def read_checkpoint_of(
