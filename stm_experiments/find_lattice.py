@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from stm_experiments.app import build
 from stm_experiments.app.job import new_folder
 from stm_experiments.app.launching import launch
+from stm_experiments.core.texts import printable
 from stm_experiments.figures import save_figure
 from stm_experiments.figures.lattice_map import lattice_map
 from stm_experiments.io import scan_files
@@ -56,12 +57,12 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    title = "\n".join([path.name, *(text["summary"] for text in about)])
+    title = "\n".join([printable(path.name), *(text["summary"] for text in about)])
     recorded = np.where(scan.mask, scan.data, np.nan)
     save_figure(lattice_map(recorded, fits, title), f"{stem}_lattice.png")
     for text in about:
-        print(f"{path.name}: {text['summary']}")
-    print(f"{stem.parent}: {stem.name}_lattice.json, _lattice.png, _sites.csv")
+        print(printable(f"{path.name}: {text['summary']}"))
+    print(printable(f"{stem.parent}: {stem.name}_lattice.json, _lattice.png, _sites.csv"))
 
 
 def main() -> None:

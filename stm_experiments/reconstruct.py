@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
+from rich.markup import escape
 from rich.progress import Progress
 
 from stm_experiments.app import build
 from stm_experiments.app.job import new_folder
 from stm_experiments.app.launching import launch
+from stm_experiments.core.texts import printable
 from stm_experiments.figures import save_figure, whole_image
 from stm_experiments.io import scan_files
 from stm_experiments.models import checkpoint
@@ -55,17 +57,14 @@ def restore(path: Path, stem: Path, net: Network, settings: dict[str, Any]) -> N
     scan = scan_files.read_with_units(path, **{key: settings[key] for key in READING})
     clean = settings["clean"] and scan_files.read_partner(path, settings["clean"], scan.data.shape)
     with Progress() as bars:
-        bar = bars.add_task(path.name)
-        result = denoise(
-            scan,
-            net,
-            **{key: settings[key] for key in DENOISING},
-            progress=lambda done, total: bars.update(bar, completed=done, total=total),
-        )
+        bar = bars.add_task(escape(printable(path.name)))
+        options = {key: settings[key] for key in DENOISING}
+        options["progress"] = lambda done, total: bars.update(bar, completed=done, total=total)
+        result = denoise(scan, net, **options)
     comparison = compare_with_clean(result, clean) if clean else None
     write_result(result, stem, comparison)
     for line in [*result.history, *([comparison.sentence()] if comparison else [])]:
-        log.info("%s: %s", path.name, line)
+        log.info("%s: %s", printable(path.name), printable(line))
 
 
 def write_result(result: Denoised, stem: Path, comparison: Comparison | None) -> None:
@@ -87,7 +86,7 @@ def write_result(result: Denoised, stem: Path, comparison: Comparison | None) ->
         uncertainty=result.uncertainty,
     )
     save_figure(figure, f"{stem}.png")
-    print(f"{stem.parent}: {stem.name}{', '.join([*endings, '.png'])}")
+    print(printable(f"{stem.parent}: {stem.name}{', '.join([*endings, '.png'])}"))
 
 
 def main() -> None:

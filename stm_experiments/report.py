@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from stm_experiments.app import build
 from stm_experiments.app.job import job_folder
 from stm_experiments.app.launching import launch
+from stm_experiments.core.texts import printable
 from stm_experiments.reporting.report import write_report
 from stm_experiments.reporting.runs import find_runs
 
@@ -25,7 +26,7 @@ def report(cfg: DictConfig) -> None:
     runs = find_runs(source)
     page = write_report(runs, source, job_folder())
     finished = sum(run.finished for run in runs)
-    print(f"{page}: {finished} of {len(runs)} runs finished")
+    print(printable(f"{page}: {finished} of {len(runs)} runs finished"))
 
 
 def report_folder(runs: str) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
@@ -73,3 +74,18 @@ def test_grains_must_be_a_number(command, image, tmp_path):
     )
     assert code == 1
     assert "grains" in error
+
+
+def test_a_batch_goes_on_past_names_that_cannot_be_printed(command, image, tmp_path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name in (b"a\xff\x1b[31m.npy", b"b.npy"):
+        np.save(scans / os.fsdecode(name), image)
+    out = tmp_path / "out"
+    code, said, _ = command(
+        find_lattice.main, f"image={scans}", "denoise=false", f"hydra.run.dir={out}"
+    )
+    assert code == 0
+    assert "a\\xff\\x1b[31m.npy: a = " in said
+    assert "\x1b" not in said
+    assert len(list(out.glob("*_lattice.png"))) == 2

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -285,3 +286,22 @@ def test_real_scans_keep_their_units(shared, reconstruct, no_pictures):
     after = read_scan(reconstruct.folder / "FeBr2_Au111_4nm_reconstructed.tiff")
     assert (after.unit, after.pixel_size) == ("A", before.pixel_size)
     np.testing.assert_allclose(after.data, before.data, rtol=0, atol=1e-6 * np.ptp(before.data))
+
+
+def test_a_batch_goes_on_past_names_that_cannot_be_printed(folder, reconstruct, tmp_path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name in (b"a\xff.npy", b"b\x1b[31m[red].npy", b"c.npy"):
+        np.save(scans / os.fsdecode(name), np.load(folder / NAME))
+    (scans / os.fsdecode(b"d\xfe\x1b.npy")).write_bytes(b"no scan")
+    code, out, errors = reconstruct(f"image={scans}", "unit=m")
+    assert code == 1
+    assert "1 of 4 files failed: d\\xfe\\x1b.npy" in errors
+    assert "b\\x1b[31m[red].npy" in out
+    assert "\x1b" not in out + errors
+    for ending in ("npy", "tiff", "png"):
+        assert len(list(reconstruct_results(scans, tmp_path, ending))) == 3
+
+
+def reconstruct_results(scans, folder, ending):
+    return (path for path in folder.glob(f"run*/*.{ending}") if path.parent != scans)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from stm_experiments.core.intervals import Interval
+from stm_experiments.core.texts import printable
 from stm_experiments.reporting.averages import mean_and_deviation
 from stm_experiments.reporting.runs import Run, read_runs
 
@@ -21,8 +23,9 @@ def print_comparison(sweep: Path) -> None:
     runs, console = read_runs(sweep), Console()
     console.print(comparison_table(runs))
     for run in runs:
-        if run.about["status"] != "finished":
-            console.print(f"job {run.about['job']} {run.status}", markup=False, highlight=False)
+        if run.about.get("status") != "finished":
+            line = printable(f"job {run.job_number} {run.status}")
+            console.print(line, markup=False, highlight=False)
 
 
 def comparison_table(runs: Sequence[Run]) -> Table:
@@ -33,14 +36,16 @@ def comparison_table(runs: Sequence[Run]) -> Table:
     """
     groups: dict[tuple[str, ...], list[Run]] = defaultdict(list)
     for run in runs:
-        groups[tuple(o for o in run.about["overrides"] if not o.startswith("seed="))].append(run)
+        groups[
+            tuple(o for o in run.about.get("overrides", []) if not o.startswith("seed="))
+        ].append(run)
     common = set.intersection(*map(set, groups)) if groups else set()
     several = any(len(group) > 1 for group in groups.values())
     captions = [f"all with {' '.join(sorted(common))}"] if common else []
     captions += ["± standard deviation over seeds"] if several else []
     table = Table(
         title="Comparison of the jobs",
-        caption="; ".join(captions),
+        caption=escape(printable("; ".join(captions))),
         box=box.SIMPLE,
         pad_edge=False,
         padding=(0, 0, 0, 1),  # within 80 columns
@@ -54,7 +59,8 @@ def comparison_table(runs: Sequence[Run]) -> Table:
         # The last part of a key is enough here: data.size=64 is size=64.
         words = [re.sub(r"^(experiment=|[^=]*\.)", "", o) for o in overrides if o not in common]
         count = [str(len(group))] if several else []
-        table.add_row("\n".join(words) or "defaults", *count, *_results(group))
+        name = escape(printable("\n".join(words))) or "defaults"
+        table.add_row(name, *count, *_results(group))
     return table
 
 
@@ -64,7 +70,7 @@ def _results(group: Sequence[Run]) -> list[str]:
     cells.append(_mean_over_seeds([run.score("mse_noisy", "PCA-10") for run in group]))
     seconds = [s for run in group if (s := run.about.get("seconds")) is not None]
     cells.append(f"{mean_and_deviation(seconds).mean:.0f}" if seconds else "-")
-    cells.append(f"{sum(run.about['status'] == 'finished' for run in group)} of {len(group)}")
+    cells.append(f"{sum(run.about.get('status') == 'finished' for run in group)} of {len(group)}")
     return cells
 
 

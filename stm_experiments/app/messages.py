@@ -12,6 +12,7 @@ from hydra.errors import (
 from omegaconf.errors import OmegaConfBaseException
 
 from stm_experiments.core.config_files import config_dir
+from stm_experiments.core.texts import printable
 
 # Errors of a user's input. All others are announced as unexpected.
 EXPECTED = (
@@ -36,13 +37,13 @@ def one_sentence(error: BaseException) -> str:
         if sentence := _wrong_setting(str(error)):
             return sentence
     if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename} cannot be read or written: {error.strerror.lower()}"
+        return printable(f"{error.filename} cannot be read or written: {error.strerror.lower()}")
     text = " ".join(str(error).split())
     for rewrite in REWRITES:
         text = rewrite(error, text)
     if not isinstance(error, EXPECTED) and type(error).__name__ not in EXPECTED_OF_LIGHTNING:
         text = f"unexpected {type(error).__name__}: {text}"
-    return text.rstrip(".")
+    return printable(text.rstrip("."))
 
 
 def _wrong_setting(text: str) -> str:

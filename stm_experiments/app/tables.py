@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from stm_experiments.core.intervals import Interval
+from stm_experiments.core.texts import printable
 from stm_experiments.evaluation.assess import Assessment
 from stm_experiments.evaluation.error_matrix import ErrorMatrix
 from stm_experiments.evaluation.held_out import HeldOutScores
@@ -56,7 +58,7 @@ def score_table(scores: Scores, title: str = "") -> Table:
         scores: Network -> measure -> mean and interval.
         title: What was scored: the split and the lattice.
     """
-    table = Table(title=title, caption="± half the 95 % interval by image")
+    table = Table(title=escape(title), caption="± half the 95 % interval by image")
     table.add_column("", no_wrap=True)
     metrics = [name for name in METRICS if any(name in row for row in scores.values())]
     for name in metrics:
@@ -95,14 +97,14 @@ def matrix_table(matrix: ErrorMatrix) -> Table:
     table.add_column("", overflow="fold")
     lattices = list(next(iter(matrix.values())))
     for lattice in lattices:
-        table.add_column(lattice, justify="right", no_wrap=True)
+        table.add_column(escape(lattice), justify="right", no_wrap=True)
     best = {name: min(row[name] for row in matrix.values() if row[name] > 0) for name in lattices}
     for model, row in matrix.items():
         cells = [
             f"[bold]{error:.5f}[/bold]" if error == best[name] else f"{error:.5f}"
             for name, error in row.items()
         ]
-        table.add_row(model, *cells)
+        table.add_row(escape(printable(model)), *cells)
     return table
 
 

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
+from stm_experiments.core.texts import spreadsheet_text
 from stm_experiments.metrics.scores import Scores
 
 ErrorMatrix = dict[str, dict[str, float]]  # model -> lattice it is tested on -> mse_noisy
@@ -27,5 +28,5 @@ def write_matrix(matrix: ErrorMatrix, path: Path) -> None:
     """Write the matrix as CSV: a line per model, a column per lattice."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["model", *next(iter(matrix.values()))])
-        writer.writerows([model, *row.values()] for model, row in matrix.items())
+        writer.writerow(["model", *map(spreadsheet_text, next(iter(matrix.values())))])
+        writer.writerows([spreadsheet_text(model), *row.values()] for model, row in matrix.items())

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stm_experiments.core.texts import spreadsheet_text
 from stm_experiments.data.sites.sites import SiteImage, cut_squares, disc
 from stm_experiments.figures import latent_pca
 from stm_experiments.figures.anomalous_sites import anomalous_sites
@@ -209,7 +210,7 @@ def _site_rows(sites: InferredSites, images: Sequence[SiteImage]) -> Iterator[li
             *sites.codes[site],
         )
         yield [
-            image.name,
+            spreadsheet_text(image.name),
             *(f"{px:.3f}" for px in position),
             *nm,
             image.kind[index],

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from stm_experiments.core.texts import printable
 from stm_experiments.io.scan import Scan, ScanError
 from stm_experiments.io.trace import Trace, Unreadable
 from stm_experiments.io.vendors import gwyddion, igor, nanonis, omicron, plain, rhk, text
@@ -76,7 +77,7 @@ def read_scan(path: str | Path, channel: str | None = None, direction: str = "fo
         trace.direction,
         names,
         tuple(_printable(line) for line in trace.history),
-        path.name,
+        printable(path.name),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stm_experiments.core.texts import printable
 from stm_experiments.io.read import FORMATS, list_channels, read_scan
 from stm_experiments.io.scan import Scan, ScanError
 
@@ -104,7 +105,7 @@ def describe_channels(path: Path) -> str:
     """
     channels = list_channels(path).items()
     texts = [f"{name} ({', '.join(directions)})" for name, directions in channels]
-    return f"{path.name}: {', '.join(texts)}"
+    return printable(f"{path.name}: {', '.join(texts)}")
 
 
 def read_partner(path: Path, clean: str, shape: tuple[int, ...]) -> Scan:
@@ -170,7 +171,7 @@ def for_each_file(paths: Sequence[Path], work: Callable[[Path], object]) -> None
         except (ValueError, RuntimeError, MemoryError, OSError) as error:
             if len(paths) == 1:
                 raise
-            log.error("%s failed: %s", path.name, error)
-            failed.append(path.name)
+            log.error("%s failed: %s", printable(path.name), printable(error))
+            failed.append(printable(path.name))
     if failed:
         raise ValueError(f"{len(failed)} of {len(paths)} files failed: {', '.join(failed)}")

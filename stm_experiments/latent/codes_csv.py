@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from stm_experiments.core.texts import spreadsheet_text
 from stm_experiments.latent.components import principal_components
 
 COLUMNS = ("pc1", "pc2", "pc3", "lattice", "image", "azimuth", "tilt", "rotation")
@@ -43,7 +44,7 @@ def write_latent_csv(
         for i in chosen:
             coordinates = [f"{value:.4g}" for value in points[i].tolist()]
             factors = [f"{value:.3f}" for value in orientation[i].tolist()]
-            writer.writerow([*coordinates, lattice[i], int(image[i]), *factors])
+            writer.writerow([*coordinates, spreadsheet_text(lattice[i]), int(image[i]), *factors])
 
 
 def read_latent_csv(path: Path) -> dict[str, list[str] | list[float]]:

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,14 @@ def _versions(runs: Sequence[Run]) -> str:
 def status_line(runs: Sequence[Run]) -> str:
     """Return how many runs finished, failed and so on."""
     parts = [f"{n} {status}" for status, n in Counter(run.short_status for run in runs).items()]
-    n_absent = len(missing_cells(runs)) + len(missing_jobs(runs))
+    n_absent = len(missing_cells(runs)) + sum(len(jobs) for jobs in missing_jobs(runs))
     return ", ".join([*parts, f"{n_absent} missing"] if n_absent else parts)
 
 
 def list_troubles(runs: Sequence[Run]) -> list[str]:
     """Return all that failed or is missing, each with its reason."""
     lines = [f"{run.folder.name}: {run.status}" for run in runs if not run.finished]
-    lines += [f"job {number}: no folder (was it started?)" for number in missing_jobs(runs)]
+    lines += [_describe_missing(jobs) for jobs in missing_jobs(runs)]
     return lines + [f"{cell}: no run" for cell in missing_cells(runs)]
 
 
@@ -83,13 +84,25 @@ def missing_cells(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def missing_jobs(runs: Sequence[Run]) -> list[int]:
-    """Return the job numbers below the highest of a sweep that have no folder."""
+def _describe_missing(jobs: range) -> str:
+    """Return the sentence on consecutive jobs without folders."""
+    if len(jobs) == 1:
+        return f"job {jobs.start}: no folder (was it started?)"
+    return f"jobs {jobs.start} to {jobs.stop - 1}: no folders (were they started?)"
+
+
+def missing_jobs(runs: Sequence[Run]) -> list[range]:
+    """Return the job numbers below the highest of a sweep that have no folder, by gap."""
     sweeps: dict[Path, set[int]] = defaultdict(set)
     for run in runs:
         if (run.folder.parent / "multirun.yaml").is_file():
             sweeps[run.folder.parent].add(run.job_number)
-    return [n for numbers in sweeps.values() for n in range(max(numbers)) if n not in numbers]
+    return [
+        range(before + 1, after)
+        for numbers in sweeps.values()
+        for before, after in pairwise([-1, *sorted(n for n in numbers if n >= 0)])
+        if after - before > 1
+    ]
 
 
 def finish_time(run: Run) -> datetime | None:

@@ -9,9 +9,10 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from stm_experiments.core.files import atomic_write_text
+from stm_experiments.core.texts import encodable
 from stm_experiments.reporting.result_table import (
     NO_VALUE,
     ResultTable,
@@ -23,6 +24,7 @@ from stm_experiments.reporting.result_table import (
 TEMPLATES = Path(__file__).parent / "templates"
 TABLE_FORMATS = {"csv": to_csv, "md": to_markdown, "tex": to_latex}
 THUMBNAIL_WIDTH = 640  # px
+MOST_PIXELS = 50_000_000  # of a picture that is read: 150 MiB
 IMAGE_BYTES = 3_500_000  # of all thumbnails together, so that the page stays below 10 MB
 
 
@@ -45,16 +47,20 @@ class Page:
 
     Args:
         folder: Where index.html and the tables are written.
+
+    Attributes:
+        problems: Pictures that could not be shown, each with its reason.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.problems: list[str] = []
         self._image_bytes = 0
 
     def link(self, path: Path) -> str:
         """Return the address of a file or folder relative to the page."""
         relative = Path(os.path.relpath(path.absolute(), self.folder.absolute())).as_posix()
-        return quote(relative) + ("/" if path.is_dir() else "")
+        return quote(os.fsencode(relative)) + ("/" if path.is_dir() else "")
 
     def picture(self, path: Path, caption: str, width: int = THUMBNAIL_WIDTH) -> Picture:
         """Return a picture for the page: a link alone if the thumbnails are too large together.
@@ -64,7 +70,12 @@ class Page:
             caption: What it shows.
             width: Width of the thumbnail in px, at most.
         """
-        thumbnail = make_thumbnail(path, width) if self._image_bytes < IMAGE_BYTES else ""
+        thumbnail = ""
+        if self._image_bytes < IMAGE_BYTES:
+            try:
+                thumbnail = make_thumbnail(path, width)
+            except ValueError as error:
+                self.problems.append(str(error))
         self._image_bytes += len(thumbnail)
         return Picture(self.link(path), thumbnail, caption)
 
@@ -78,7 +89,7 @@ class Page:
             if isinstance(table, ResultTable):
                 for ending, export in TABLE_FORMATS.items():
                     path = self.folder / f"{table.name}.{ending}"
-                    path.write_text(export(table), encoding="utf-8")
+                    path.write_text(encodable(export(table)), encoding="utf-8")
         environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -93,17 +104,26 @@ class Page:
             (TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
         )
         template = environment.get_template("report.html.jinja")
-        atomic_write_text(path, template.render(content, css=css, script=script))
+        atomic_write_text(path, encodable(template.render(content, css=css, script=script)))
         return path
 
 
 def make_thumbnail(path: Path, width: int) -> str:
-    """Return a picture as a data URI of at most this width; empty if it cannot be read."""
+    """Return a picture as a data URI of at most this width.
+
+    Raises:
+        ValueError: If it cannot be read, is no PNG file or has more than 50 million pixels.
+    """
+    if not path.is_file():  # a pipe would never end
+        raise ValueError(f"{path} is not a file")
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=["PNG"]) as image:
+            pixels = image.width * image.height
+            if pixels > MOST_PIXELS:
+                raise ValueError(f"it has {pixels} pixels, and at most {MOST_PIXELS} are read")
             small = image.convert("RGB")
-    except (OSError, UnidentifiedImageError):
-        return ""
+    except Exception as error:  # damaged files make decoders raise anything
+        raise ValueError(f"{path} cannot be shown: {' '.join(str(error).split())}") from error
     small.thumbnail((width, 4 * width))
     file = io.BytesIO()
     small.save(file, "WEBP", quality=82, method=4)

@@ -79,6 +79,7 @@ def write_report(runs: Sequence[Run], source: Path, folder: Path) -> Path:
     }
     if of_paper:
         content |= _compare_with_paper(runs)
+    content["troubles"] = [*overview.list_troubles(runs), *page.problems]
     absent = set() if of_paper else {"table-2", "claims"}
     absent |= set() if tables["sites_table"].rows else {"sites"}
     content["headings"] = {a: heading for a, heading in HEADINGS.items() if a not in absent}
@@ -91,7 +92,6 @@ def _header(runs: Sequence[Run]) -> Mapping[str, object]:
         "n_runs": len(runs),
         "n_miniatures": sum(bool(run.miniature) for run in runs),
         "miniatures": sorted({run.miniature for run in runs if run.miniature}),
-        "troubles": overview.list_troubles(runs),
         "facts": overview.collect_facts(runs),
     }
 
@@ -169,7 +169,7 @@ def _draw_cloud(runs: Sequence[Run]) -> Mapping[str, object]:
         if path.is_file():
             try:
                 columns = pd.DataFrame(read_latent_csv(path))
-            except ValueError as error:
+            except Exception as error:  # damaged files make readers raise anything
                 problems.append(f"{run.folder.name}: {error}")
             else:
                 codes.append(RunCodes(f"{_name(run)}, seed {run.seed}", columns))

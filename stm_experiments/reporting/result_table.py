@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from stm_experiments.core.texts import spreadsheet_text
+
 NO_VALUE = "\N{EN DASH}"
 
 
@@ -105,7 +107,10 @@ def embolden(rows: Sequence[list[Cell]], column: int, *, smallest: bool) -> None
 
 
 def to_csv(table: ResultTable) -> str:
-    """Return the table as CSV: unrounded numbers, the ends of intervals in columns of their own."""
+    """Return the table as CSV: unrounded numbers, the ends of intervals in columns of their own.
+
+    Texts that a spreadsheet would run as formulas get an apostrophe.
+    """
     columns = []
     for i, heading in enumerate(table.headings):
         cells = [row[i] for row in table.rows]
@@ -120,7 +125,7 @@ def _csv_value(cell: Cell) -> object:
     """Return a cell's number, or its text; the number of a link serves sorting only."""
     if cell.text == NO_VALUE:
         return None
-    return cell.text if cell.value is None or cell.link else cell.value
+    return spreadsheet_text(cell.text) if cell.value is None or cell.link else cell.value
 
 
 def to_markdown(table: ResultTable) -> str:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from stm_experiments.core.intervals import Interval
+from stm_experiments.reporting import checks
 from stm_experiments.reporting.paper import CONFIGURATIONS, NETWORKS, configuration_of
 
 Curve = list[tuple[float, float]]  # (epoch, value)
@@ -123,7 +124,8 @@ class Run(NamedTuple):
     def job_number(self) -> int:
         """The run's number in its sweep, which is also the first part of its folder's name."""
         number = re.match(r"\d+(?=_|$)", self.folder.name)
-        return int(self.about.get("job", number[0] if number else 0))
+        job = self.about.get("job")
+        return int((number[0] if number else 0) if job is None else job)
 
     def score(self, name: str, baseline: str = "") -> Interval | None:
         """Return a measure of the run's network or of a baseline ("PCA-10"), None if unknown."""
@@ -138,15 +140,31 @@ def read_run(folder: Path) -> Run:
     Raises:
         ValueError: If a file cannot be read.
     """
+    about = _read_mapping(folder / "run.json")
+    checks.check_about(about)
+    config = _read_mapping(folder / "config.yaml")
+    checks.check_config(config)
+    statistic = _read_mapping(folder / "three_patches.json")
+    statistic = checks.check_tables(statistic, "three_patches.json")
+    checks.check_statistic(statistic)
     return Run(
         folder,
-        _read_mapping(folder / "run.json"),
-        _read_mapping(folder / "metrics.json"),
-        _read_mapping(folder / "config.yaml"),
+        about,
+        checks.check_numbers(_read_mapping(folder / "metrics.json"), "metrics.json"),
+        config,
         read_curves(folder / "metrics.csv"),
-        _read_mapping(folder / "three_patches.json"),
-        _read_mapping(folder / "latent.json"),
+        statistic,
+        checks.check_tables(_read_mapping(folder / "latent.json"), "latent.json"),
     )
+
+
+def _read_or_explain(folder: Path) -> Run:
+    """Read a run folder; of one that cannot be read, only the reason is known."""
+    try:
+        return read_run(folder)
+    except Exception as error:  # damaged files make readers raise anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return Run(folder, {"status": f"unreadable: {reason}"}, {}, {}, {}, {}, {})
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:
@@ -182,8 +200,8 @@ def read_curves(path: Path) -> dict[str, Curve]:
 
 def read_runs(folder: Path) -> list[Run]:
     """Read all runs in the subfolders of a sweep, in the order of their job numbers."""
-    runs = [read_run(record.parent) for record in folder.glob("*/run.json")]
-    return sorted(runs, key=lambda run: (run.about.get("job", 0), run.folder.name))
+    runs = [_read_or_explain(record.parent) for record in folder.glob("*/run.json")]
+    return sorted(runs, key=lambda run: (run.job_number, run.folder.name))
 
 
 def find_runs(folder: Path) -> list[Run]:
@@ -199,12 +217,7 @@ def find_runs(folder: Path) -> list[Run]:
     folders |= {log.parent for log in folder.rglob("train.log")}
     if not folders:
         raise ValueError(f"runs={folder}: there is no run in that folder (no run.json)")
-    runs = []
-    for run_folder in folders:
-        try:
-            runs.append(read_run(run_folder))
-        except (ValueError, KeyError, OSError) as error:
-            runs.append(Run(run_folder, {"status": f"unreadable: {error}"}, {}, {}, {}, {}, {}))
+    runs = [_read_or_explain(run_folder) for run_folder in folders]
     overrides = [set(run.about["overrides"]) for run in runs if "overrides" in run.about]
     shared = sorted(set.intersection(*overrides)) if len(overrides) > 1 else []
     runs = [run._replace(about={**run.about, "shared": shared}) for run in runs]

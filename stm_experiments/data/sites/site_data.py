@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stm_experiments.core.texts import printable
 from stm_experiments.data.settings import PatchSettings, check_whole_numbers, part_of
 from stm_experiments.data.sites.site_loader import SiteImages
 from stm_experiments.data.sites.sites import SiteImage, make_site_image
@@ -94,11 +95,16 @@ def read_site_images(
         try:
             scan = read_with_units(path, channel, "forward", None, pixel_nm)
             image = make_site_image(
-                path.name, scan.data, window, width, mask=scan.mask, pixel_nm=scan.pixel_size
+                printable(path.name),
+                scan.data,
+                window,
+                width,
+                mask=scan.mask,
+                pixel_nm=scan.pixel_size,
             )
             images.append(image)
         except ValueError as error:
-            log.warning("left out: %s: %s", path.name, error)
+            log.warning("left out: %s: %s", printable(path.name), printable(error))
             reasons.append(error)
     if not images:
         raise ValueError(f"none of the {len(paths)} images can be used: {reasons[0]}")

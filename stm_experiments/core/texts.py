@@ -1,0 +1,39 @@
+"""Texts that others wrote, made safe for terminals and spreadsheets."""
+
+
+def printable(text: object) -> str:
+    r"""Return a text without control characters: others than printable ones become ``\x1b``.
+
+    Bytes of file names that are not UTF-8 become ``\xff``. Line breaks stay.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in str(text))
+
+
+def _escaped(character: str) -> str:
+    """Return the code of a character as Python writes it."""
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that the file system's encoding does not know
+        code -= 0xDC00
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def encodable(text: str) -> str:
+    r"""Return a text that can be written as UTF-8: bytes that are not become ``\udcff``."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def spreadsheet_text(text: str) -> str:
+    """Return the text of a CSV cell; an apostrophe goes before what a spreadsheet would run.
+
+    A spreadsheet takes texts that begin with = + - @ for formulas. Numbers stay as they are.
+    """
+    text = encodable(text)
+    if not text.lstrip().startswith(("=", "+", "-", "@")):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
