@@ -28,10 +28,9 @@ def train(cfg: DictConfig) -> float:
     Returns:
         Error compared with the noisy test images, for sweepers that optimise; NaN on other ranks.
     """
-    settings = build.resolve(job.restore_config(cfg))
-    if not cfg.resume:
-        settings = build.scale_down(settings)
-    run = RunFolder(job.job_folder(), settings, job.describe_job())
+    folder = job.job_folder()
+    settings = job.saved_config(folder) if cfg.resume else build.scale_down(build.resolve(cfg))
+    run = RunFolder(folder, settings, job.describe_job())
     with job.noted_end(run):
         metrics = run_once(settings, run) if run.metrics is None else run.metrics
         if run.metrics is not None and run.leads and not run.is_complete:

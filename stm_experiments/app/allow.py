@@ -1,68 +1,118 @@
-"""The list of what a config may build: all else is refused before anything is built."""
+"""What a config may build: the classes of this package, and a short list of others."""
 
 import importlib
 import inspect
-
-# Exact names from other packages. All classes that this package defines are allowed besides.
-ALLOWED = frozenset(
-    {
-        "lightning.Trainer",
-        "lightning.pytorch.loggers.TensorBoardLogger",
-        "lightning.pytorch.loggers.WandbLogger",
-        "torch.optim.Adam",
-        "torch.optim.AdamW",
-        "torch.optim.SGD",
-        "torch.optim.RMSprop",
-        "torch.optim.NAdam",
-        "torch.optim.RAdam",
-        "torch.optim.lr_scheduler.CosineAnnealingLR",
-        "torch.optim.lr_scheduler.ExponentialLR",
-        "torch.optim.lr_scheduler.MultiStepLR",
-        "torch.optim.lr_scheduler.OneCycleLR",
-        "torch.optim.lr_scheduler.StepLR",
-    }
-)
+from collections.abc import Mapping
+from typing import Any
 
 PACKAGE = "stm_experiments"
+# Whose public classes (``__all__``) a config may build.
+ROOMS = tuple(f"{PACKAGE}.{room}" for room in ("data", "models", "simulator", "training"))
+TARGET = "_target_"
+PARTIAL = "_partial_"
+
+_NUMBERS = None  # optimisers and schedules take numbers: any keyword
+_TENSORBOARD = frozenset(
+    ("save_dir", "name", "version", "log_graph", "default_hp_metric", "prefix", "sub_dir")
+)
+_WANDB = frozenset(
+    ("save_dir", "project", "entity", "offline", "id", "log_model", "prefix", "notes", "mode")
+)
+_TRAINER = frozenset(
+    (
+        *("accelerator", "accumulate_grad_batches", "benchmark", "check_val_every_n_epoch"),
+        *("detect_anomaly", "deterministic", "devices", "enable_progress_bar", "fast_dev_run"),
+        *("gradient_clip_algorithm", "gradient_clip_val", "inference_mode", "max_epochs"),
+        *("limit_test_batches", "limit_train_batches", "limit_val_batches", "max_steps"),
+        *("max_time", "min_epochs", "min_steps", "num_nodes", "overfit_batches", "precision"),
+        *("strategy", "sync_batchnorm", "val_check_interval"),
+    )
+)
+
+# Classes of other packages, by exact name, with the keywords that a config may set.
+FOREIGN: Mapping[str, frozenset[str] | None] = {
+    "lightning.Trainer": _TRAINER,
+    "lightning.pytorch.loggers.TensorBoardLogger": _TENSORBOARD,
+    "lightning.pytorch.loggers.WandbLogger": _WANDB,
+    "torch.optim.Adam": _NUMBERS,
+    "torch.optim.AdamW": _NUMBERS,
+    "torch.optim.SGD": _NUMBERS,
+    "torch.optim.RMSprop": _NUMBERS,
+    "torch.optim.NAdam": _NUMBERS,
+    "torch.optim.RAdam": _NUMBERS,
+    "torch.optim.lr_scheduler.CosineAnnealingLR": _NUMBERS,
+    "torch.optim.lr_scheduler.ExponentialLR": _NUMBERS,
+    "torch.optim.lr_scheduler.MultiStepLR": _NUMBERS,
+    "torch.optim.lr_scheduler.OneCycleLR": _NUMBERS,
+    "torch.optim.lr_scheduler.StepLR": _NUMBERS,
+}
 
 
 def refuse_unknown_targets(config: object, where: str = "") -> None:
-    """Check every ``_target_`` in a plain config.
+    """Check every node with a ``_target_`` in plain data.
 
     Args:
         config: Nested dicts and lists.
         where: Dotted key of ``config``, for the message.
 
     Raises:
-        PermissionError: If a ``_target_`` is not on the list.
+        PermissionError: If a node names a class, or a keyword of it, that is not on the list.
     """
     if isinstance(config, dict):
+        if TARGET in config:
+            allowed_class(config, where)
         for key, value in config.items():
-            name = f"{where}.{key}" if where else str(key)
-            if key == "_target_" and not is_allowed(value):
-                raise PermissionError(
-                    f"{name}={value!r} is not allowed: configs build only classes of "
-                    f"{PACKAGE} and the names listed in {PACKAGE}/app/allow.py"
-                )
-            refuse_unknown_targets(value, name)
+            refuse_unknown_targets(value, f"{where}.{key}" if where else str(key))
     elif isinstance(config, list):
         for number, value in enumerate(config):
             refuse_unknown_targets(value, f"{where}[{number}]")
 
 
+def allowed_class(node: Mapping[str, Any], where: str = "") -> type:
+    """Return the class that a node names.
+
+    Args:
+        node: Has a ``_target_``.
+        where: Its dotted key, for the message.
+
+    Raises:
+        PermissionError: If the class, or a keyword of it, is not on the list.
+    """
+    target = node[TARGET]
+    prefix = f"{where}." if where else ""
+    found = _find_class(target)
+    if found is None:
+        raise PermissionError(
+            f"{prefix}{TARGET}={target!r} is not allowed: configs build only public classes "
+            f"of {', '.join(ROOMS)} and the names listed in {PACKAGE}/app/allow.py"
+        )
+    keywords = FOREIGN.get(target, _NUMBERS)
+    for key in node:
+        special = key in (TARGET, PARTIAL)
+        if not isinstance(key, str) or (key.startswith("_") and not special):
+            raise PermissionError(f"{prefix}{key} is not allowed: no keyword of {target}")
+        if keywords is not None and not special and key not in keywords:
+            raise PermissionError(
+                f"{prefix}{key} is not allowed: of {target}, configs set only "
+                f"{', '.join(sorted(keywords))}"
+            )
+    return found
+
+
 def is_allowed(target: object) -> bool:
     """Return whether a config may name this dotted path as ``_target_``."""
+    return _find_class(target) is not None
+
+
+def _find_class(target: object) -> type | None:
+    """Return the class of an allowed dotted path; None for all others."""
     if not isinstance(target, str):
-        return False
-    if target in ALLOWED:
-        return True
+        return None
     module_name, _, name = target.rpartition(".")
-    if module_name != PACKAGE and not module_name.startswith(f"{PACKAGE}."):
-        return False
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError:
-        return False
-    # A class that a module of the package merely imports (an alias path) is not of the package.
-    value = getattr(module, name, None)
-    return inspect.isclass(value) and value.__module__.split(".")[0] == PACKAGE
+    if target not in FOREIGN and module_name not in ROOMS:
+        return None
+    module = importlib.import_module(module_name)
+    if target not in FOREIGN and name not in module.__all__:
+        return None
+    value = getattr(module, name)
+    return value if inspect.isclass(value) else None

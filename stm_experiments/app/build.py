@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import Logger
@@ -19,6 +18,7 @@ from lightning.pytorch.strategies import ParallelStrategy
 from omegaconf import DictConfig, OmegaConf
 
 from stm_experiments.app.allow import refuse_unknown_targets
+from stm_experiments.app.construct import construct
 from stm_experiments.app.messages import choices
 from stm_experiments.core.config_files import config_dir
 from stm_experiments.core.memory import keep_freed_memory
@@ -73,7 +73,7 @@ def scale_down(config: dict[str, Any]) -> dict[str, Any]:
 
 def build_model(config: dict[str, Any]) -> Reconstruction:
     """Build the objective with its network, optimiser and schedule."""
-    model: Reconstruction = instantiate(config["model"], _convert_="all")
+    model: Reconstruction = construct(config["model"])
     return model
 
 
@@ -90,7 +90,7 @@ def build_network(name: str) -> Network:
     assert isinstance(model, DictConfig)
     settings = OmegaConf.to_container(model.net)
     refuse_unknown_targets(settings)
-    net: Network = instantiate(settings, _convert_="all")
+    net: Network = construct(settings)
     return net
 
 
@@ -108,13 +108,13 @@ def build_data(config: dict[str, Any], window: int | None) -> PatchData:
     }
     patches["window"] = patch if window is None else window
     patches["need_clean"] = config["model"].get("target") == "clean"
-    source: DataSource = instantiate(data, _convert_="all")
+    source: DataSource = construct(data)
     return PatchData(source, PatchSettings(**patches))
 
 
 def build_noise(config: dict[str, Any]) -> Noise:
     """Build the strengths of all noises and artefacts."""
-    noise: Noise = instantiate(config["noise"], _convert_="all")
+    noise: Noise = construct(config["noise"])
     return noise
 
 
@@ -130,18 +130,18 @@ def build_loggers(config: dict[str, Any], folder: Path, about: dict[str, Any]) -
     if "_target_" not in settings:
         return []
     settings["save_dir"] = settings["save_dir"] or str(folder)
+    details: dict[str, Any] = {}  # not searched for nodes: the config in it is only shown
     if settings["_target_"].endswith("WandbLogger"):
         if settings["offline"] is None:
             settings["offline"] = not has_wandb_account()
-        settings |= {
+        details = {
             "name": folder.name,
             "config": config,
             "group": about["sweep"],
             "job_type": about["experiment"] or "train",
             "tags": [*config["lattice"], config["model"]["net"]["_target_"].split(".")[-1]],
         }
-    # Not recursively: the logged config has targets that are not to be built.
-    return [instantiate(settings, _convert_="all", _recursive_=False)]
+    return [construct(settings, **details)]
 
 
 def has_wandb_account() -> bool:
@@ -174,7 +174,7 @@ def build_trainer(
     settings = dict(config["trainer"])
     if settings["accelerator"] == "auto" and not torch.cuda.is_available():
         settings["accelerator"] = "cpu"  # never Apple's GPU, which has no float64
-    trainer: Trainer = instantiate(
+    trainer: Trainer = construct(
         settings,
         default_root_dir=str(folder),
         plugins=[AtomicCheckpointIO()],

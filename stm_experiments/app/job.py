@@ -9,9 +9,11 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
+from stm_experiments.app.allow import refuse_unknown_targets
 from stm_experiments.app.messages import one_sentence
+from stm_experiments.core.plain_yaml import read_yaml
 from stm_experiments.training.run_folder import RunFolder
 
 # Hydra's grammar gives brackets, commas and equals signs a meaning: paths are quoted for the user.
@@ -56,6 +58,9 @@ def log_name(job_name: str) -> str:
     return job_name.partition("_ddp_")[0]
 
 
+# Config files may come from strangers: none reads the environment or makes nodes of text.
+for _resolver in ("oc.env", "oc.create", "oc.decode"):
+    OmegaConf.clear_resolver(_resolver)
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 OmegaConf.register_new_resolver("log_name", log_name, replace=True)
 
@@ -96,13 +101,18 @@ def describe_job() -> dict[str, Any]:
     }
 
 
-def restore_config(config: DictConfig) -> DictConfig:
-    """Return the saved config of the run that is resumed; without ``resume``, the config itself."""
-    if config.resume is None:
-        return config
-    saved = OmegaConf.load(job_folder() / "config.yaml")
-    assert isinstance(saved, DictConfig)
-    return saved
+def saved_config(folder: Path) -> dict[str, Any]:
+    """Return the config of a run folder, which may be a stranger's: text in it is never resolved.
+
+    Raises:
+        ValueError: If it cannot be read.
+        PermissionError: If it would build something that is not on the allow list.
+    """
+    config = read_yaml(folder / "config.yaml")
+    if not isinstance(config, dict):
+        raise ValueError(f"{folder / 'config.yaml'}: not the config of a run")
+    refuse_unknown_targets(config)
+    return config
 
 
 @contextmanager

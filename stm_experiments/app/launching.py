@@ -15,6 +15,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from stm_experiments.app.foreign_files import refuse_foreign_hydra_nodes
 from stm_experiments.app.job import PATH_KEYS
 from stm_experiments.app.messages import one_sentence
 from stm_experiments.core.config_files import config_dir
@@ -68,6 +69,7 @@ def launch(task: Task, config_name: str, after_sweep: Callable[[Path], None] | N
     SweepStart.folders.clear()
     try:
         sys.argv[1:] = hydra_arguments(sys.argv[1:])
+        refuse_foreign_hydra_nodes(sys.argv[1:], config_name)
         run = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)
         run(_reporting(task, config_name))()
     except KeyboardInterrupt as error:

@@ -31,11 +31,10 @@ EXPECTED_OF_LIGHTNING = ("MisconfigurationException",)
 
 def one_sentence(error: BaseException) -> str:
     """Return what went wrong and where, without a traceback."""
-    if isinstance(error, InstantiationException):
-        if error.__cause__ is not None:
-            error = error.__cause__
-        if sentence := _wrong_setting(str(error)):
-            return sentence
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        error = error.__cause__  # of a launcher, which Hydra builds
+    if isinstance(error, TypeError) and (sentence := _wrong_setting(str(error))):
+        return sentence
     if isinstance(error, OSError) and error.filename and error.strerror:
         return printable(f"{error.filename} cannot be read or written: {error.strerror.lower()}")
     text = " ".join(str(error).split())

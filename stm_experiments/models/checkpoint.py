@@ -182,7 +182,7 @@ def load(path: str | Path) -> Network:
     try:
         card = Card(**content["card"])
         state = content["state_dict"]
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         raise CheckpointError(f"{path}: not a checkpoint of stm_experiments") from None
     if card.network not in models.__all__:
         raise CheckpointError(

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from stm_experiments.core.intervals import Interval
+from stm_experiments.core.plain_yaml import read_yaml
 from stm_experiments.reporting import checks
 from stm_experiments.reporting.paper import CONFIGURATIONS, NETWORKS, configuration_of
 
@@ -175,11 +174,13 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         return {}
-    text = path.read_text(encoding="utf-8")
-    try:
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    if path.suffix == ".yaml":
+        content = read_yaml(path)
+    else:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds no mapping")
     return content

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import torch
-import yaml
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from stm_experiments.core.files import atomic_write_text, read_json
+from stm_experiments.core.plain_yaml import read_yaml, to_yaml
 from stm_experiments.models import checkpoint
 
 
@@ -63,14 +63,14 @@ class RunFolder:
         config_file = path / "config.yaml"
         # A run that failed before it had results can be started anew.
         self.is_resumed = config_file.is_file() and self._has_results()
-        if self.is_resumed and yaml.safe_load(config_file.read_text(encoding="utf-8")) != config:
+        if self.is_resumed and read_yaml(config_file) != config:
             raise FileExistsError(
                 f"{path} holds another run: choose another folder, or resume={path}"
             )
         self.figures.mkdir(parents=True, exist_ok=True)
         self.checkpoints.mkdir(exist_ok=True)
         if not self.is_resumed:
-            text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+            text = to_yaml(config)
             self._replace("config.yaml", text)
         else:
             # The first start of the run says more than its resuming.
