@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from stm_experiments import train as main_job
+from stm_experiments.app import completion
 from stm_experiments.benchmarks.kills import differences
 from stm_experiments.models import checkpoint
 
@@ -116,6 +117,7 @@ def test_a_logger_that_crashes_does_not_fail_a_run_and_is_repeated(
     for name in ("log_results", "close_loggers"):
         with monkeypatch.context() as patch:
             patch.setattr(main_job, name, crash)
+            patch.setattr(completion, name, crash)
             train_in(run, "logger=tensorboard")
         assert about(run)["status"] == "finished"
         assert "no route to host" in about(run)["unlogged"]
@@ -123,8 +125,8 @@ def test_a_logger_that_crashes_does_not_fail_a_run_and_is_repeated(
         assert "the run is complete, but not logged" in printed
         assert f"resume={run} logs it again" in printed
     assert differences(whole, run) == []
-    log = main_job.log_results
-    monkeypatch.setattr(main_job, "log_results", lambda *x: (logged.append(x[1]), log(*x)))
+    log = completion.log_results
+    monkeypatch.setattr(completion, "log_results", lambda *x: (logged.append(x[1]), log(*x)))
     train_in(run, "logger=tensorboard")
     assert about(run)["unlogged"] is None
     train_in(run, "logger=tensorboard")
