@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from stm_experiments.app.allow import refuse_unknown_targets
 from stm_experiments.app.messages import one_sentence
-from stm_experiments.core.plain_yaml import read_yaml
+from stm_experiments.core.config_files import read_yaml
 from stm_experiments.training.run_folder import RunFolder
 
 # Hydra's grammar gives brackets, commas and equals signs a meaning: paths are quoted for the user.

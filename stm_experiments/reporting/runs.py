@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from stm_experiments.core.config_files import read_yaml
 from stm_experiments.core.intervals import Interval
-from stm_experiments.core.plain_yaml import read_yaml
 from stm_experiments.reporting import checks
 from stm_experiments.reporting.paper import CONFIGURATIONS, NETWORKS, configuration_of
 

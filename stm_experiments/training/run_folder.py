@@ -16,8 +16,8 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
+from stm_experiments.core.config_files import read_yaml, to_yaml
 from stm_experiments.core.files import atomic_write_text, read_json
-from stm_experiments.core.plain_yaml import read_yaml, to_yaml
 from stm_experiments.models import checkpoint
 
 
