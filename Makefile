@@ -27,7 +27,7 @@ lint: install
 	$(BIN)/codespell
 
 # The paper's 21 jobs in miniature (about 10 minutes on 2 cores), or whole; started again, a sweep
-# goes on where it was. On the published images: ARGS="data=published data.root=<folder>"
+# resumes where it was. On the published images: ARGS="data=published data.root=<folder>"
 PAPER := train.py -m 'experiment=glob(paper_*)' lattice=sc,bcc,fcc
 
 reproduce: install

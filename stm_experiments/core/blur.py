@@ -21,7 +21,7 @@ def gaussian_blur(images: Tensor, deviation: float) -> Tensor:
 
 
 def gaussian_sum(images: Tensor, deviation: float) -> Tensor:
-    """Sum images under a Gaussian of height 1, as if each image went on around its border.
+    """Sum images under a Gaussian of height 1, as if each image continued around its border.
 
     At the border the weights that lie inside of the image are scaled to the whole Gaussian's sum.
 
