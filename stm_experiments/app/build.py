@@ -1,4 +1,4 @@
-"""From a config to objects: the only module that builds what a config names."""
+"""From the config of a run to its objects: network, data, noise, loggers, trainer, card."""
 
 import netrc
 import os
@@ -89,7 +89,6 @@ def build_network(name: str) -> Network:
     model = OmegaConf.load(path)
     assert isinstance(model, DictConfig)
     settings = OmegaConf.to_container(model.net)
-    refuse_unknown_targets(settings)
     net: Network = construct(settings)
     return net
 
