@@ -1,13 +1,12 @@
 """The full metrics of trained models on any data, also on lattices that they never saw."""
 
 import glob
-import json
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from stm_experiments.app import build, job, launching, tables
-from stm_experiments.core.files import atomic_write_text
+from stm_experiments.core.files import write_json
 from stm_experiments.evaluation.baselines import fit_baselines
 from stm_experiments.evaluation.error_matrix import error_matrix, write_matrix
 from stm_experiments.evaluation.held_out import score_held_out
@@ -36,7 +35,7 @@ def evaluate(cfg: DictConfig) -> None:
     scores = score_held_out({**models, **baselines}, data, settings["split"] or data.test_split)
     tables.print_table(tables.score_table(scores.overall, scores.title))
     files = ["metrics.json"]
-    atomic_write_text(folder / files[0], json.dumps(scores.numbers, indent=2))
+    write_json(folder / files[0], scores.numbers)
     if len(scores.by_lattice) > 1:
         matrix = error_matrix(scores.by_lattice)
         tables.print_table(tables.matrix_table(matrix))

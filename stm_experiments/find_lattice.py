@@ -1,7 +1,5 @@
 """The lattice of an image: its vectors, its sites with positions and strain, a picture of them."""
 
-import csv
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ from omegaconf import DictConfig
 from stm_experiments.app import build
 from stm_experiments.app.job import new_folder
 from stm_experiments.app.launching import launch
+from stm_experiments.core.files import write_csv, write_json
 from stm_experiments.core.texts import printable
 from stm_experiments.figures import save_figure
 from stm_experiments.figures.lattice_map import lattice_map
@@ -51,12 +50,9 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     data = -data if settings["invert"] else data
     fits = find_grains(data, scan.mask, scan.pixel_size, settings["grains"])
     about = [describe_lattice(fit, scan.unit) for fit in fits]
-    Path(f"{stem}_lattice.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
-    with Path(f"{stem}_sites.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = [row for grain, fit in enumerate(fits) for row in site_rows(fit, grain)]
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_json(Path(f"{stem}_lattice.json"), about)
+    rows = [row for grain, fit in enumerate(fits) for row in site_rows(fit, grain)]
+    write_csv(Path(f"{stem}_sites.csv"), list(rows[0]), [list(row.values()) for row in rows])
     title = "\n".join([printable(path.name), *(text["summary"] for text in about)])
     recorded = np.where(scan.mask, scan.data, np.nan)
     save_figure(lattice_map(recorded, fits, title), f"{stem}_lattice.png")

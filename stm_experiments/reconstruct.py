@@ -1,6 +1,5 @@
 """The command that denoises scans: results in the units of the scan, and a picture of each."""
 
-import json
 import logging
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.progress import Progress
 from stm_experiments.app import build
 from stm_experiments.app.job import new_folder
 from stm_experiments.app.launching import launch
+from stm_experiments.core.files import atomic_write, write_json
 from stm_experiments.core.texts import printable
 from stm_experiments.figures import save_figure, whole_image
 from stm_experiments.io import scan_files
@@ -73,9 +73,10 @@ def write_result(result: Denoised, stem: Path, comparison: Comparison | None) ->
     for ending in endings:
         result.save(f"{stem}{ending}")
     if result.uncertainty is not None:
-        np.save(f"{stem}_uncertainty.npy", result.uncertainty)
+        with atomic_write(Path(f"{stem}_uncertainty.npy")) as file:
+            np.save(file, result.uncertainty)
     if comparison:
-        Path(f"{stem}_metrics.json").write_text(json.dumps(comparison.measures, indent=2), "utf-8")
+        write_json(Path(f"{stem}_metrics.json"), comparison.measures)
     figure = whole_image(
         result.without_tilt(result.before.data),
         result.without_tilt(result.data),

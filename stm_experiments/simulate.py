@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from stm_experiments.app import build
 from stm_experiments.app.job import choice, new_folder
 from stm_experiments.app.launching import launch
+from stm_experiments.core.files import atomic_write
 from stm_experiments.core.seeds import seed_of
+from stm_experiments.core.texts import printable
 from stm_experiments.data.sources.simulated import choose_lattices
-from stm_experiments.figures import artefact_sheet, save_figure, topograph_sheet
+from stm_experiments.figures import artefact_sheet, save_figure, simulation_sheet
 from stm_experiments.simulator import PRESETS, AnyLattice, Topographs, simulate
 from stm_experiments.simulator.examples import artefacts_alone
 
@@ -31,16 +32,15 @@ def simulate_sheet(cfg: DictConfig) -> None:
     if settings["artefacts"]:
         images = artefacts_alone(kinds[0], seeds[0], preset, size, angles)
         save_figure(artefact_sheet(images, kinds[0].spread), folder / "artefacts.png")
-        return print(f"{folder}: artefacts.png")
+        return print(printable(f"{folder}: artefacts.png"))
     orientation = None if angles is None else [angles] * len(lattices)
     noise, domains = build.build_noise(settings), settings["domains"]
     topographs = simulate(lattices, seeds, noise, preset, size, domains, orientation=orientation)
     title = f"Simulated topographs: preset {preset}, noise {choice('noise')}"
-    save_figure(draw_sheet(topographs, lattices, title), folder / "topographs.png")
+    save_figure(simulation_sheet(topographs, lattices, title), folder / "topographs.png")
     if settings["save"] is not None:
-        names = [lattice.name for lattice in lattices]
-        write_arrays(topographs, names, folder / f"topographs.{settings['save']}")
-    print(f"{folder}: {', '.join(sorted(path.name for path in folder.glob('*.*')))}")
+        write_arrays(topographs, lattices, folder / f"topographs.{settings['save']}")
+    print(printable(f"{folder}: {', '.join(sorted(path.name for path in folder.glob('*.*')))}"))
 
 
 def check_settings(settings: dict[str, Any]) -> None:
@@ -53,39 +53,20 @@ def check_settings(settings: dict[str, Any]) -> None:
         raise ValueError(f"count is a whole number of at least 1, not {count!r}")
 
 
-def draw_sheet(topographs: Topographs, lattices: Sequence[AnyLattice], title: str) -> Figure:
-    """Draw up to five topographs above their noisy partners, more of them next to these."""
-    many = len(lattices) > 5
-    images = {"clean": topographs.clean, "noisy": topographs.noisy}
-    if topographs.noisy.equal(topographs.clean):  # without noise both are the same picture
-        del images["noisy"]
-    panels = [(index, name) for index in range(len(lattices)) for name in images]
-    if not many:
-        panels.sort(key=lambda panel: panel[1])
-    titles = []
-    for index, name in panels:
-        lattice, fractions = lattices[index], topographs.orientation[index].tolist()
-        limits = (lattice.azimuth_max, lattice.tilt_max, lattice.rotation_max)
-        azimuth, tilt, rotation = (x * limit for x, limit in zip(fractions, limits, strict=True))
-        angles = f"azimuth {azimuth:.0f}°, tilt {tilt:.0f}°, rotation {rotation:.0f}°"
-        titles.append(f"{lattice.name}, {name}\n{angles}")
-    shown = [images[name][index, 0] for index, name in panels]
-    spreads = [lattices[index].spread for index, _ in panels]
-    columns = 4 if many else max(len(lattices), 2)
-    return topograph_sheet(shown, titles, spreads, columns=columns, title=title)
-
-
-def write_arrays(topographs: Topographs, names: Sequence[str], path: Path) -> None:
+def write_arrays(topographs: Topographs, lattices: Sequence[AnyLattice], path: Path) -> None:
     """Write all images and the truth to one .npz file, or each image to a float32 TIFF."""
     images = {"noisy": topographs.noisy[:, 0].numpy(), "clean": topographs.clean[:, 0].numpy()}
     if path.suffix == ".npz":
-        about: dict[str, Any] = {"lattice": names, "orientation": topographs.orientation.numpy()}
-        about |= {f"truth_{name}": values.numpy() for name, values in topographs.truth.items()}
-        np.savez_compressed(path, allow_pickle=False, **images, **about)
+        about: dict[str, Any] = {f"truth_{name}": x.numpy() for name, x in topographs.truth.items()}
+        names = [lattice.name for lattice in lattices]
+        about |= {"lattice": names, "orientation": topographs.orientation.numpy()}
+        with atomic_write(path) as file:
+            np.savez_compressed(file, allow_pickle=False, **images, **about)
         return
-    for index, name in enumerate(names):
+    for index, lattice in enumerate(lattices):
         for kind in images:
-            tifffile.imwrite(path.with_name(f"{name}_{index}_{kind}.tiff"), images[kind][index])
+            with atomic_write(path.with_name(f"{lattice.name}_{index}_{kind}.tiff")) as file:
+                tifffile.imwrite(file, images[kind][index])
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from stm_experiments import models
 from stm_experiments.benchmarks.printing import printed_table
 from stm_experiments.benchmarks.quality.scores import BASELINES
 from stm_experiments.core.arrays import Points
+from stm_experiments.core.files import atomic_write_text
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.figures import save_figure
 from stm_experiments.figures.point_defect_sheet import DefectPanel, point_defect_sheet
@@ -174,7 +175,7 @@ def compare_models(options: argparse.Namespace, console: Console) -> None:
         table = ResultTable("defects", ("lattice", "", *columns, "true"), rows)
         title = f"Point defects, noise={options.noise}"
         console.print(printed_table(table, title, block=1))
-        (folder / "defects.csv").write_text(to_csv(table), encoding="utf-8")
+        atomic_write_text(folder / "defects.csv", to_csv(table))
         panels_of_all = [result.panels for result in results]
         sheet = point_defect_sheet(panels_of_all, [result.truth for result in results], title)
         save_figure(sheet, folder / "defects.png")

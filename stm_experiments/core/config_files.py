@@ -5,8 +5,9 @@ from typing import Any
 
 import yaml
 
+from stm_experiments.core.files import CONFIG_BYTES, read_bytes
+
 PACKAGE = Path(__file__).parent.parent
-MOST_BYTES = 2**20  # of a file; a run's config has about 5 KB
 
 
 def config_dir() -> Path:
@@ -37,14 +38,11 @@ def read_yaml(path: Path) -> Any:
     """Read plain data; nothing in the text is resolved or built.
 
     Raises:
-        ValueError: If the file is too large, damaged or holds more than plain data; it names the
-            file.
+        ValueError: If it is no regular file, too large, damaged or holds more than plain data; the
+            message names the file.
         OSError: If it cannot be read.
     """
-    with path.open("rb") as file:
-        content = file.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise ValueError(f"{path}: larger than {MOST_BYTES} bytes, no config")
+    content = read_bytes(path, CONFIG_BYTES)
     try:
         return yaml.load(content, _Loader)
     except (yaml.YAMLError, RecursionError, ValueError, UnicodeDecodeError) as error:

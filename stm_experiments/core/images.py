@@ -1,11 +1,15 @@
 """Checks and repairs of single images."""
 
 import math
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
+
+from stm_experiments.core.files import PICTURE_BYTES, PICTURE_PIXELS, open_regular
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -41,6 +45,25 @@ def check_image(array: NDArray[Any], name: str) -> NDArray[np.float64]:
         kind = "constant, every pixel is" if span < 1 else "beyond the range of float64 around"
         raise ImageError(f"{name}: {kind} {image.flat[0]:g}.")
     return image
+
+
+def read_picture(path: Path) -> Image.Image:
+    """Read a PNG picture in colour.
+
+    Raises:
+        ValueError: If it cannot be read, is no regular PNG file or has too many bytes or pixels;
+            the message names it.
+    """
+    with open_regular(path, PICTURE_BYTES) as file:
+        try:
+            with Image.open(file, formats=["PNG"]) as picture:
+                pixels = picture.width * picture.height
+                if pixels > PICTURE_PIXELS:
+                    raise ValueError(f"it has {pixels} pixels, at most {PICTURE_PIXELS} are read")
+                return picture.convert("RGB")
+        except Exception as error:  # damaged files make decoders raise anything
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(f"{path} cannot be shown: {reason}") from error
 
 
 def fill_nearest(image: NDArray[Number], mask: NDArray[np.bool_]) -> NDArray[Number]:

@@ -1,9 +1,9 @@
 """Trained on compared with tested on: the errors of models on lattices that they never saw."""
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 
+from stm_experiments.core.files import write_csv
 from stm_experiments.core.texts import spreadsheet_text
 from stm_experiments.metrics.scores import Scores
 
@@ -26,7 +26,6 @@ def error_matrix(by_lattice: Mapping[str, Scores]) -> ErrorMatrix:
 
 def write_matrix(matrix: ErrorMatrix, path: Path) -> None:
     """Write the matrix as CSV: a line per model, a column per lattice."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["model", *map(spreadsheet_text, next(iter(matrix.values())))])
-        writer.writerows([spreadsheet_text(model), *row.values()] for model, row in matrix.items())
+    columns = ["model", *map(spreadsheet_text, next(iter(matrix.values())))]
+    rows = [[spreadsheet_text(model), *row.values()] for model, row in matrix.items()]
+    write_csv(path, columns, rows)

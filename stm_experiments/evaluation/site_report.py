@@ -1,6 +1,5 @@
 """The sites of images through a trained network: classes, anomalies, a list and pictures."""
 
-import csv
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stm_experiments.core.files import write_csv
 from stm_experiments.core.texts import spreadsheet_text
 from stm_experiments.data.sites.sites import SiteImage, cut_squares, disc
 from stm_experiments.figures import latent_pca
@@ -187,10 +187,7 @@ def site_numbers(
 def write_sites(report: SiteReport, path: Path) -> None:
     """Write a row for each site as CSV: place, kind, class, anomaly, angle and code."""
     codes = [f"code_{index}" for index in range(report.sites.codes.shape[1])]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*COLUMNS, *codes])
-        writer.writerows(_site_rows(report.sites, report.images))
+    write_csv(path, [*COLUMNS, *codes], _site_rows(report.sites, report.images))
 
 
 def _site_rows(sites: InferredSites, images: Sequence[SiteImage]) -> Iterator[list[object]]:

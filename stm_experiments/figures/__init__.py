@@ -5,7 +5,11 @@ from stm_experiments.figures.latent_pca import latent_pca
 from stm_experiments.figures.network_diagram import network_diagram
 from stm_experiments.figures.patch_montage import patch_montage
 from stm_experiments.figures.reconstruction_grid import reconstruction_grid
-from stm_experiments.figures.topograph_sheets import artefact_sheet, topograph_sheet
+from stm_experiments.figures.topograph_sheets import (
+    artefact_sheet,
+    simulation_sheet,
+    topograph_sheet,
+)
 from stm_experiments.figures.training_curves import training_curves
 from stm_experiments.figures.whole_image import whole_image
 
@@ -16,6 +20,7 @@ __all__ = [
     "patch_montage",
     "reconstruction_grid",
     "save_figure",
+    "simulation_sheet",
     "topograph_sheet",
     "training_curves",
     "whole_image",

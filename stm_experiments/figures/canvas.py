@@ -213,5 +213,5 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     if path.suffix.lower() != ".png":
         raise ValueError(f"figures are saved as .png, not as {path.name!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as part:
-        figure.savefig(part, format="png", dpi=DPI)
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=DPI)

@@ -16,6 +16,7 @@ from stm_experiments.figures.canvas import (
     new_figure,
     wrapped,
 )
+from stm_experiments.simulator import AnyLattice, Topographs
 
 _COMPARABLE_RANGES = 4  # largest ratio of the ranges of images that share a colour scale
 
@@ -83,6 +84,34 @@ def _are_comparable(images: Sequence[Array]) -> bool:
     """Return whether the ranges of images are similar enough for one colour scale."""
     ranges = [high - low for low, high in (height_limits([image]) for image in images)]
     return max(ranges) <= _COMPARABLE_RANGES * min(ranges)
+
+
+def simulation_sheet(topographs: Topographs, lattices: Sequence[AnyLattice], title: str) -> Figure:
+    """Draw up to five simulated topographs above their noisy partners, more of them next to these.
+
+    Args:
+        topographs: At least one.
+        lattices: Of each topograph.
+        title: Title of the sheet.
+    """
+    many = len(lattices) > 5
+    images = {"clean": topographs.clean}
+    if not topographs.noisy.equal(topographs.clean):  # without noise both are the same picture
+        images["noisy"] = topographs.noisy
+    panels = [(index, name) for index in range(len(lattices)) for name in images]
+    if not many:
+        panels.sort(key=lambda panel: panel[1])
+    titles = []
+    for index, name in panels:
+        lattice, fractions = lattices[index], topographs.orientation[index].tolist()
+        limits = (lattice.azimuth_max, lattice.tilt_max, lattice.rotation_max)
+        azimuth, tilt, rotation = (x * limit for x, limit in zip(fractions, limits, strict=True))
+        angles = f"azimuth {azimuth:.0f}°, tilt {tilt:.0f}°, rotation {rotation:.0f}°"
+        titles.append(f"{lattice.name}, {name}\n{angles}")
+    shown = [images[name][index, 0] for index, name in panels]
+    spreads = [lattices[index].spread for index, _ in panels]
+    columns = 4 if many else max(len(lattices), 2)
+    return topograph_sheet(shown, titles, spreads, columns=columns, title=title)
 
 
 def artefact_sheet(

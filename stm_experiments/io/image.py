@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from stm_experiments.core.arrays import AnyArray
+from stm_experiments.core.files import SCAN_BYTES, FileRefused, open_regular
 from stm_experiments.core.images import ImageError, check_image
 from stm_experiments.io.trace import Unreadable, check_size
 
@@ -48,10 +49,12 @@ def read_image(path: str | Path) -> NDArray[np.float64]:
     if suffix not in DECODERS:
         raise ImageError(f"{path}: unknown image format '{suffix}', use {', '.join(DECODERS)}.")
     try:
-        with path.open("rb") as file:
+        with open_regular(path, SCAN_BYTES) as file:
             array = DECODERS[suffix](file)
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file.") from None
+    except FileRefused as error:
+        raise ImageError(f"{error}.") from None
     except Unreadable as error:
         raise ImageError(f"{path}: {error}.") from None
     except UnidentifiedImageError:

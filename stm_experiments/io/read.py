@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from stm_experiments.core.files import SCAN_BYTES, FileRefused, check_regular
 from stm_experiments.core.texts import printable
 from stm_experiments.io.scan import Scan, ScanError
 from stm_experiments.io.trace import Trace, Unreadable
@@ -102,6 +103,7 @@ def _traces(path: Path) -> list[Trace]:
         raise Unreadable(f"unknown format '{path.suffix}', use {', '.join(FORMATS)}")
     if path.is_dir():
         raise Unreadable("a folder, expected a file")
+    check_regular(path, SCAN_BYTES)
     traces: list[Trace] = []
     copies: Counter[tuple[str, str]] = Counter()
     for trace in reader(path):
@@ -180,6 +182,8 @@ def _one_sentence(path: Path) -> Iterator[None]:
             yield
     except FileNotFoundError:
         raise ScanError(f"{path}: no such file.") from None
+    except FileRefused as error:
+        raise ScanError(f"{error}.") from None
     except Unreadable as error:
         raise ScanError(f"{path}: {_printable(str(error))}.") from None
     except Image.DecompressionBombError as error:

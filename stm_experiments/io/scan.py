@@ -1,6 +1,7 @@
 """One image channel of a microscope file: numbers in SI units, and what is known about them."""
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stm_experiments.core.files import atomic_write
 from stm_experiments.core.images import ImageError
 from stm_experiments.io.export import encode_npy, encode_png, encode_tiff
 from stm_experiments.io.trace import Unreadable
@@ -84,13 +86,13 @@ class Scan:
         if writer is None:
             raise ScanError(f"{path}: cannot write '{path.suffix}', use {', '.join(WRITERS)}.")
         try:
-            content = writer(self)  # before the file exists, so that a failure leaves none
-            with path.open("xb") as file:
+            if os.path.lexists(path):
+                raise ScanError(f"{path}: exists already, and is not written over.")
+            content = writer(self)
+            with atomic_write(path) as file:
                 file.write(content)
         except Unreadable as error:
             raise ScanError(f"{path}: {error}.") from None
-        except FileExistsError:
-            raise ScanError(f"{path}: exists already, and is not written over.") from None
         except OSError as error:
             raise ScanError(f"{path}: cannot be written ({error.strerror}).") from error
 

@@ -1,12 +1,12 @@
 """The file latent.csv of a run folder: principal components of codes and what each code shows."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from stm_experiments.core.files import read_csv, write_csv
 from stm_experiments.core.texts import spreadsheet_text
 from stm_experiments.latent.components import principal_components
 
@@ -38,13 +38,12 @@ def write_latent_csv(
     points = torch.zeros(count, 3, dtype=torch.float64)
     points[:, : components.shape[1]] = components
     chosen = torch.linspace(0, count - 1, min(count, MOST_POINTS)).round().long().tolist()
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for i in chosen:
-            coordinates = [f"{value:.4g}" for value in points[i].tolist()]
-            factors = [f"{value:.3f}" for value in orientation[i].tolist()]
-            writer.writerow([*coordinates, spreadsheet_text(lattice[i]), int(image[i]), *factors])
+    rows: list[list[object]] = []
+    for i in chosen:
+        coordinates = [f"{value:.4g}" for value in points[i].tolist()]
+        factors = [f"{value:.3f}" for value in orientation[i].tolist()]
+        rows.append([*coordinates, spreadsheet_text(lattice[i]), int(image[i]), *factors])
+    write_csv(path, COLUMNS, rows)
 
 
 def read_latent_csv(path: Path) -> dict[str, list[str] | list[float]]:
@@ -53,11 +52,10 @@ def read_latent_csv(path: Path) -> dict[str, list[str] | list[float]]:
     Raises:
         ValueError: If pc1, pc2 or pc3 is missing or holds values that are not finite numbers.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(path)
     columns: dict[str, list[str] | list[float]] = {}
     for name in rows[0] if rows else ():
-        texts = [row[name] or "" for row in rows]
+        texts = [row[name] for row in rows]
         try:
             columns[name] = [float(text) for text in texts]
         except ValueError:

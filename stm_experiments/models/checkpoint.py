@@ -2,7 +2,6 @@
 
 import io
 import os
-import stat
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
@@ -12,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from stm_experiments import models
-from stm_experiments.core.files import atomic_write
+from stm_experiments.core.files import MODEL_BYTES, atomic_write, read_bytes
 from stm_experiments.models.interfaces import Card, Network, NetworkModule
 
 WEIGHTS = Path(models.__file__).parent / "weights"  # of the models that come with the package
-LARGEST_FILE = 4 * 2**30  # bytes
 LARGEST_DESCRIPTION = 64 * 2**20  # bytes of everything in a file that is not a tensor
 LARGEST_CONSTANTS = 2**24  # values that a network computes when it is built and that no file holds
 
@@ -55,19 +53,14 @@ def _read_regular_file(path: Path) -> bytes:
     if path.is_dir():
         raise CheckpointError(f"{path}: a folder; a run's model is in its checkpoints/best.ckpt")
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return read_bytes(path, MODEL_BYTES)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint file") from None
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
         raise CheckpointError(f"{path}: cannot be opened ({reason})") from None
-    with os.fdopen(descriptor, "rb") as file:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode):
-            raise CheckpointError(f"{path}: not a regular file, as a checkpoint is")
-        if about.st_size > LARGEST_FILE:
-            raise CheckpointError(f"{path}: larger than {LARGEST_FILE >> 30} GiB")
-        return file.read(LARGEST_FILE)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
 
 
 def _verify_archive(data: bytes) -> None:
@@ -102,11 +95,8 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    try:
-        with atomic_write(path) as part, part.open("wb") as file:
-            file.write(buffer.getbuffer())
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
+    with atomic_write(path) as file:
+        file.write(buffer.getbuffer())
 
 
 def save(net: Network, card: Card, path: Path) -> None:

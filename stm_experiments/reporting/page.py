@@ -9,10 +9,9 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image
 
 from stm_experiments.core.files import atomic_write_text
-from stm_experiments.core.texts import encodable
+from stm_experiments.core.images import read_picture
 from stm_experiments.reporting.result_table import (
     NO_VALUE,
     ResultTable,
@@ -24,7 +23,6 @@ from stm_experiments.reporting.result_table import (
 TEMPLATES = Path(__file__).parent / "templates"
 TABLE_FORMATS = {"csv": to_csv, "md": to_markdown, "tex": to_latex}
 THUMBNAIL_WIDTH = 640  # px
-MOST_PIXELS = 50_000_000  # of a picture that is read: 150 MiB
 IMAGE_BYTES = 3_500_000  # of all thumbnails together, so that the page stays below 10 MB
 
 
@@ -74,7 +72,7 @@ class Page:
         if self._image_bytes < IMAGE_BYTES:
             try:
                 thumbnail = make_thumbnail(path, width)
-            except ValueError as error:
+            except (ValueError, OSError) as error:
                 self.problems.append(str(error))
         self._image_bytes += len(thumbnail)
         return Picture(self.link(path), thumbnail, caption)
@@ -88,8 +86,7 @@ class Page:
         for table in content.values():
             if isinstance(table, ResultTable):
                 for ending, export in TABLE_FORMATS.items():
-                    path = self.folder / f"{table.name}.{ending}"
-                    path.write_text(encodable(export(table)), encoding="utf-8")
+                    atomic_write_text(self.folder / f"{table.name}.{ending}", export(table))
         environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -104,7 +101,7 @@ class Page:
             (TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
         )
         template = environment.get_template("report.html.jinja")
-        atomic_write_text(path, encodable(template.render(content, css=css, script=script)))
+        atomic_write_text(path, template.render(content, css=css, script=script))
         return path
 
 
@@ -112,18 +109,10 @@ def make_thumbnail(path: Path, width: int) -> str:
     """Return a picture as a data URI of at most this width.
 
     Raises:
-        ValueError: If it cannot be read, is no PNG file or has more than 50 million pixels.
+        ValueError: As ``read_picture``.
+        OSError: If it is missing or cannot be opened.
     """
-    if not path.is_file():  # a pipe would never end
-        raise ValueError(f"{path} is not a file")
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            pixels = image.width * image.height
-            if pixels > MOST_PIXELS:
-                raise ValueError(f"it has {pixels} pixels, and at most {MOST_PIXELS} are read")
-            small = image.convert("RGB")
-    except Exception as error:  # damaged files make decoders raise anything
-        raise ValueError(f"{path} cannot be shown: {' '.join(str(error).split())}") from error
+    small = read_picture(path)
     small.thumbnail((width, 4 * width))
     file = io.BytesIO()
     small.save(file, "WEBP", quality=82, method=4)

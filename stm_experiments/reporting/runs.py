@@ -1,6 +1,5 @@
 """Run folders read back: settings, metrics and curves of each training run."""
 
-import csv
 import json
 import re
 from collections import defaultdict
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stm_experiments.core.config_files import read_yaml
+from stm_experiments.core.files import read_csv, read_json
 from stm_experiments.core.intervals import Interval
 from stm_experiments.reporting import checks
 from stm_experiments.reporting.paper import CONFIGURATIONS, NETWORKS, configuration_of
@@ -172,15 +172,9 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: If the file holds no mapping.
     """
-    if not path.is_file():
+    if not path.exists():
         return {}
-    if path.suffix == ".yaml":
-        content = read_yaml(path)
-    else:
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    content = read_yaml(path) if path.suffix == ".yaml" else read_json(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds no mapping")
     return content
@@ -188,10 +182,9 @@ def _read_mapping(path: Path) -> dict[str, Any]:
 
 def read_curves(path: Path) -> dict[str, Curve]:
     """Read the points (epoch, loss) of "train/loss" and "val/loss"; none if there is no file."""
-    if not path.is_file():
+    if not path.exists():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(path)
     curves = {
         key: [(float(row["epoch"]), float(row[key])) for row in rows if row.get(key)]
         for key in ("train/loss", "val/loss")

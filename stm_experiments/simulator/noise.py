@@ -4,9 +4,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from stm_experiments.core.config_files import config_dir
+from stm_experiments.core.config_files import config_dir, read_yaml
 from stm_experiments.simulator.microscope.detector import DetectorNoise
 from stm_experiments.simulator.microscope.motion import MotionNoise
 from stm_experiments.simulator.microscope.scan import ScanNoise
@@ -69,7 +67,7 @@ def read_noise(path: Path) -> Noise:
 
 def _read_sections(path: Path) -> dict[str, dict[str, Any]]:
     """Read the sections of a file and of those before it, without the classes' names."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_yaml(path)
     sections: dict[str, dict[str, Any]] = {}
     for name in content.pop("defaults", []):
         for section, strengths in _read_sections(path.with_name(f"{name}.yaml")).items():

@@ -1,15 +1,15 @@
 """The final numbers and pictures of a run, for its loggers."""
 
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
-from PIL import Image
 
 from stm_experiments.core.batch import Batch
+from stm_experiments.core.files import read_csv
+from stm_experiments.core.images import read_picture
 from stm_experiments.models.interfaces import Network
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ def log_results(
     for logger in loggers:
         logger.log_metrics(metrics)
         for path in sorted((folder / "figures").glob("*.png")):
+            picture = read_picture(path)
             if isinstance(logger, WandbLogger):
-                logger.log_image(path.stem, [str(path)])
+                logger.log_image(path.stem, [picture])
             elif isinstance(logger, TensorBoardLogger):
-                pixels = np.asarray(Image.open(path).convert("RGB"))
-                logger.experiment.add_image(path.stem, pixels, dataformats="HWC")
+                logger.experiment.add_image(path.stem, np.asarray(picture), dataformats="HWC")
         if isinstance(logger, WandbLogger):
             import wandb  # takes a second, which other loggers save
 
@@ -69,8 +69,7 @@ def grey_levels(patch: np.ndarray) -> np.ndarray:
 
 def latent_points(path: Path) -> np.ndarray:
     """Read three principal components of codes and a colour number per lattice, [n, 4]."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(path)
     lattices = sorted({row["lattice"] for row in rows})
     return np.array(
         [

@@ -2,7 +2,6 @@
 
 import fcntl
 import importlib.metadata
-import json
 import os
 import platform
 import socket
@@ -17,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from stm_experiments.core.config_files import read_yaml, to_yaml
-from stm_experiments.core.files import atomic_write_text, read_json
+from stm_experiments.core.files import atomic_write_text, read_json, write_json
 from stm_experiments.models import checkpoint
 
 
@@ -70,8 +69,7 @@ class RunFolder:
         self.figures.mkdir(parents=True, exist_ok=True)
         self.checkpoints.mkdir(exist_ok=True)
         if not self.is_resumed:
-            text = to_yaml(config)
-            self._replace("config.yaml", text)
+            atomic_write_text(config_file, to_yaml(config))
         else:
             # The first start of the run says more than its resuming.
             about = {key: record.get(key, value) for key, value in about.items()}
@@ -110,7 +108,7 @@ class RunFolder:
     def _read_json(self, name: str) -> dict[str, Any] | None:
         """Read a file that is written again if it is missing or damaged, which returns None."""
         path = self.path / name
-        if not path.is_file():
+        if not path.exists():
             return None
         try:
             return read_json(path)
@@ -175,12 +173,8 @@ class RunFolder:
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write plain data as JSON."""
-        self._replace(name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-    def _replace(self, name: str, text: str) -> None:
-        if not self.leads:
-            return
-        atomic_write_text(self.path / name, text)
+        if self.leads:
+            write_json(self.path / name, content)
 
 
 # What Lightning needs of a checkpoint besides the weights.

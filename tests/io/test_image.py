@@ -155,7 +155,7 @@ def test_missing_unknown_and_folder(tmp_path):
     assert "unknown image format '.jpg'" in error_of(tmp_path / "a.jpg")
     assert "unknown image format ''" in error_of(tmp_path)
     (tmp_path / "folder.png").mkdir()
-    assert "cannot be read" in error_of(tmp_path / "folder.png")
+    assert "not a regular file" in error_of(tmp_path / "folder.png")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".npy"])

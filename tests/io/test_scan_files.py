@@ -1,7 +1,9 @@
+import os
+
 import numpy as np
 import pytest
 
-from stm_experiments.io import ScanError
+from stm_experiments.io import ScanError, read_scan
 from stm_experiments.io.scan_files import (
     find_scan_files,
     for_each_file,
@@ -99,3 +101,16 @@ def test_the_partner_is_a_file_or_named_alike(folder):
         assert read_partner(folder / "b.npy", str(clean), (5, 5)).data.shape == (5, 5)
     with pytest.raises(ScanError, match="the clean image has 5 x 5 px, the scan 5 x 7 px"):
         read_partner(folder / "b.npy", str(folder / "deeper"), (5, 7))
+
+
+def test_pipes_devices_and_odd_names_do_not_stop_the_others(folder, caplog):
+    """Also a name that is no UTF-8; escape codes in names are not printed raw."""
+    os.mkfifo(folder / "c.sxm")
+    (folder / "d.png").symlink_to("/dev/zero")
+    odd = folder / os.fsdecode(b"e\x1b[31m\xff.npy")
+    odd.write_bytes((folder / "b.npy").read_bytes())
+    done = []
+    with pytest.raises(ValueError, match=r"^2 of 5 files failed: c.sxm, d.png$"):
+        for_each_file(find_scan_files(str(folder)), lambda path: done.append(read_scan(path).name))
+    assert done == ["a[1].npy", "b.npy", "e\\x1b[31m\\xff.npy"]
+    assert caplog.text.count("not a regular file") == 2

@@ -38,6 +38,7 @@ from stm_experiments.benchmarks.destripe.images import (
     striped_image,
 )
 from stm_experiments.benchmarks.printing import printed_table, wide_console
+from stm_experiments.core.files import atomic_write_text
 from stm_experiments.core.intervals import Interval, mean_and_interval
 from stm_experiments.figures.canvas import save_figure
 from stm_experiments.metrics.whole_image import change_outside
@@ -200,7 +201,7 @@ class Writer:
     def __call__(self, table: ResultTable, title: str, caption: str = "", block: int = 1) -> None:
         """Write and print one table; the arguments are those of ``printed_table``."""
         path = self.folder / f"{table.name}.csv"
-        path.write_text(to_csv(table), encoding="utf-8")
+        atomic_write_text(path, to_csv(table))
         self.console.print(printed_table(table, title, caption, block))
 
 

@@ -39,6 +39,7 @@ from stm_experiments.benchmarks.srtio3.patches import (
     relative_error,
     srtio3_of_constant,
 )
+from stm_experiments.core.files import atomic_write_text
 from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.figures.canvas import save_figure
 from stm_experiments.models import Gaussian, PatchPCA, checkpoint, tiling
@@ -177,7 +178,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     folder.mkdir(parents=True, exist_ok=False)
 
     def write(table: ResultTable, title: str, caption: str) -> None:
-        (folder / f"{table.name}.csv").write_text(to_csv(table), encoding="utf-8")
+        atomic_write_text(folder / f"{table.name}.csv", to_csv(table))
         console.print(printed_table(table, title))
         console.print(caption, highlight=False)
 

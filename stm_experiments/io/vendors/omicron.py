@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stm_experiments.core.files import check_regular
 from stm_experiments.io.trace import Trace, Unreadable, check_size, library, pixel_size_nm
 from stm_experiments.io.units import to_si
 
@@ -61,6 +62,7 @@ def _check_parameters(path: Path) -> None:
         )
     total, number = 0, 1
     while (link := path.with_name(f"{session}_{number:04d}.mtrx")).exists():
+        check_regular(link, MOST_PARAMETERS)
         total += link.stat().st_size
         number += 1
     if number == 1:

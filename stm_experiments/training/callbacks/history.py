@@ -1,6 +1,5 @@
 """The losses and learning rates of a run: metrics.csv."""
 
-import csv
 import math
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from lightning.pytorch.callbacks import Callback, Timer
 from torch import Tensor, distributed
 
 from stm_experiments.core.batch import Batch
-from stm_experiments.core.files import atomic_write
+from stm_experiments.core.files import write_csv
 from stm_experiments.models.interfaces import Network
 from stm_experiments.training.callbacks.divergence import check_finite
 
@@ -94,10 +93,8 @@ class History(Callback):
     def write(self) -> None:
         """Write metrics.csv whole, so that it never ends in half a row."""
         columns = ("epoch", "step", "train/loss", "val/loss", "lr")
-        with atomic_write(self.path) as part, part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
+        rows = [[row.get(name, "") for name in columns] for row in self.rows]
+        write_csv(self.path, columns, rows)
 
     def about(self, net: Network, seconds: float) -> dict[str, Any]:
         """Return the entries of run.json about a training.
