@@ -19,7 +19,7 @@ class ImageError(ValueError):
 
 
 def check_image(array: NDArray[Any], name: str) -> NDArray[np.float64]:
-    """Return an image as float64.
+    """Return an image as float64: the array itself if it is that already.
 
     Args:
         array: [H, W] real numbers.
@@ -36,7 +36,7 @@ def check_image(array: NDArray[Any], name: str) -> NDArray[np.float64]:
     if array.ndim != 2:
         raise ImageError(f"{name}: has shape {array.shape}, expected one image (height, width).")
     with np.errstate(over="ignore"):
-        image = array.astype(np.float64)
+        image = array.astype(np.float64, copy=False)
         span = image.max() - image.min()
     bad = image.size - np.count_nonzero(np.isfinite(image))
     if bad:

@@ -81,26 +81,34 @@ def normalise_plane(image: AnyArray, name: str = "image") -> Normalised:
     image = check_image(image, name)
     rows, columns = centred_axes(image.shape)
     kept = np.ones(image.shape, dtype=bool)
+    flat, away = np.empty_like(image), np.empty_like(image)  # of a large scan half a GiB each
     for _ in range(2):  # the second time without scars and spikes, which tilt a least-squares plane
         plane = fit_plane(image, kept)
-        flat = image - plane.row_slope * rows - plane.column_slope * columns
+        np.subtract(image, plane.row_slope * rows, out=flat)
+        flat -= plane.column_slope * columns
         low, high = np.percentile(flat, (1, 99))
-        kept = np.abs(flat - (low + high) / 2) <= high - low
+        np.subtract(flat, (low + high) / 2, out=away)
+        kept = np.abs(away, out=away) <= high - low
     if high - low <= 1e-12 * max(np.ptp(image), abs(high)):
         raise ImageError(f"{name}: nothing but a plane.")
     scale = float(high - low) / 2
-    x = (flat - low) / scale - 1
+    flat -= low
+    flat /= scale
+    flat -= 1
     affine = AffineMap(scale, float(low) + scale, plane.row_slope, plane.column_slope)
-    return Normalised(x.astype(np.float32), affine)
+    return Normalised(flat.astype(np.float32), affine)
 
 
 def denormalise(x: AnyArray, affine: AffineMap) -> NDArray[np.float64]:
     """Map [H, W] from [-1, 1] back to the image's units, in float64."""
-    image = np.asarray(x, np.float64) * affine.scale + affine.shift
+    image = np.multiply(x, affine.scale, dtype=np.float64)
+    image += affine.shift
     if affine.row_slope == affine.column_slope == 0.0:
         return image
     rows, columns = centred_axes(image.shape)
-    return image + affine.row_slope * rows + affine.column_slope * columns
+    image += affine.row_slope * rows
+    image += affine.column_slope * columns
+    return image
 
 
 # The maps to [-1, 1] by their names in configs and model cards.

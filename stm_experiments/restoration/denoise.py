@@ -132,24 +132,24 @@ def described(before: Scan, run: NetworkRun, prepared: Sequence[str] = ()) -> De
         run: The network's input and output.
         prepared: Names of the steps of the preparation.
     """
-    part, mask, scale = run.part, before.mask, run.affine.scale
+    part, mask = run.part, before.mask
     output = denormalise(run.output.cpu().numpy(), run.affine)
     # Pixels that the network did not change keep their value to the last digit.
-    same = (run.output == run.image).cpu().numpy()
-    after = part.embed(np.where(same, part.data, output), mask)
+    np.copyto(output, part.data, where=(run.output == run.image).cpu().numpy())
+    after = part.embed(output, mask)
+    del output  # of a large scan half a GiB
     uncertainty = None
     if run.deviation is not None:
         calibration = run.net.card.calibration if run.net.card else 1.0
-        deviation = run.deviation * (scale * calibration)
+        deviation = run.deviation * (run.affine.scale * calibration)
         uncertainty = part.embed(deviation.cpu().numpy(), mask)
     attributes = {field.name: getattr(before, field.name) for field in fields(Scan)}
-    attributes["data"] = np.where(mask, after, np.nanmedian(after))
     attributes["history"] = (*before.history, *history_of(before, run, after, uncertainty))
+    attributes["data"] = after if mask.all() else np.where(mask, after, np.nanmedian(after))
     return Denoised(
         **attributes,
         before=before,
-        level=part.embed(denormalise(np.zeros(run.image.shape), run.affine), mask),
-        scale=scale,
+        affine=part.recentred(run.affine, mask.shape),
         model=model_name(run.net, run.stride),
         prepared=tuple(prepared),
         uncertainty=uncertainty,

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from stm_experiments.core.arrays import Array
 from stm_experiments.core.intervals import psnr_of_mse
-from stm_experiments.core.normalisation import AffineMap
+from stm_experiments.core.normalisation import AffineMap, denormalise
+from stm_experiments.core.planes import centred_axes
 from stm_experiments.io.scan import Scan
 from stm_experiments.models.interfaces import Network
 from stm_experiments.restoration.measured import MeasuredPart
@@ -46,23 +47,39 @@ class Denoised(Scan):
 
     Attributes:
         before: The scan that the network received, after its preparation.
-        level: Height that the network received as 0, with its tilt, [H, W] in ``unit``.
-        scale: Height above the level that the network received as 1, in ``unit``.
+        affine: The map from the network's scale to ``unit``.
         model: The network in words.
         prepared: Names of the steps of the preparation.
         uncertainty: [H, W] in ``unit``, or None; see ``denoise``.
     """
 
     before: Scan
-    level: Array
-    scale: float
+    affine: AffineMap
     model: str
     prepared: tuple[str, ...] = ()
     uncertainty: Array | None = None
 
+    @property
+    def scale(self) -> float:
+        """Height above ``level`` that the network received as 1, in ``unit``."""
+        return self.affine.scale
+
+    @property
+    def level(self) -> Array:
+        """Height that the network received as 0, with its tilt, [H, W] in ``unit``; NaN in gaps."""
+        level = denormalise(np.zeros(self.mask.shape, np.float32), self.affine)
+        level[~self.mask] = np.nan
+        return level
+
     def without_tilt(self, heights: Array) -> Array:
         """Return heights [H, W] for a picture: without the plane of the scan, NaN in gaps."""
-        return np.where(self.mask, heights - (self.level - np.nanmean(self.level)), np.nan)
+        slopes = (self.affine.row_slope, self.affine.column_slope)
+        flat = np.array(heights)
+        for slope, axis, places in zip(slopes, (1, 0), centred_axes(flat.shape), strict=True):
+            measured = self.mask.sum(axis)
+            flat -= slope * (places - np.average(places.ravel(), weights=measured))
+        flat[~self.mask] = np.nan
+        return flat
 
 
 class Comparison(NamedTuple):

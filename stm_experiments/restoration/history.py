@@ -46,7 +46,7 @@ def picture_title(result: Denoised) -> str:
     steps = [f"through {result.model}"]
     if result.prepared:
         steps.insert(0, f"prepared by {', '.join(result.prepared)}")
-    if np.ptp(result.level[result.mask]) > 0:
+    if result.affine.row_slope or result.affine.column_slope:
         steps.append("shown without its tilt")
     source = f" ({result.channel}, {result.direction})" if result.channel else ""
     return f"{result.name or 'image'}{source}\n{', '.join(steps)}"
@@ -54,8 +54,9 @@ def picture_title(result: Denoised) -> str:
 
 def _change(before: Scan, after: Array) -> str:
     """Describe by how much, and at how many pixels, the data changed."""
-    rms = float(np.sqrt(np.nanmean((after - before.data) ** 2)))
-    same = float(np.mean((after == before.data)[before.mask]))
+    change = after - before.data
+    same = float(np.mean(change == 0, where=before.mask))
+    rms = float(np.sqrt(np.mean(np.square(change, out=change), where=before.mask)))
     share = f", {1 - same:.1%} of the pixels" if same > 0.001 else ""
     return f"changed by {amount(rms, before.unit)} rms{share}"
 

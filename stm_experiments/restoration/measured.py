@@ -11,6 +11,7 @@ from torch import Tensor
 
 from stm_experiments.core.arrays import Array
 from stm_experiments.core.images import fill_nearest
+from stm_experiments.core.normalisation import AffineMap
 from stm_experiments.io import read_scan
 from stm_experiments.io.scan import Scan, ScanError, check_pixel_size
 
@@ -91,11 +92,23 @@ class MeasuredPart(NamedTuple):
             mask: True where the scan was measured, [H, W].
 
         Returns:
-            [H, W]; NaN where the scan was not measured.
+            [H, W]; NaN where the scan was not measured. The values themselves if it was everywhere.
         """
+        if mask.all():
+            return np.asarray(values, np.float64)
         whole = np.full(mask.shape, np.nan)
         whole[self.rows, self.columns] = values
-        return np.where(mask, whole, np.nan)
+        whole[~mask] = np.nan
+        return whole
+
+    def recentred(self, affine: AffineMap, shape: tuple[int, ...]) -> AffineMap:
+        """Return a map of the rectangle whose tilt counts from the centre of the whole scan."""
+        away = [  # of the scan's centre from the rectangle's, px
+            (side - 1) / 2 - (part.start + part.stop - 1) / 2
+            for side, part in zip(shape, (self.rows, self.columns), strict=True)
+        ]
+        shift = affine.shift + affine.row_slope * away[0] + affine.column_slope * away[1]
+        return affine._replace(shift=shift)
 
 
 def measured_part(scan: Scan) -> MeasuredPart:

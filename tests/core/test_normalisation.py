@@ -76,4 +76,4 @@ def test_equal_to_the_formulas_of_version_0_1():
     x, affine = normalise_plane(image)
     np.testing.assert_array_equal(x, ((flat - low) / ((high - low) / 2) - 1).astype(np.float32))
     half = (high - low) / 2
-    assert affine == (half, low + half, row_slope, column_slope)
+    assert affine == pytest.approx((half, low + half, row_slope, column_slope), rel=1e-12)
