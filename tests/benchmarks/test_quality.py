@@ -23,7 +23,7 @@ def bench(command, monkeypatch, tmp_path):
 
     def run(*arguments):
         folder = tmp_path / "out"
-        code, out, err = command(quality.main, "--out", folder, *arguments)
+        code, out, err = command(quality.main, "trained", "--out", folder, *arguments)
         path = folder / "quality.csv"
         rows = list(csv.DictReader(path.open())) if path.is_file() else []
         return code, out, err, rows
