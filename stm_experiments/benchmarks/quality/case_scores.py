@@ -37,6 +37,7 @@ def score_case(case: Case, candidates: Candidates) -> tuple[Scores, str, Estimat
     estimate = estimates[best]
     scores = {
         "gain": gain(case, estimate.heights),
+        "mse": float(np.mean((estimate.heights - case.clean) ** 2)),
         "seconds": seconds,
         **bragg_changes(case, estimate.heights),
         **coverage(case, estimate),
@@ -64,7 +65,7 @@ def bragg_changes(case: Case, heights: Array) -> Scores:
     """Return how much the amplitudes of the clean image's Bragg peaks change.
 
     Peaks count whose amplitude is 30 times that of the noise around them: noise alone changes them
-    by 2 to 3 %. The amplitude is the root of the power in 3x3 frequency steps under a Hann window.
+    by about 1 %. The amplitude is the root of the power in 3x3 frequency steps under a Hann window.
 
     Returns:
         ``bragg_peaks``, their number, and ``bragg_worst``, the amplitude ratio furthest from 1;

@@ -8,9 +8,11 @@ the 5-95 % range of the clean lattice (the step on bare terraces, the height of 
 import hashlib
 from dataclasses import dataclass
 from itertools import cycle, islice
+from pathlib import Path
 
 import numpy as np
 
+from stm_experiments.benchmarks.quality.images import published_images
 from stm_experiments.benchmarks.quality.noises import (
     COLLECTION_NOISES,
     WHITE,
@@ -29,6 +31,7 @@ from stm_experiments.core.arrays import Array, Points
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.simulator import NOISES, simulate
 
+PUBLISHED_NOISE = "published"
 SPLITS = ("development", "test")
 TRAINED_KIND = "trained"  # kind of the simulator's own surfaces
 _WHITE = [f"white_{sigma:g}" for sigma in WHITE]
@@ -69,7 +72,7 @@ class CaseName:
     @property
     def noise_kind(self) -> str:
         """The stratum of the noise."""
-        return COLLECTION_NOISES[self.noise].kind
+        return COLLECTION_NOISES[self.noise].kind if self.noise in COLLECTION_NOISES else self.noise
 
     def seed(self, purpose: str) -> int:
         """Return the seed of a part of the case."""
@@ -176,6 +179,21 @@ def fingerprint(split: str, *, miniature: bool = False) -> str:
         case = build_case(name)
         parts += [f"{x.mean():.4f} {x.std():.4f}" for x in (case.clean, case.noisy)]
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
+
+
+def published_cases(root: str | Path) -> list[Case]:
+    """Read the published validation pairs, on the scale on which the noisy image spans [-1, 1].
+
+    Raises:
+        ValueError: If the folder does not hold them.
+    """
+    cases = []
+    for index, image in enumerate(published_images(root)):
+        noisy, clean = image.noisy.double().numpy(), image.clean.double().numpy()
+        shape = (noisy.shape[0], noisy.shape[1])
+        name = CaseName(image.lattice, PUBLISHED_NOISE, "validation", index, shape)
+        cases.append(Case(name, noisy, clean, sigma=None))
+    return cases
 
 
 def _trained_case(name: CaseName) -> Case:

@@ -3,7 +3,8 @@
 import argparse
 import heapq
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from stm_experiments.benchmarks.quality.case_sheet import PicturedCase, worst_sh
 from stm_experiments.benchmarks.quality.case_tables import Row
 from stm_experiments.benchmarks.quality.collection import (
     SPLITS,
+    Case,
     CaseName,
     build_case,
     case_names,
     fingerprint,
+    published_cases,
 )
 from stm_experiments.benchmarks.quality.goals import goal_table
 from stm_experiments.benchmarks.quality.methods import METHODS, Candidates, method_named
@@ -45,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only cases whose name or kinds contain one of these",
     )
     parser.add_argument("--miniature", action="store_true", help="one case of 96 px per surface")
+    parser.add_argument(
+        "--published", help="folder of sc, bcc, fcc with published validation pairs"
+    )
     parser.add_argument("--merge", nargs="+", default=[], help="results (JSON) of earlier runs")
     parser.add_argument("--json", help="file for the results of all cases")
 
@@ -67,7 +73,7 @@ def selected_cases(split: str, strata: Sequence[str], *, miniature: bool) -> lis
 
 
 def score_method(
-    method: str, candidates: Candidates, names: Sequence[CaseName], console: Console
+    method: str, candidates: Candidates, cases: Iterable[Case], total: int, console: Console
 ) -> tuple[list[Row], list[PicturedCase]]:
     """Score a method on cases; say which it refuses.
 
@@ -76,12 +82,13 @@ def score_method(
     """
     rows: list[Row] = []
     worst: list[tuple[float, int, PicturedCase]] = []
-    for number, name in enumerate(track(names, method, console=console)):
-        case = build_case(name)
+    for number, case in enumerate(track(cases, method, total, console=console)):
         try:
             scores, setting, estimate = score_case(case, candidates)
         except ValueError as error:
-            console.print(f"left out: {method} on {name}: {error}", style="yellow", markup=False)
+            console.print(
+                f"left out: {method} on {case.name}: {error}", style="yellow", markup=False
+            )
             continue
         rows.append(as_row(case, method, setting, scores))
         entry = PicturedCase(scores["gain"], case, estimate.heights)
@@ -115,12 +122,15 @@ def run(options: argparse.Namespace, folder: Path, console: Console) -> None:
     """
     names = selected_cases(options.split, options.strata, miniature=options.miniature)
     mark = fingerprint(options.split, miniature=options.miniature)
+    published = published_cases(options.published) if options.published else []
     methods = {name: method_named(name) for name in options.method}
     rows = [row for path in options.merge for row in read_results(path, mark)]
     rows = [row for row in rows if row["method"] not in methods]
     folder.mkdir(parents=True, exist_ok=False)
     for name, candidates in methods.items():
-        own, worst = score_method(name, candidates, names, console)
+        cases = chain(map(build_case, names), published)
+        total = len(names) + len(published)
+        own, worst = score_method(name, candidates, cases, total, console)
         rows += own
         if worst:
             save_figure(worst_sheet(name, worst), folder / f"worst_{name.replace(' ', '_')}.png")

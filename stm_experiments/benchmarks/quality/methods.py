@@ -38,16 +38,11 @@ _COMPONENTS = (16, 32, 64)
 _SIGMAS = (0.5, 0.75, 1.0, 1.4, 2.0)  # over the true deviation of the noise
 
 
-def shipped(checkpoint: str | None = None, *, uncertainty: bool = False) -> Candidates:
-    """Return ``stm_experiments.denoise`` as users call it.
-
-    Args:
-        checkpoint: A model file or a shipped model; None: the default.
-        uncertainty: Whether to ask for it too.
-    """
+def shipped(*, uncertainty: bool = False) -> Candidates:
+    """Return ``stm_experiments.denoise`` as users call it, with or without the uncertainty."""
 
     def run(image: Array) -> Estimate:
-        result = denoise(image, checkpoint, uncertainty=uncertainty)
+        result = denoise(image, uncertainty=uncertainty)
         return Estimate(result.data, result.uncertainty)
 
     return lambda case: {"": run}
