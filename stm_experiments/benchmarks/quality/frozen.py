@@ -132,11 +132,11 @@ def run(options: argparse.Namespace, folder: Path, console: Console) -> None:
         total = len(names) + len(published)
         own, worst = score_method(name, candidates, cases, total, console)
         rows += own
+        if options.json:
+            content = {"split": options.split, "fingerprint": mark, "rows": rows}
+            atomic_write_text(Path(options.json), json.dumps(content, indent=1))
         if worst:
             save_figure(worst_sheet(name, worst), folder / f"worst_{name.replace(' ', '_')}.png")
-    if options.json:
-        content = {"split": options.split, "fingerprint": mark, "rows": rows}
-        atomic_write_text(Path(options.json), json.dumps(content, indent=1))
     write_tables(rows, folder, console)
 
 
