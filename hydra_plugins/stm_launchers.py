@@ -80,7 +80,8 @@ class LocalLauncher(SweepLauncher):
 
     A job is the command that a user would type for it alone. It can fail or be killed without the
     others, may start further processes (``trainer=ddp``), and is resumed in its folder when the
-    sweep is started again. Its output is in console.log in its folder.
+    sweep is started again. Its output is in console.log in its folder. It ends, and saves its step
+    as at SIGTERM, when the process of the sweep is gone.
 
     Args:
         gpus_per_job: Number of GPUs that are visible to a job.
@@ -129,6 +130,8 @@ class LocalLauncher(SweepLauncher):
 
     def start(self, job: Job, place: dict[str, str]) -> subprocess.Popen[bytes]:
         """Start the process of a job with the environment of its place."""
+        from stm_experiments.app.orphans import ENDS_WITH_STDIN
+
         job.folder.mkdir(parents=True, exist_ok=True)
         devices = place["CUDA_VISIBLE_DEVICES"]
         place_name = f"GPU {devices}" if devices else f"{place['OMP_NUM_THREADS']} CPU threads"
@@ -138,8 +141,8 @@ class LocalLauncher(SweepLauncher):
         with (job.folder / "console.log").open("ab") as console:
             return subprocess.Popen(
                 self.command(job),
-                env=inherited | place,
-                stdin=subprocess.DEVNULL,
+                env=inherited | place | {ENDS_WITH_STDIN: "1"},
+                stdin=subprocess.PIPE,  # is closed when this process ends, in whatever way
                 stdout=console,
                 stderr=subprocess.STDOUT,
             )

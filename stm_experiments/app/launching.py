@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from stm_experiments.app.foreign_files import refuse_foreign_hydra_nodes
 from stm_experiments.app.job import PATH_KEYS
 from stm_experiments.app.messages import one_sentence
+from stm_experiments.app.orphans import end_with_sweep
 from stm_experiments.core.config_files import config_dir
 
 DRY_RUN = "hydra.callbacks.sweep.dry_run=true"  # what --dry-run stands for
@@ -67,6 +68,7 @@ def launch(task: Task, config_name: str, after_sweep: Callable[[Path], None] | N
     # A log that cannot be written (a full disk) is not worth a screen of traceback.
     logging.raiseExceptions = False
     SweepStart.folders.clear()
+    end_with_sweep()
     try:
         sys.argv[1:] = hydra_arguments(sys.argv[1:])
         refuse_foreign_hydra_nodes(sys.argv[1:], config_name)

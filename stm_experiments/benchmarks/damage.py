@@ -25,15 +25,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from stm_experiments.benchmarks.kills import (
-    SIMULATED,
-    TINY,
-    are_equal,
-    differences,
-    start,
-    wait,
-    without_figures,
-)
+from stm_experiments.benchmarks.kills.comparison import are_equal, differences
+from stm_experiments.benchmarks.kills.kinds import ALL_SIMULATED
+from stm_experiments.benchmarks.kills.processes import start, wait, without_figures
 from stm_experiments.models import CAEA, checkpoint
 from stm_experiments.training.run_folder import newest_checkpoint
 
@@ -111,7 +105,7 @@ def train_tiny(folder: Path) -> str:
         RuntimeError: If it fails.
     """
     begun = (folder / "config.yaml").is_file()
-    new = [*SIMULATED, *TINY, "model=cae_a", "data.test_images=2", f"hydra.run.dir={folder}"]
+    new = [*ALL_SIMULATED, "model=cae_a", f"hydra.run.dir={folder}"]
     output = folder.with_suffix(".txt")
     code = wait(start([f"resume={folder}"] if begun else new, output, without_figures))
     text = output.read_text(encoding="utf-8", errors="replace")

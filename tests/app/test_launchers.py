@@ -5,12 +5,14 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from hydra.core.plugins import Plugins
 
 from hydra_plugins import stm_launchers
+from stm_experiments.benchmarks.kills.processes import start, wait
 from stm_experiments.train import main
 from stm_experiments.training import Reconstruction
 
@@ -148,6 +150,40 @@ def test_jobs_end_with_their_sweep(machine, jobs_run, command, tmp_path):
     assert time.monotonic() - start < 50
     assert [path.read_text() for path in tmp_path.glob("*/console.log")] == ["ended\n"]
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_jobs_end_with_a_sweep_that_is_killed(machine, jobs_run, tmp_path):
+    """SIGKILL to the sweep: a job that runs saves as at SIGTERM; one that imports ends as well."""
+    machine(gpus=0, cores=4)
+    jobs_run(
+        "import os, signal, sys, time\n"
+        "def end(*_):\n    print('saved', flush=True)\n    os._exit(1)\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        f"sys.path.insert(0, {str(Path.cwd())!r})\n"
+        "from stm_experiments.app.orphans import end_with_sweep\n"
+        "print('imports', flush=True)\n"
+        "time.sleep(int(sys.argv[1]))\n"
+        "end_with_sweep()\n"
+        "time.sleep(60)\n"
+    )
+    sweep = tmp_path / "sweep"
+    settings = (LOCAL, "hydra.launcher.cores_per_job=2", f"hydra.sweep.dir={sweep}")
+    parent = start(["-m", "seed=0,1", *settings], tmp_path / "output", int)
+
+    def printed():
+        return [path.read_text().split() for path in sorted(sweep.glob("*/console.log"))]
+
+    wait_until(lambda: printed() == [["imports"]] * 2)
+    os.kill(parent, signal.SIGKILL)
+    assert wait(parent) == -signal.SIGKILL
+    wait_until(lambda: printed() == [["imports", "saved"]] * 2)
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_local_job_is_the_run_that_it_would_be_by_itself(

@@ -14,7 +14,7 @@ from stm_experiments.benchmarks.damage import (
     random_damages,
     zero_block,
 )
-from stm_experiments.benchmarks.kills import TINY
+from stm_experiments.benchmarks.kills.kinds import TINY
 
 
 def test_no_damage_passes_unnoticed(train_in, tmp_path, no_figures):

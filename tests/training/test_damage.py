@@ -8,7 +8,7 @@ import torch
 
 from stm_experiments import train as main_job
 from stm_experiments.app import completion
-from stm_experiments.benchmarks.kills import differences
+from stm_experiments.benchmarks.kills.comparison import differences
 from stm_experiments.models import checkpoint
 
 

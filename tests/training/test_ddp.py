@@ -147,7 +147,7 @@ def test_only_the_first_process_writes_and_scores(runs):
 
 
 def test_killed_processes_go_on_together(runs):
-    from stm_experiments.benchmarks.kills import differences
+    from stm_experiments.benchmarks.kills.comparison import differences
 
     assert differences(runs / "a2" / "run", runs / "killed" / "run") == []
 
@@ -160,7 +160,7 @@ def test_all_processes_stop_when_training_diverges(runs):
 
 def test_lightning_starts_the_processes_and_ends_and_resumes_them_together(runs, tmp_path):
     """SIGTERM to the command ends all its processes, with their step saved."""
-    from stm_experiments.benchmarks.kills import differences
+    from stm_experiments.benchmarks.kills.comparison import differences
 
     folder = tmp_path / "Si(111), a=b"
     command = [sys.executable, "-m", "stm_experiments.train"]

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from stm_experiments.benchmarks.kills import differences
+from stm_experiments.benchmarks.kills.comparison import differences
 from stm_experiments.core.batch import Batch
 from stm_experiments.models import StackedAutoencoder
 from stm_experiments.training import Stacked

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from stm_experiments.benchmarks.kills import differences
+from stm_experiments.benchmarks.kills.comparison import differences
 from stm_experiments.models import RVAE, VAE, RVAECoordinates
 from stm_experiments.training import Variational
 
