@@ -1,7 +1,6 @@
 """The command that denoises scans: results in the units of the scan, and a picture of each."""
 
 import logging
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,7 @@ def restore(path: Path, stem: Path, net: Network, settings: dict[str, Any]) -> N
 
 def write_result(result: Denoised, stem: Path, comparison: Comparison | None) -> None:
     """Write a result, its uncertainty, its measures and a picture."""
-    endings = [".npy", ".tiff", *([".gwy"] if find_spec("gwyfile") else [])]
+    endings = [".npy", ".tiff", ".gwy"]
     for ending in endings:
         result.save(f"{stem}{ending}")
     if result.uncertainty is not None:

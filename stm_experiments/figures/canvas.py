@@ -20,7 +20,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from torch import Tensor
 
-from stm_experiments.core.arrays import Array
+from stm_experiments.core.arrays import Array, Mask
 from stm_experiments.core.files import atomic_write
 from stm_experiments.core.spectra import hann_power
 
@@ -34,6 +34,7 @@ CATEGORY_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B
 MARK_COLOUR = "#00E5FF"  # not contained in TOPOGRAPH_COLOURS
 HEIGHT_LABEL = "height (arbitrary units)"
 DPI = 150
+LARGEST = 2048  # px, side of an image that is drawn as it is
 
 
 def new_figure(
@@ -80,7 +81,50 @@ def as_image(values: ArrayOrTensor) -> Array:
         image = image[0]
     if image.ndim != 2 or image.size == 0:
         raise ValueError(f"expected an image [H, W], got the shape {list(image.shape)}")
-    return np.where(np.isfinite(image), image, np.nan)
+    infinite = np.isinf(image)
+    return np.where(infinite, np.nan, image) if infinite.any() else image
+
+
+class Shrunk(NamedTuple):
+    """A large image for a picture of a few hundred px.
+
+    Attributes:
+        image: Means of blocks of step x step px without the pixels that are NaN, [h, w].
+        step: Side of a block, px; 1: the image itself.
+    """
+
+    image: Array
+    step: int
+
+
+def shrink(image: Array, largest: int = LARGEST) -> Shrunk:
+    """Return the means of the blocks of an image [H, W] that bring its sides to some px at most.
+
+    A picture then needs little memory, and a lattice gives no moire with its px.
+    """
+    step = -(-max(image.shape) // largest)
+    if step == 1:
+        return Shrunk(image, 1)
+    gaps = np.isnan(image)
+    filled = np.where(gaps, 0.0, image) if gaps.any() else image
+    sums, counts = (_block_sums(values, step) for values in (filled, ~gaps))
+    means = np.full(sums.shape, np.nan)
+    np.divide(sums, counts, out=means, where=counts > 0)
+    return Shrunk(means, step)
+
+
+def _block_sums(values: Array | Mask, step: int) -> Array:
+    """Return the sums over blocks of step x step px; those at the end may be smaller."""
+    for axis in (0, 1):
+        values = np.add.reduceat(values, range(0, values.shape[axis], step), axis, dtype=np.float64)
+    return np.asarray(values, np.float64)
+
+
+def middle(image: Array, largest: int = LARGEST) -> Array:
+    """Return the middle of an image [H, W], of some px at most along each side."""
+    starts = [max(0, (side - largest) // 2) for side in image.shape]
+    rows, columns = (slice(start, start + largest) for start in starts)
+    return image[rows, columns]
 
 
 def as_patches(values: ArrayOrTensor) -> Array:

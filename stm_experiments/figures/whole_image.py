@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from stm_experiments.core.arrays import Array
 from stm_experiments.core.units import fitting_unit
 from stm_experiments.figures.canvas import (
+    LARGEST,
     MARK_COLOUR,
     RESIDUAL_COLOURS,
     TOPOGRAPH_COLOURS,
@@ -22,7 +23,9 @@ from stm_experiments.figures.canvas import (
     clipped_ends,
     draw_image,
     height_limits,
+    middle,
     new_figure,
+    shrink,
     spectrum_extent,
 )
 
@@ -81,23 +84,26 @@ def whole_image(
         raise ValueError(f"shapes differ: {[list(image.shape) for image in images.values()]}")
     pixel = PixelSize(pixel_nm, pixel_nm) if isinstance(pixel_nm, int | float) else pixel_nm
     pixel = None if pixel is None else PixelSize(*pixel)
+    height, width = images["before"].shape
+    middles = (middle(images["before"]), middle(images["after"]))
+    shrunk = {name: shrink(image) for name, image in images.items()}
+    step = shrunk["before"].step
+    images = {name: image for name, (image, _) in shrunk.items()}
     panels = _scaled_panels(images, unit)
-    first, last = panels[0].image, panels[1].image
 
-    height, width = first.shape
     aspect = height / width if pixel is None else height * pixel.height / (width * pixel.width)
     image_height = min(4.5 * aspect, 6.5)  # inches
     heights = [image_height, max(image_height, 3.3)]  # the spectrum is about square
     heights += [image_height] * (len(panels) > 3)
-    caption = _caption(images)
+    caption = _caption(images, step)
     figure = new_figure(11.5, sum(heights) + 2.3, title, caption, packed=True)
     grid = figure.subplots(len(heights), 2, height_ratios=heights).ravel()
     places = [*grid[:3], *grid[4:]]
     for axes in places[len(panels) :]:
         axes.set_axis_off()
     for axes, panel in zip(places, panels, strict=False):
-        _draw_panel(axes, panel, pixel)
-    _draw_spectra(grid[3], first, last, pixel)
+        _draw_panel(axes, panel, pixel, step)
+    _draw_spectra(grid[3], *middles, pixel)
     return figure
 
 
@@ -135,20 +141,20 @@ def _scaled_panels(images: dict[str, Array], unit: str) -> list[ImagePanel]:
     return panels
 
 
-def _draw_panel(axes: Axes, panel: ImagePanel, pixel: PixelSize | None) -> None:
-    """Draw an image with its scale bar and colour bar."""
+def _draw_panel(axes: Axes, panel: ImagePanel, pixel: PixelSize | None, step: int) -> None:
+    """Draw an image, each px of it ``step`` px wide, with its scale bar and colour bar."""
     artist = draw_image(axes, panel.image, panel.limits, panel.title, panel.colours)
     _hatch_gaps(axes, panel.image)
     if pixel is not None:
         axes.set_aspect(pixel.height / pixel.width)
     per_unit, length = (1.0, "px") if pixel is None else (1 / pixel.width, "nm")
-    add_scale_bar(axes, panel.image.shape[1], per_unit, length)
+    add_scale_bar(axes, panel.image.shape[1], per_unit / step, length)
     extend = clipped_ends([panel.image], panel.limits)
     axes.figure.colorbar(artist, ax=axes, label=panel.label, extend=extend, shrink=0.9)
 
 
-def _caption(images: dict[str, Array]) -> str:
-    """Return the text below the picture of images by name."""
+def _caption(images: dict[str, Array], step: int) -> str:
+    """Return the text below the picture of images by name, each px of them ``step`` px wide."""
     caption = (
         "Bright: high. Residual: after minus before, the change by the reconstruction; it should "
         "look like noise. Spectrum: power of the Fourier transform, whose two halves are "
@@ -156,6 +162,11 @@ def _caption(images: dict[str, Array]) -> str:
     )
     if np.isnan(images["before"]).any():
         caption += " Hatched: not measured."
+    if step > 1:
+        caption += (
+            f" Large image: a px of the picture is the mean of {step} x {step} px, which weakens "
+            f"the noise; the spectrum is that of at most {LARGEST} px in the middle."
+        )
     if "uncertainty" in images:
         caption += (
             " Uncertainty: the network's own estimate, or the change of its result when the image "

@@ -5,16 +5,16 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stm_experiments.core.files import atomic_write
 from stm_experiments.core.images import ImageError
-from stm_experiments.io.export import encode_npy, encode_png, encode_tiff
+from stm_experiments.io.export import write_npy, write_png, write_tiff
 from stm_experiments.io.trace import Unreadable
-from stm_experiments.io.vendors.gwyddion import encode_gwy
+from stm_experiments.io.vendors.gwyddion import write_gwy
 
 
 class ScanError(ImageError):
@@ -78,8 +78,8 @@ class Scan:
             path: Must not exist.
 
         Raises:
-            ScanError: If the file exists, cannot be written, is of another format, or needs a
-                library that is not installed.
+            ScanError: If the file exists, cannot be written, is of another format, or would be
+                larger than its format allows.
         """
         path = Path(path)
         writer = WRITERS.get(path.suffix.lower())
@@ -88,9 +88,8 @@ class Scan:
         try:
             if os.path.lexists(path):
                 raise ScanError(f"{path}: exists already, and is not written over.")
-            content = writer(self)
             with atomic_write(path) as file:
-                file.write(content)
+                writer(file, self)
         except Unreadable as error:
             raise ScanError(f"{path}: {error}.") from None
         except OSError as error:
@@ -118,32 +117,30 @@ def check_pixel_size(pixel_size: tuple[float, float] | None) -> None:
         )
 
 
-def _tiff(scan: Scan) -> bytes:
+def _tiff(file: BinaryIO, scan: Scan) -> None:
     about = {
         "channel": scan.channel,
         "direction": scan.direction,
         "value_unit": scan.unit,
         "history": scan.history,
     }
-    return encode_tiff(scan.data, scan.mask, scan.pixel_size, about)
+    write_tiff(file, scan.data, scan.mask, scan.pixel_size, about)
 
 
-def _gwy(scan: Scan) -> bytes:
+def _gwy(file: BinaryIO, scan: Scan) -> None:
     backward = scan.direction.startswith("backward")
-    return encode_gwy(
-        scan.data,
-        scan.mask,
-        scan.unit,
-        scan.pixel_size,
-        f"{scan.channel} (Backward)" if backward else scan.channel,
-        {"Source": scan.name, "History": "\n".join(scan.history)},
-    )
+    texts = {
+        "Title": f"{scan.channel} (Backward)" if backward else scan.channel,
+        "Source": scan.name,
+        "History": "\n".join(scan.history),
+    }
+    write_gwy(file, scan.data, scan.mask, scan.unit, scan.pixel_size, texts)
 
 
-WRITERS: dict[str, Callable[[Scan], bytes]] = {
-    ".npy": lambda scan: encode_npy(scan.data, scan.mask),
+WRITERS: dict[str, Callable[[BinaryIO, Scan], None]] = {
+    ".npy": lambda file, scan: write_npy(file, scan.data, scan.mask),
     ".tif": _tiff,
     ".tiff": _tiff,
     ".gwy": _gwy,
-    ".png": lambda scan: encode_png(scan.data, scan.mask),
+    ".png": lambda file, scan: write_png(file, scan.data, scan.mask),
 }

@@ -4,7 +4,7 @@ import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ ARRAYS = {b"C": 1, b"I": 4, b"Q": 8, b"D": 8}
 MOST_PARTS = 64  # components of a data field; Gwyddion writes ten
 DIRECTIONS = {"forward": "forward", "right": "forward", "backward": "backward", "left": "backward"}
 UNMEASURED = "masked pixels were not measured"
+
+Piece = bytes | memoryview  # of a file that is written
 
 
 class _Object(NamedTuple):
@@ -41,7 +43,7 @@ def traces(path: Path) -> list[Trace]:
 
     The channel is the field's title, without the " (Backward)" or " [Left]" that Gwyddion appends
     to the titles of unmirrored backward scans. Masks are marks, not gaps, except in files that
-    ``encode_gwy`` wrote.
+    ``write_gwy`` wrote.
     """
     gwyfile = library("gwyfile.objects", "reading .gwy files needs gwyfile")
     content = path.read_bytes()
@@ -69,7 +71,7 @@ def traces(path: Path) -> list[Trace]:
 
 
 def _history(content: bytes, meta: _Part) -> tuple[str, ...]:
-    """Return the lines of the text that ``encode_gwy`` received as "History"."""
+    """Return the lines of the text that ``write_gwy`` received as "History"."""
     container = _object(content, meta.start, meta.end)
     for part in _parts(content, container.start, container.end):
         if part.name == "History" and part.kind == b"s":
@@ -167,43 +169,81 @@ def _object(content: bytes, start: int, end: int) -> _Object:
     return _Object(content[start:stop].decode("utf-8"), stop + 5, stop + 5 + size)
 
 
-def encode_gwy(
+def write_gwy(
+    file: BinaryIO,
     data: NDArray[np.float64],
     mask: NDArray[np.bool_],
     unit: str,
     pixel_size: tuple[float, float] | None,
-    title: str,
-    about: dict[str, str],
-) -> bytes:
-    """Return the content of a Gwyddion file of one channel.
+    texts: dict[str, str],
+) -> None:
+    """Write a Gwyddion file of one channel, without a copy of its data.
 
     Args:
+        file: Open for writing.
         data: [H, W] in ``unit``.
         mask: [H, W], False for the pixels that become masked, as not measured.
         unit: SI.
         pixel_size: nm per px along axes 0 and 1, or None.
-        title: Of the channel.
-        about: Texts that Gwyddion shows as the channel's metadata.
+        texts: The channel's metadata as Gwyddion shows them; "Title" is the channel's name.
 
     Raises:
-        Unreadable: If gwyfile is absent.
+        Unreadable: If the data are larger than such a file can be.
     """
-    gwyfile = library("gwyfile.objects", "writing .gwy files needs gwyfile")
-    height, width = data.shape
+    lateral = "m" if pixel_size else ""
     pixel = pixel_size or (1e9, 1e9)  # unknown: a frame of one unit per pixel
-    frame = {
-        "xreal": width * pixel[1] / 1e9,
-        "yreal": height * pixel[0] / 1e9,
-        "si_unit_xy": "m" if pixel_size else "",
-    }
-    parts = {
-        "/0/data": gwyfile.GwyDataField(data, si_unit_z=unit, **frame),
-        "/0/data/title": title,
-    }
+    frame = (data.shape[0] * pixel[0] / 1e9, data.shape[1] * pixel[1] / 1e9)
+    about = {name: text for name, text in texts.items() if name != "Title"}
+    parts = [
+        _component("/0/data", "o", *_data_field(data, frame, lateral, unit)),
+        _component("/0/data/title", "s", _text(texts["Title"])),
+    ]
     if not mask.all():
-        parts["/0/mask"] = gwyfile.GwyDataField((~mask).astype(np.float64), **frame)
-        about = about | {"Mask": UNMEASURED}
-    # gwyfile would write a text of one letter, such as "Z", as a single character.
-    parts["/0/meta"] = gwyfile.GwyContainer(about, dict.fromkeys(about, "s"))
-    content: bytes = gwyfile.GwyContainer(parts, {"/0/data/title": "s"}).serialize()
-    return b"GWYP" + content
+        marks = (~mask).astype(np.float64)
+        parts.append(_component("/0/mask", "o", *_data_field(marks, frame, lateral, "")))
+        about["Mask"] = UNMEASURED
+    meta = [_component(name, "s", _text(text)) for name, text in about.items()]
+    parts.append(_component("/0/meta", "o", *_encode_object("GwyContainer", meta)))
+    file.write(b"GWYP")
+    file.writelines(_encode_object("GwyContainer", parts))
+
+
+def _data_field(
+    data: NDArray[np.float64], frame: tuple[float, float], lateral: str, unit: str
+) -> list[Piece]:
+    """Encode data [H, W] whose frame is so high and wide, in the lateral unit."""
+    height, width = data.shape
+    values = np.ascontiguousarray(data, "<f8")
+    components = [
+        _component("xres", "i", struct.pack("<i", width)),
+        _component("yres", "i", struct.pack("<i", height)),
+        _component("xreal", "d", struct.pack("<d", frame[1])),
+        _component("yreal", "d", struct.pack("<d", frame[0])),
+        *(
+            _component(
+                key, "o", *_encode_object("GwySIUnit", [_component("unitstr", "s", _text(si))])
+            )
+            for key, si in (("si_unit_xy", lateral), ("si_unit_z", unit))
+        ),
+        _component("data", "D", struct.pack("<I", values.size), values.data.cast("B")),
+    ]
+    return _encode_object("GwyDataField", components)
+
+
+def _encode_object(name: str, components: list[list[Piece]]) -> list[Piece]:
+    """Return the pieces of an object: its name, its size, its components."""
+    pieces = [piece for component in components for piece in component]
+    size = sum(map(len, pieces))
+    if size >= 2**32:
+        raise Unreadable("a .gwy file holds less than 4 GiB: save it as .tiff or .npy")
+    return [_text(name) + struct.pack("<I", size), *pieces]
+
+
+def _component(name: str, kind: str, *value: Piece) -> list[Piece]:
+    """Return the pieces of a component: its name, its one-letter type, its value."""
+    return [_text(name) + kind.encode(), *value]
+
+
+def _text(text: str) -> bytes:
+    """Return a text as it stands in the file: UTF-8 without zeros, and a zero at its end."""
+    return text.replace("\0", " ").encode("utf-8", "replace") + b"\0"
