@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from stm_experiments.app import build, job, launching, tables
 from stm_experiments.core.files import write_json
+from stm_experiments.core.texts import printable
 from stm_experiments.evaluation.baselines import fit_baselines
 from stm_experiments.evaluation.error_matrix import error_matrix, write_matrix
 from stm_experiments.evaluation.held_out import score_held_out
@@ -43,7 +44,7 @@ def evaluate(cfg: DictConfig) -> None:
         figure = matrix_figure(matrix, f"Mean squared error, {scores.title}")
         save_figure(figure, folder / "matrix.png")
         files += ["matrix.csv", "matrix.png"]
-    print(f"{folder}: {', '.join(files)}")
+    print(printable(f"{folder}: {', '.join(files)}"))
 
 
 def common_window(models: dict[str, Network]) -> int | None:

@@ -5,6 +5,7 @@ from omegaconf import DictConfig
 from stm_experiments.app import build
 from stm_experiments.app.job import new_folder
 from stm_experiments.app.launching import launch
+from stm_experiments.core.texts import printable
 from stm_experiments.data.sites.site_data import read_site_images
 from stm_experiments.evaluation.site_report import examine_sites, write_sites
 from stm_experiments.figures import save_figure
@@ -40,7 +41,7 @@ def find_sites(cfg: DictConfig) -> None:
     for name, figure in report.figures.items():
         save_figure(figure, folder / f"{name}.png")
     pictures = ", ".join(f"{name}.png" for name in report.figures)
-    print(f"{folder}: sites.csv ({len(report.sites.image)} sites), {pictures}")
+    print(printable(f"{folder}: sites.csv ({len(report.sites.image)} sites), {pictures}"))
 
 
 def main() -> None:

@@ -8,14 +8,20 @@ from typing import Any
 from lightning import seed_everything
 from omegaconf import DictConfig
 
-from stm_experiments.app import build, comparison, job, launching, tables
-from stm_experiments.app.completion import attempt, finish, log_again, scored_weights
-from stm_experiments.data import PatchData
-from stm_experiments.evaluation.assess import SAMPLES, TrainingRecord, assess, write_assessment
-from stm_experiments.evaluation.baselines import check_baselines, fit_baselines
-from stm_experiments.evaluation.held_out import score_held_out
+from stm_experiments.app import build, comparison, job, launching
+from stm_experiments.app.completion import (
+    assess_network,
+    attempt,
+    finish,
+    log_again,
+    scored_weights,
+    show_finished,
+)
+from stm_experiments.core.texts import printable
+from stm_experiments.evaluation.assess import SAMPLES, TrainingRecord
+from stm_experiments.evaluation.baselines import check_baselines
 from stm_experiments.models import checkpoint
-from stm_experiments.models.interfaces import Fitted, Network
+from stm_experiments.models.interfaces import Fitted
 from stm_experiments.training import callbacks
 from stm_experiments.training.loggers import close_loggers, log_results
 from stm_experiments.training.run_folder import RunFolder
@@ -28,14 +34,14 @@ def train(cfg: DictConfig) -> float:
         Error compared with the noisy test images, for sweepers that optimise; NaN on other ranks.
     """
     folder = job.job_folder()
-    settings = job.saved_config(folder) if cfg.resume else build.scale_down(build.resolve(cfg))
-    run = RunFolder(folder, settings, job.describe_job())
+    settings = job.saved_config(folder) if cfg.resume else build.new_config(cfg)
+    run = RunFolder(folder, settings, job.describe_job(), anyway=cfg.resume_anyway)
     with job.noted_end(run):
-        metrics = run_once(settings, run) if run.metrics is None else run.metrics
+        metrics = run_once(settings, run) if run.metrics is None else show_finished(run)
         if run.metrics is not None and run.leads and not run.is_complete:
             finish(run, attempt(partial(log_again, settings, metrics, run)))
     if run.leads:
-        print(f"{run.path}: config, metrics, checkpoints and figures")
+        print(printable(f"{run.path}: config, metrics, checkpoints and figures"))
     return next((n for key, n in metrics.items() if key.endswith("/mse_noisy")), math.nan)
 
 
@@ -44,9 +50,11 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     seed_everything(settings["seed"], workers=True, verbose=False)
     model = build.build_model(settings)
     net = model.net
-    if settings["init"] is not None and run.last_checkpoint(model) is None:
-        checkpoint.start_from(settings["init"], net)
     data = build.build_data(settings, net.window)
+    run.settle(data.files)
+    last = run.last_checkpoint(model)
+    if settings["init"] is not None and last is None:
+        checkpoint.start_from(settings["init"], net)
     check_baselines(settings["baselines"], data.settings.window)
     card = build.build_card(settings, net.window)
     loggers = build.build_loggers(settings, run.path, run.about)
@@ -61,7 +69,7 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
             checkpoint.save(net, card, run.checkpoints / "best.ckpt")
         else:
             trainer = build.build_trainer(settings, run.path, [history, first, writer], loggers)
-            trainer.fit(model, data, ckpt_path=run.last_checkpoint(model), weights_only=True)
+            trainer.fit(model, data, ckpt_path=last, weights_only=True)
             if not run.leads:
                 return {}
             model.load_state_dict(run.trained_weights(model, scored_weights(data)))
@@ -74,19 +82,6 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
         unclosed = attempt(partial(close_loggers, loggers))
     finish(run, unlogged or unclosed)
     return numbers
-
-
-def assess_network(
-    net: Network, data: PatchData, record: TrainingRecord, components: list[int], run: RunFolder
-) -> dict[str, float]:
-    """Score a trained network and its baselines, print, draw and write; return the metrics."""
-    networks: dict[str, Network] = {net.label: net, **fit_baselines(data, components)}
-    scores = score_held_out(networks, data, data.test_split)
-    tables.print_scores(scores)
-    assessment = assess(networks, data, scores, record)
-    tables.print_assessment(assessment)
-    write_assessment(assessment, run)
-    return assessment.numbers
 
 
 def main() -> None:

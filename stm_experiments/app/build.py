@@ -23,7 +23,7 @@ from stm_experiments.app.messages import choices
 from stm_experiments.core.config_files import config_dir
 from stm_experiments.core.memory import keep_freed_memory
 from stm_experiments.data import DataSource, PatchData, PatchSettings
-from stm_experiments.models.checkpoint import write_checkpoint
+from stm_experiments.models.checkpoint import read, write_checkpoint
 from stm_experiments.models.interfaces import Card, Network
 from stm_experiments.simulator import Noise
 from stm_experiments.training import Reconstruction
@@ -40,6 +40,24 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     assert isinstance(resolved, dict)
     refuse_unknown_targets(resolved)
     return {str(key): value for key, value in resolved.items()}
+
+
+def new_config(config: DictConfig) -> dict[str, Any]:
+    """Return the config of a run that begins, as its folder keeps it.
+
+    Paths are absolute, so that the run can be resumed from any folder.
+
+    Raises:
+        PermissionError: If the config would build something that is not on the allow list.
+        ValueError: If the scale is not in (0, 1].
+    """
+    resolved = scale_down(resolve(config))
+    del resolved["resume_anyway"]  # of one start, not of the run
+    if isinstance(resolved["data"].get("root"), str):
+        resolved["data"]["root"] = os.path.abspath(resolved["data"]["root"])
+    if resolved["init"] is not None and os.path.exists(resolved["init"]):  # else a model's name
+        resolved["init"] = os.path.abspath(resolved["init"])
+    return resolved
 
 
 def scale_down(config: dict[str, Any]) -> dict[str, Any]:
@@ -208,13 +226,19 @@ def check_trainer_settings(config: dict[str, Any]) -> None:
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's writer of checkpoints, replaced by the one of all model files."""
+    """Lightning's writer and reader of checkpoints, replaced by those of all model files."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
         """Write a checkpoint whole or not at all; see ``checkpoint.write_checkpoint``."""
         write_checkpoint(checkpoint, Path(path))
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint to the CPU and verify what is read; see ``checkpoint.read``."""
+        return read(path)
 
 
 def check_processes(trainer: Trainer) -> None:

@@ -1,14 +1,21 @@
-"""The end of a run: results are logged, and logged again where that failed or was interrupted."""
+"""The end of a run: results are assessed and logged, and logged again where that failed."""
 
 from collections.abc import Callable
 from typing import Any
 
 from lightning import seed_everything
 
-from stm_experiments.app import build
+from stm_experiments.app import build, tables
 from stm_experiments.app.messages import one_sentence
+from stm_experiments.core.texts import printable
 from stm_experiments.data import PatchData
-from stm_experiments.evaluation.assess import SAMPLES
+from stm_experiments.evaluation.assess import SAMPLES, TrainingRecord, assess, write_assessment
+from stm_experiments.evaluation.baselines import fit_baselines
+from stm_experiments.evaluation.held_out import score_held_out
+from stm_experiments.metrics.scores import read_scores
+from stm_experiments.models.interfaces import Network
+from stm_experiments.reporting.checks import check_numbers
+from stm_experiments.reporting.paper import NETWORKS
 from stm_experiments.training.loggers import close_loggers, log_results
 from stm_experiments.training.run_folder import RunFolder
 
@@ -16,6 +23,34 @@ from stm_experiments.training.run_folder import RunFolder
 def scored_weights(data: PatchData) -> str:
     """Return the checkpoint to score: weights chosen by validation cannot be scored by it."""
     return "last.ckpt" if data.test_split == "validation" else "best.ckpt"
+
+
+def assess_network(
+    net: Network, data: PatchData, record: TrainingRecord, components: list[int], run: RunFolder
+) -> dict[str, float]:
+    """Score a trained network and its baselines, print, draw and write; return the metrics."""
+    networks: dict[str, Network] = {net.label: net, **fit_baselines(data, components)}
+    scores = score_held_out(networks, data, data.test_split)
+    tables.print_scores(scores)
+    assessment = assess(networks, data, scores, record)
+    tables.print_assessment(assessment)
+    write_assessment(assessment, run)
+    return assessment.numbers
+
+
+def show_finished(run: RunFolder) -> dict[str, float]:
+    """Print that a run was assessed before, and its scores; return its metrics.
+
+    Raises:
+        ValueError: If the metrics are not numbers.
+    """
+    metrics = check_numbers(run.metrics or {}, f"{run.path}/metrics.json")
+    if run.leads:
+        print(printable(f"{run.path} was trained and assessed before: these are its numbers"))
+        network = run.config["model"]["net"]["_target_"].rpartition(".")[2]
+        scores, split = read_scores(metrics, NETWORKS.get(network, network))
+        tables.print_table(tables.score_table(scores, f"{split} images"))
+    return metrics
 
 
 def attempt(action: Callable[[], None]) -> str | None:
@@ -30,7 +65,8 @@ def attempt(action: Callable[[], None]) -> str | None:
 def finish(run: RunFolder, unlogged: str | None) -> None:
     """Note that a run is complete, and why its loggers did not receive everything, if so."""
     if unlogged is not None:
-        print(f"the run is complete, but not logged ({unlogged}); resume={run.path} logs it again")
+        again = f"resume={run.path} logs it again"
+        print(printable(f"the run is complete, but not logged ({unlogged}); {again}"))
     run.finish("finished", unlogged=unlogged)
 
 

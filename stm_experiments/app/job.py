@@ -38,14 +38,16 @@ def run_name(overrides: list[str]) -> str:
     """Return a folder name made from overrides: [A-Za-z0-9_.-], at most 100 characters.
 
     Args:
-        overrides: Such as ``lattice=fcc``; those whose key takes a path are left out.
+        overrides: Such as ``lattice=fcc``; those whose key takes a path are left out,
+            and ``resume_anyway``, which changes no run.
 
     Returns:
         Such as ``_lattice-fcc_max_epochs-3``; empty without overrides.
     """
     pairs = [override.lstrip("+~").partition("=") for override in overrides]
     pairs.sort(key=lambda pair: "." in pair[0])  # groups and seeds first: they tell jobs apart
-    words = [f"{key.split('.')[-1]}-{value}" for key, _, value in pairs if key not in PATH_KEYS]
+    left_out = (*PATH_KEYS, "resume_anyway")
+    words = [f"{key.split('.')[-1]}-{value}" for key, _, value in pairs if key not in left_out]
     name = "_".join(words)
     safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")
     if len(safe) > MOST_CHARACTERS:
@@ -53,21 +55,23 @@ def run_name(overrides: list[str]) -> str:
     return f"_{safe}" if safe else ""
 
 
-def log_name(job_name: str) -> str:
-    """Return the name of a run's log, which all processes of the run share."""
-    return job_name.partition("_ddp_")[0]
+def log_file(job_name: str) -> str:
+    """Return the log of a job, which all processes of a run share."""
+    return str(job_folder() / f"{job_name.partition('_ddp_')[0]}.log")
 
 
 # Config files may come from strangers: none reads the environment or makes nodes of text.
 for _resolver in ("oc.env", "oc.create", "oc.decode"):
     OmegaConf.clear_resolver(_resolver)
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
-OmegaConf.register_new_resolver("log_name", log_name, replace=True)
+OmegaConf.register_new_resolver("log_file", log_file, replace=True)
 
 
 def job_folder() -> Path:
-    """Return the folder into which Hydra sends this job."""
-    return Path(HydraConfig.get().runtime.output_dir)
+    """Return the folder into which Hydra sends this job; ``${`` in its name is text."""
+    runtime = OmegaConf.to_container(HydraConfig.get().runtime, resolve=False)
+    assert isinstance(runtime, dict)
+    return Path(runtime["output_dir"])
 
 
 def new_folder() -> Path:

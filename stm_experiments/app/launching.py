@@ -20,6 +20,7 @@ from stm_experiments.app.job import PATH_KEYS
 from stm_experiments.app.messages import one_sentence
 from stm_experiments.app.orphans import end_with_sweep
 from stm_experiments.core.config_files import config_dir
+from stm_experiments.core.texts import printable, write_any_text
 
 DRY_RUN = "hydra.callbacks.sweep.dry_run=true"  # what --dry-run stands for
 SWEEP_FLAGS = ("-m", "--multirun")
@@ -69,13 +70,14 @@ def launch(task: Task, config_name: str, after_sweep: Callable[[Path], None] | N
     logging.raiseExceptions = False
     SweepStart.folders.clear()
     end_with_sweep()
+    write_any_text()
     try:
         sys.argv[1:] = hydra_arguments(sys.argv[1:])
         refuse_foreign_hydra_nodes(sys.argv[1:], config_name)
         run = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)
         run(_reporting(task, config_name))()
     except KeyboardInterrupt as error:
-        print(str(error) or "interrupted", file=sys.stderr)
+        print(printable(str(error) or "interrupted"), file=sys.stderr)
         sys.exit(130)
     except JobFailed:
         sys.exit(1)
@@ -142,9 +144,8 @@ def hydra_arguments(arguments: list[str]) -> list[str]:
     if not resumed or resumed[-1] == "null" or is_further_process:
         return quoted
     folder = _resumed_folder(resumed[-1])
-    others = [
-        text for text in arguments if not text.startswith(("resume=", "-")) or text in SWEEP_FLAGS
-    ]
+    kept = ("resume=", "resume_anyway=", "-")
+    others = [text for text in arguments if not text.startswith(kept) or text in SWEEP_FLAGS]
     if others:
         raise ValueError(
             f"resume={folder} takes the config of that run: leave out {' '.join(others)}"
@@ -160,7 +161,10 @@ def _resumed_folder(value: str) -> Path:
     """
     if not value:
         raise ValueError("resume= needs the folder of a run")
-    folder = Path(value.strip("'\""))
+    quoted = re.fullmatch(r"(['\"])(.*)\1", value)
+    folder = Path(value)
+    if quoted and not folder.exists():
+        folder = Path(quoted[2])
     if not (folder / "config.yaml").is_file():
         raise ValueError(f"resume={folder}: there is no run in that folder (no config.yaml)")
     return folder

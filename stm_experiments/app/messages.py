@@ -33,6 +33,8 @@ def one_sentence(error: BaseException) -> str:
     """Return what went wrong and where, without a traceback."""
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__  # of a launcher, which Hydra builds
+    if str(error).startswith("Unable to configure handler") and error.__cause__ is not None:
+        error = error.__cause__  # of the log file
     if isinstance(error, TypeError) and (sentence := _wrong_setting(str(error))):
         return sentence
     if isinstance(error, OSError) and error.filename and error.strerror:

@@ -6,6 +6,7 @@ pixels of a scan by what its file can hold.
 
 import contextlib
 import csv
+import errno
 import io
 import itertools
 import json
@@ -13,6 +14,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -109,6 +111,25 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     if len(rows) > RECORD_ROWS:
         raise ValueError(f"{path}: more than {RECORD_ROWS} rows")
     return rows
+
+
+def open_own(path: Path) -> TextIOWrapper:
+    """Open a text file of ours to append to it; a link is not followed.
+
+    Raises:
+        OSError: If it is a link or cannot be opened.
+    """
+    return open(path, "a+", encoding="utf-8", errors="backslashreplace", opener=_open_unlinked)
+
+
+def _open_unlinked(path: str, flags: int) -> int:
+    """Return the descriptor of a file that is no link; see ``open_own``."""
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a link, which is not followed", path) from None
+        raise
 
 
 @contextlib.contextmanager

@@ -1,5 +1,15 @@
 """Texts that others wrote, made safe for terminals and spreadsheets."""
 
+import sys
+from io import TextIOWrapper
+
+
+def write_any_text() -> None:
+    r"""Let a terminal that lacks a character, such as one of ASCII, print its code (``\xb1``)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
 
 def printable(text: object) -> str:
     r"""Return a text without control characters: others than printable ones become ``\x1b``.

@@ -8,7 +8,7 @@ from stm_experiments.core.batch import Batch
 from stm_experiments.data.loader import ALONE, START, Consumer, Loader, PatchLoader, Place
 from stm_experiments.data.settings import PatchSettings
 from stm_experiments.data.sites.site_loader import SiteImages, SiteLoader
-from stm_experiments.data.source import DataSource, ImageSource
+from stm_experiments.data.source import DataSource, FileSource, ImageSource
 
 
 class PatchData(LightningDataModule):
@@ -18,6 +18,9 @@ class PatchData(LightningDataModule):
         source: The images of all splits.
         settings: How they are cut.
 
+    Attributes:
+        files: The files that the images are read from; none if they are simulated.
+
     Raises:
         ValueError: If there are no such images, or they cannot be cut in this way.
     """
@@ -26,6 +29,7 @@ class PatchData(LightningDataModule):
         super().__init__()
         self.settings = settings
         self.sources = source.splits(settings)
+        self.files = list(source.files()) if isinstance(source, FileSource) else []
         self._loaders: dict[str, Loader] = {}
         self._trainer_loaders: list[Loader] = []
 

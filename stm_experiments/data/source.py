@@ -1,7 +1,8 @@
 """What a data source is: images of one split, and images of all splits."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from stm_experiments.data.image_set import Images
 from stm_experiments.data.settings import PatchSettings
@@ -34,5 +35,18 @@ class DataSource(Protocol):
 
         Raises:
             ValueError: If there are no such images, or they cannot be cut in this way.
+        """
+        ...
+
+
+@runtime_checkable
+class FileSource(Protocol):
+    """A data source that reads files."""
+
+    def files(self) -> Sequence[Path]:
+        """Return the files that the images are read from; none if they are simulated.
+
+        Raises:
+            ValueError: If there are no such files.
         """
         ...

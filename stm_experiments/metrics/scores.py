@@ -232,3 +232,21 @@ def flatten_scores(scores: Scores, split: str = "test", lattice: str = "") -> di
                 if number is not None and math.isfinite(number):
                     numbers[key + suffix] = number
     return numbers
+
+
+def read_scores(numbers: Mapping[str, float], network: str) -> tuple[Scores, str]:
+    """Return the scores over all images that ``flatten_scores`` made flat, and their split.
+
+    Args:
+        numbers: Content of metrics.json.
+        network: Name of the run's own network.
+    """
+    split = "test" if any(key.startswith("test/") for key in numbers) else "validation"
+    scores: Scores = {}
+    for key, mean in numbers.items():
+        head, _, name = key.rpartition("/")
+        baseline = head.removeprefix("baselines/")
+        if name in METRICS and (head == split or (baseline != head and "/" not in baseline)):
+            row = scores.setdefault(network if head == split else baseline, {})
+            row[name] = Interval(mean, numbers.get(f"{key}_ci95"))
+    return scores, split

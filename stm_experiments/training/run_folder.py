@@ -7,17 +7,21 @@ import platform
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from datetime import datetime
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from stm_experiments.core.config_files import read_yaml, to_yaml
-from stm_experiments.core.files import atomic_write_text, read_json, write_json
+from stm_experiments.core.files import atomic_write_text, open_own, read_json, write_json
+from stm_experiments.core.texts import printable
 from stm_experiments.models import checkpoint
+from stm_experiments.training import circumstances
 
 
 class RunFolder:
@@ -29,6 +33,7 @@ class RunFolder:
         path: The folder; created if it is missing.
         config: The resolved config as plain data.
         about: More entries of run.json, such as the overrides.
+        anyway: Whether the run is resumed if circumstances have changed that change its outcome.
 
     Attributes:
         leads: Whether this is the first process.
@@ -39,18 +44,23 @@ class RunFolder:
 
     Raises:
         FileExistsError: If the folder holds a run with another config, or one that still runs.
+        PermissionError: If it holds links, through which a run would write into other folders.
         OSError: If it cannot be written.
     """
 
-    def __init__(self, path: Path, config: dict[str, Any], about: dict[str, Any]) -> None:
+    def __init__(
+        self, path: Path, config: dict[str, Any], about: dict[str, Any], *, anyway: bool = False
+    ) -> None:
         self.path = path
+        self.anyway = anyway
+        self.is_resumed = False
         self.config = config
         self.leads = rank_zero_only.rank == 0  # type: ignore[attr-defined]
         self.figures = path / "figures"
         self.checkpoints = path / "checkpoints"
         self._started = time.monotonic()
         self.about = about
-        self._lock: TextIO | None = None
+        self._lock: TextIOWrapper | None = None
         self.metrics: dict[str, float] | None = self._read_json("metrics.json")
         record = self._read_json("run.json") or {}
         is_logged = record.get("status") == "finished" and not record.get("unlogged")
@@ -58,6 +68,7 @@ class RunFolder:
         if not self.leads:
             return
         if not self.is_complete:
+            refuse_links(path)
             self._lock = self._claim()
         config_file = path / "config.yaml"
         # A run that failed before it had results can be started anew.
@@ -73,19 +84,21 @@ class RunFolder:
         else:
             # The first start of the run says more than its resuming.
             about = {key: record.get(key, value) for key, value in about.items()}
+            if "resumed_anyway" in record:
+                about["resumed_anyway"] = record["resumed_anyway"]
         self.about = {**about, **describe_surroundings(), "status": "running"}
         if self.metrics is None:
             self.write_json("run.json", self.about)
         else:
             self.about |= record  # about the machine that trained it
 
-    def _claim(self) -> TextIO:
+    def _claim(self) -> TextIOWrapper:
         """Keep other processes, also on other machines, out of the folder of an unfinished run.
 
         The lock ends with this process in every case, and its workers do not inherit it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        lock = (self.path / ".lock").open("a+", encoding="utf-8")
+        lock = open_own(self.path / ".lock")
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
@@ -114,8 +127,25 @@ class RunFolder:
             return read_json(path)
         except ValueError as error:
             if self.leads:
-                print(f"{error}; it is written again")
+                print(printable(f"{error}; it is written again"))
             return None
+
+    def settle(self, files: Sequence[Path]) -> None:
+        """Note the circumstances of a run that begins; compare those of one that is resumed.
+
+        Args:
+            files: The files from which its data are read.
+
+        Raises:
+            CircumstancesChanged: If a run would be resumed under others.
+        """
+        if not self.leads:
+            return
+        now = circumstances.describe(self.config, files)
+        if not self.is_resumed:
+            circumstances.write(self.path, now)
+        elif changes := circumstances.compare(self.path, now, anyway=self.anyway):
+            self.note(resumed_anyway=[*self.about.get("resumed_anyway", []), *changes])
 
     def last_checkpoint(self, training: nn.Module) -> Path | None:
         """Return the newest checkpoint from which a training can be resumed, or None.
@@ -139,7 +169,7 @@ class RunFolder:
             content = read_checkpoint_of(training, self.checkpoints / name)
         except checkpoint.CheckpointError as error:
             content = read_checkpoint_of(training, self.checkpoints / "last.ckpt")
-            print(f"{error}; last.ckpt takes its place")
+            print(printable(f"{error}; last.ckpt takes its place"))
             self.about["replaced"] = f"{name} by last.ckpt, as it could not be read"
             checkpoint.write_checkpoint(content, self.checkpoints / name)
         weights: dict[str, Tensor] = content["state_dict"]
@@ -166,7 +196,8 @@ class RunFolder:
             self.write_json("run.json", self.about)
         except OSError as error:
             # The error that ended the run, such as a full disk, matters more than this one.
-            print(f"{self.path}/run.json cannot be written ({error.strerror}); resume=... mends it")
+            reason = f"{self.path}/run.json cannot be written ({error.strerror})"
+            print(printable(f"{reason}; resume=... mends it"))
         if self._lock is not None:
             (self.path / ".lock").unlink(missing_ok=True)
             self._lock.close()
@@ -175,6 +206,22 @@ class RunFolder:
         """Write plain data as JSON."""
         if self.leads:
             write_json(self.path / name, content)
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuse a run folder with links, through which a run would write into other folders.
+
+    W&B's own folder has links, and writes to new names.
+
+    Raises:
+        PermissionError: If there is one; the message names it.
+    """
+    for path in folder.rglob("*"):
+        if path.is_symlink() and path.relative_to(folder).parts[:-1][:1] != ("wandb",):
+            raise PermissionError(
+                f"{path} is a link: a run writes into its own folder alone; put the file or folder "
+                "itself in its place"
+            )
 
 
 # What Lightning needs of a checkpoint besides the weights.
@@ -194,7 +241,7 @@ def newest_checkpoint(folder: Path, training: nn.Module) -> Path | None:
             read_checkpoint_of(training, path, RESUMED)
         except checkpoint.CheckpointError as error:
             if last.exists() or previous.exists():
-                print(f"{error}; {way_on}")
+                print(printable(f"{error}; {way_on}"))
         else:
             return path
     return None

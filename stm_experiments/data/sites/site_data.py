@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -61,6 +62,10 @@ class SiteData:
             "train": SiteImages(images, [~part for part in held_out], self.patches_per_epoch),
             "validation": SiteImages(images, held_out),
         }
+
+    def files(self) -> list[Path]:
+        """Return the files of the folder, also those that cannot be used."""
+        return [] if self.root is None else find_scan_files(self.root)
 
 
 def check_site_settings(settings: PatchSettings) -> None:

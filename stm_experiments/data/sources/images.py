@@ -168,7 +168,7 @@ class ImageData:
                 f"data.resize is a size in px of at least the network's {window} px patch, or "
                 f"null, not {self.resize!r}"
             )
-        lattices = [lattice.name for lattice in choose_lattices(self.lattices)]
+        lattices = self._lattice_names()
         sources = {}
         for split in SPLITS:
             files = choose_files(list_files(root, lattices, split), root, split, settings)
@@ -182,6 +182,18 @@ class ImageData:
                 f"on for {', '.join(lattices)})"
             )
         return sources
+
+    def files(self) -> list[Path]:
+        """Return the images of all splits and their noise-free partners."""
+        if self.root is None:
+            return []
+        root, lattices = Path(self.root), self._lattice_names()
+        images = [image for split in SPLITS for image in list_files(root, lattices, split)]
+        pairs = [path for image in images for path in (image.noisy, image.clean)]
+        return [path for path in pairs if path is not None]
+
+    def _lattice_names(self) -> list[str]:
+        return [lattice.name for lattice in choose_lattices(self.lattices)]
 
 
 def list_files(root: Path, lattices: list[str], split: str) -> list[ImageFile]:

@@ -119,6 +119,10 @@ class ScanData:
             log.info("%s: %d tiles of %d x %d px", split, count, height, width)
         return sources
 
+    def files(self) -> list[Path]:
+        """Return the files of the folder, also those that cannot be used."""
+        return [] if self.root is None else find_scan_files(self.root)
+
     def _check(self, settings: PatchSettings) -> None:
         if self.direction not in DIRECTIONS:
             raise ValueError(f"data.direction is {', '.join(DIRECTIONS)}, not {self.direction!r}")

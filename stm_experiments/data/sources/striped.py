@@ -261,6 +261,11 @@ class StripedData:
             for split in SPLITS
         }
 
+    def files(self) -> list[Path]:
+        """Return the clean images of the folder; none if they are simulated."""
+        parts = {} if self.root is None else split_files(Path(self.root))
+        return [path for split in parts.values() for path in split]
+
 
 def split_files(root: Path) -> dict[str, tuple[Path, ...]]:
     """Return the image files of each split of a folder, three of five for training.

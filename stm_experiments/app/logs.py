@@ -1,0 +1,28 @@
+"""The log of a command: it follows no link, and names in it cannot control a terminal."""
+
+import logging
+from io import TextIOWrapper
+from pathlib import Path
+
+from stm_experiments.core.files import open_own
+from stm_experiments.core.texts import printable
+
+
+class LogFile(logging.FileHandler):
+    """The log file in the folder of a command; conf/hydra/job_logging names it."""
+
+    def _open(self) -> TextIOWrapper:
+        """Open the file.
+
+        Raises:
+            OSError: If it is a link or cannot be written.
+        """
+        return open_own(Path(self.baseFilename))
+
+
+class PrintableFormatter(logging.Formatter):
+    """A formatter after which a message holds no control characters but line breaks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record."""
+        return printable(super().format(record))
