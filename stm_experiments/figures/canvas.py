@@ -20,7 +20,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from torch import Tensor
 
-from stm_experiments.core.arrays import Array, Mask
+from stm_experiments.core.arrays import Array
 from stm_experiments.core.files import atomic_write
 from stm_experiments.core.spectra import hann_power
 
@@ -105,19 +105,19 @@ def shrink(image: Array, largest: int = LARGEST) -> Shrunk:
     step = -(-max(image.shape) // largest)
     if step == 1:
         return Shrunk(image, 1)
-    gaps = np.isnan(image)
-    filled = np.where(gaps, 0.0, image) if gaps.any() else image
-    sums, counts = (_block_sums(values, step) for values in (filled, ~gaps))
-    means = np.full(sums.shape, np.nan)
-    np.divide(sums, counts, out=means, where=counts > 0)
-    return Shrunk(means, step)
+    bands = [
+        _block_means(image[start : start + step], step) for start in range(0, len(image), step)
+    ]
+    return Shrunk(np.stack(bands), step)
 
 
-def _block_sums(values: Array | Mask, step: int) -> Array:
-    """Return the sums over blocks of step x step px; those at the end may be smaller."""
-    for axis in (0, 1):
-        values = np.add.reduceat(values, range(0, values.shape[axis], step), axis, dtype=np.float64)
-    return np.asarray(values, np.float64)
+def _block_means(band: Array, step: int) -> Array:
+    """Return the means of the blocks of a band [step, W] without NaN, [W / step], rounded up."""
+    measured = np.isfinite(band)
+    starts = range(0, band.shape[1], step)
+    sums = np.add.reduceat(np.where(measured, band, 0.0).sum(0), starts)
+    counts = np.add.reduceat(measured.sum(0), starts)
+    return np.divide(sums, counts, out=np.full(len(starts), np.nan), where=counts > 0)
 
 
 def middle(image: Array, largest: int = LARGEST) -> Array:
