@@ -34,7 +34,7 @@ CATEGORY_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B
 MARK_COLOUR = "#00E5FF"  # not contained in TOPOGRAPH_COLOURS
 HEIGHT_LABEL = "height (arbitrary units)"
 DPI = 150
-LARGEST = 2048  # px, side of an image that is drawn as it is
+LARGEST = 1024  # px, side of an image that is drawn as it is
 
 
 def new_figure(
@@ -117,7 +117,9 @@ def _block_means(band: Array, step: int) -> Array:
     starts = range(0, band.shape[1], step)
     sums = np.add.reduceat(np.where(measured, band, 0.0).sum(0), starts)
     counts = np.add.reduceat(measured.sum(0), starts)
-    return np.divide(sums, counts, out=np.full(len(starts), np.nan), where=counts > 0)
+    means = np.full(len(starts), np.nan)
+    np.divide(sums, counts, out=means, where=counts > 0)
+    return means
 
 
 def middle(image: Array, largest: int = LARGEST) -> Array:
