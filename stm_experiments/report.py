@@ -33,11 +33,15 @@ def report_folder(runs: str) -> str:
     """Return the folder of the report, inside the folder of the runs.
 
     Raises:
-        ValueError: If the runs have no folder: a typing error makes none.
+        ValueError: If the runs have no folder: a typing error makes none. Or if the report's folder
+            is a link.
     """
     if not Path(runs).is_dir():
         raise ValueError(f"runs={runs}: there is no such folder")
-    return str(Path(runs) / "report")
+    folder = Path(runs) / "report"
+    if folder.is_symlink():
+        raise ValueError(f"{folder} is a link, which is not followed: remove it")
+    return str(folder)
 
 
 def main() -> None:

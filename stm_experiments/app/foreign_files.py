@@ -1,6 +1,7 @@
 """Config files from other folders (``--config-dir``): they set up runs, never Hydra itself."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -9,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from stm_experiments.core.config_files import config_dir
+from stm_experiments.core.config_files import config_dir, read_yaml
 
 FOLDER_FLAGS = ("--config-dir", "-cd")
 SEARCH_PATH = "hydra.searchpath"
@@ -34,6 +35,7 @@ def refuse_foreign_hydra_nodes(arguments: Sequence[str], config_name: str) -> No
 
     Raises:
         PermissionError: If a file changes such a node, or a flag brings a config from elsewhere.
+        ValueError: If a file of another folder is no plain YAML of bounded size.
     """
     for argument in arguments:
         if (flag := argument.partition("=")[0]) in REFUSED_FLAGS:
@@ -41,10 +43,11 @@ def refuse_foreign_hydra_nodes(arguments: Sequence[str], config_name: str) -> No
     folders, texts = _split(arguments)
     if not folders and not any(SEARCH_PATH in text for text in texts):
         return
-    path = f"{SEARCH_PATH}=[{','.join(folders)}]"
+    path = f"{SEARCH_PATH}=[{','.join(map(_quoted, folders))}]"
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         parser = OverridesParser.create(GlobalHydra.instance().config_loader())
         overrides = parser.parse_overrides(texts)
+        _check_files([*folders, *_searched(overrides)])
         own = [o.input_line or "" for o in overrides if o.is_hydra_override()]
         expected = _hydra_nodes(config_name, [text for text in own if SEARCH_PATH not in text])
         for choice in _choices(overrides):
@@ -58,18 +61,40 @@ def refuse_foreign_hydra_nodes(arguments: Sequence[str], config_name: str) -> No
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the folders of ``--config-dir``, quoted for Hydra, and the overrides."""
+    """Return the folders of ``--config-dir``, and the overrides."""
     folders, texts = [], []
     rest = iter(arguments)
     for argument in rest:
         flag, equals, value = argument.partition("=")
         if flag in FOLDER_FLAGS:
-            folder = value if equals else next(rest, "")
-            escaped = folder.replace("\\", "\\\\").replace("'", "\\'")
-            folders.append(f"'file://{escaped}'")
+            folders.append(value if equals else next(rest, ""))
         elif not argument.startswith("-"):
             texts.append(argument)
     return folders, texts
+
+
+def _quoted(folder: str) -> str:
+    """Return a folder as an entry of Hydra's search path."""
+    escaped = folder.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'file://{escaped}'"
+
+
+def _searched(overrides: Sequence[Override]) -> list[str]:
+    """Return the folders that overrides add to Hydra's search path."""
+    values = [o.value() for o in overrides if o.key_or_group == SEARCH_PATH]
+    folders = [str(each) for value in values if isinstance(value, list) for each in value]
+    return [text.strip("'\"").removeprefix("file://") for text in folders]
+
+
+def _check_files(folders: Sequence[str]) -> None:
+    """Check that all config files are plain YAML of bounded size, before Hydra reads them.
+
+    Raises:
+        ValueError: If one is not; the message names it.
+    """
+    for folder in folders:
+        for file in Path(folder).rglob("*.yaml"):
+            read_yaml(file)
 
 
 def _choices(overrides: Sequence[Override]) -> Iterator[list[str]]:
