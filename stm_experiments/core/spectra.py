@@ -106,7 +106,10 @@ def _column_median(power: Tensor) -> Tensor:
     """Return for each frequency the median power around it along its column, [H, W]."""
     half = _COLUMN // 2
     index = torch.arange(-half, len(power) + half, device=power.device) % len(power)
-    return power[index].unfold(0, _COLUMN, 1).median(-1).values
+    blocks = [  # of a few columns, for each value is copied with its whole surroundings
+        block[index].unfold(0, _COLUMN, 1).median(-1).values for block in power.split(64, 1)
+    ]
+    return torch.cat(blocks, 1)
 
 
 def _vertex(logs: Tensor, place: Tensor, axis: int) -> Tensor:

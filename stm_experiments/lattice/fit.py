@@ -205,22 +205,21 @@ def _best_match(data: Array, valid: Mask) -> _Match:
             f"no lattice was found: the spectrum has {len(bragg)} peaks above its background, "
             "and a lattice needs two in different directions"
         )
-    spectrum = np.fft.fft2(data - data[valid].mean())
-    maps = [map_cells(spectrum, lattice) for lattice in lattices]
     period = _typical_period(bragg, amplitude)
-    matches: list[_Match] = []
-    for scale in _SCALES:
-        maxima = find_maxima(data, valid, scale * period)
-        if len(maxima.atoms) < _FEWEST:
-            continue
-        motifs = [
-            find_motif(cells, lattice.vectors, maxima)
-            for cells, lattice in zip(maps, lattices, strict=True)
-        ]
-        best = max(motif.score for motif in motifs)
-        good = [motif for motif in motifs if motif.score >= _AS_GOOD * best]
-        smallest = min(good, key=lambda motif: abs(np.linalg.det(motif.vectors)))
-        matches.append(_Match(maxima, smallest))
+    scales = [find_maxima(data, valid, scale * period) for scale in _SCALES]
+    scales = [maxima for maxima in scales if len(maxima.atoms) >= _FEWEST]
+    motifs: list[list[Motif]] = [[] for _ in scales]
+    spectrum = np.fft.fft2(data - data[valid].mean())
+    for lattice in lattices:
+        cells = map_cells(spectrum, lattice)
+        for good, maxima in zip(motifs, scales, strict=True):
+            good.append(find_motif(cells, lattice.vectors, maxima))
+            best = max(motif.score for motif in good)
+            good[:] = [motif for motif in good if motif.score >= _AS_GOOD * best]
+    matches = [
+        _Match(maxima, min(good, key=lambda motif: abs(np.linalg.det(motif.vectors))))
+        for good, maxima in zip(motifs, scales, strict=True)
+    ]
     best = max((match.motif.score for match in matches), default=0.0)
     if best < _LEAST_SCORE:
         raise LatticeError(

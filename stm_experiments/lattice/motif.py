@@ -82,7 +82,7 @@ def find_motif(cells: CellMap, vectors: Array, maxima: Maxima) -> Motif:
     spacing = maxima.spacing
     coordinates, strength = cells.at(maxima.atoms)
     good = strength > _STRONG
-    count = (cells.strength > _STRONG).sum() * cells.step**2 / abs(np.linalg.det(vectors))
+    count = (cells.strength > _STRONG).sum() * cells.step.prod() / abs(np.linalg.det(vectors))
     basis: list[Array] = []
     on_places, closeness = 0, 0.0
     fractions = coordinates[good]
