@@ -134,20 +134,21 @@ def feature_scores(case: Case, estimate: Estimate, method: Denoise) -> Scores:
 
 
 def mean_around(image: Array, places: Array, reach: int) -> Array:
-    """Return the mean of the squares around places, [2 reach + 1, 2 reach + 1]."""
-    padded = np.pad(image, reach, mode="constant", constant_values=np.nan)
-    squares = [
-        padded[r : r + 2 * reach + 1, c : c + 2 * reach + 1]
-        for r, c in np.rint(places).astype(int)
-        if 0 <= r < image.shape[0] and 0 <= c < image.shape[1]
-    ]
-    mean: Array = np.nanmean(squares, axis=0)
-    return mean
+    """Return the mean of the squares around places, [2 reach + 1, 2 reach + 1].
+
+    Outside of the image there is nothing to average; where no square has a pixel, the mean is 0.
+    """
+    values, inside = np.pad(image, reach), np.pad(np.ones(image.shape), reach)
+    total, count = np.zeros((2, 2 * reach + 1, 2 * reach + 1))
+    for row, column in np.rint(places).astype(int):
+        square = np.s_[row : row + 2 * reach + 1, column : column + 2 * reach + 1]
+        total += values[square]
+        count += inside[square]
+    return total / np.maximum(count, 1)
 
 
 def rms(values: Array) -> float:
-    """Return the root mean square of what is finite; 0 of nothing."""
-    values = values[np.isfinite(values)]
+    """Return the root mean square; 0 of nothing."""
     return float(np.sqrt(np.mean(values**2))) if values.size else 0.0
 
 

@@ -165,9 +165,14 @@ def build_case(name: CaseName) -> Case:
         return Case(name, noisy, clean, noise.sigma)
     ground = surface.ground
     without, twin = record(noise, ground, ground, seed, name.shape)
+    if np.ptp(np.quantile(twin, (0.01, 0.99))) == 0:  # bare ground, rounded: no scan
+        return Case(name, noisy, clean, noise.sigma)
     places = surface.places
     if places is not None:
         places = moved_places(noise, places, seed, name.shape)
+        places = places[((places >= 0) & (places <= np.subtract(name.shape, 1))).all(1)]
+        if not len(places):  # a drifting scan can miss them all
+            return Case(name, noisy, clean, noise.sigma)
     return Case(name, noisy, clean, noise.sigma, clean - without, twin, places, surface.reach)
 
 

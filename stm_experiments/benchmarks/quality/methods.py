@@ -35,7 +35,7 @@ that a baseline is shown at its best; a method with one setting gets no help fro
 
 _GAUSSIAN_WIDTHS = (0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.4, 2.0, 3.0)  # px
 _COMPONENTS = (16, 32, 64)
-_SIGMAS = (0.5, 0.75, 1.0, 1.4, 2.0)  # over the true deviation of the noise
+_SIGMAS = (1.0, 1.5, 2.0)  # over the true deviation of the noise
 
 
 def shipped(*, uncertainty: bool = False) -> Candidates:
