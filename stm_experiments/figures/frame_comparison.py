@@ -1,0 +1,106 @@
+"""Repeated frames of one area: reference, mean, difference, and how far they agree."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stm_experiments.core.arrays import Array
+from stm_experiments.core.units import fitting_unit
+from stm_experiments.figures.canvas import (
+    CATEGORY_COLOURS,
+    RESIDUAL_COLOURS,
+    TOPOGRAPH_COLOURS,
+    add_scale_bar,
+    draw_image,
+    height_limits,
+    new_figure,
+)
+
+
+class CorrelationCurve(NamedTuple):
+    """A Fourier ring correlation to be drawn.
+
+    Attributes:
+        name: Of the two frames.
+        frequency: Of each ring, cycles per px, [R].
+        correlation: [R].
+        threshold: [R].
+    """
+
+    name: str
+    frequency: Array
+    correlation: Array
+    threshold: Array
+
+
+def frame_comparison(
+    reference: Array,
+    mean: Array,
+    difference: Array,
+    curves: Sequence[CorrelationCurve],
+    unit: str,
+    pixel_nm: float | None,
+    title: str,
+) -> Figure:
+    """Draw the first frame, the mean of all, a difference and the Fourier ring correlations.
+
+    Args:
+        reference: The first frame without its plane, [H, W]; NaN: not measured.
+        mean: Of the aligned frames, [H, W].
+        difference: Second frame less the first, [H, W].
+        curves: Correlation of the first frame with each other one.
+        unit: Of the images.
+        pixel_nm: Width of a pixel, nm; None: unknown.
+        title: Names and numbers.
+    """
+    limits = height_limits([reference, mean], clip_percent=0.5)
+    factor, label = fitting_unit(max(abs(end) for end in limits), unit, smallest=-4)
+    figure = new_figure(
+        11.0,
+        9.6,
+        title,
+        "Difference: second frame less the first after alignment; what is not noise there has "
+        "moved, or is an artefact of one frame. Fourier ring correlation: 1 where the frames "
+        "agree; above the dotted half-bit curve both together hold information.",
+    )
+    grid = figure.subplots(2, 2).ravel()
+    ends = (limits[0] / factor, limits[1] / factor)
+    largest = height_limits([np.abs(difference)], clip_percent=0.5)[1] / factor
+    panels = (
+        ("first frame", reference, ends, TOPOGRAPH_COLOURS),
+        ("mean of the aligned frames", mean, ends, TOPOGRAPH_COLOURS),
+        ("difference", difference, (-largest, largest), RESIDUAL_COLOURS),
+    )
+    for axes, (name, image, span, colours) in zip(grid, panels, strict=False):
+        artist = draw_image(axes, image / factor, span, name, colours)
+        per_unit, length = (1.0, "px") if pixel_nm is None else (1 / pixel_nm, "nm")
+        add_scale_bar(axes, image.shape[1], per_unit, length)
+        figure.colorbar(artist, ax=axes, label=label or "arb. units", shrink=0.9)
+    _draw_curves(grid[3], curves)
+    return figure
+
+
+def _draw_curves(axes: Axes, curves: Sequence[CorrelationCurve]) -> None:
+    """Draw the correlations against the period."""
+    for place, curve in enumerate(curves):
+        colour = CATEGORY_COLOURS[place % len(CATEGORY_COLOURS)]
+        axes.plot(curve.frequency, curve.correlation, color=colour, linewidth=1, label=curve.name)
+    axes.plot(curves[0].frequency, curves[0].threshold, "k:", linewidth=1, label="half bit")
+    axes.axhline(0, color="0.7", linewidth=0.5)
+    axes.set_xlim(0, 0.5)
+    axes.set_ylim(-0.3, 1.05)
+    axes.set_xlabel("spatial frequency (1/px)")
+    axes.set_ylabel("Fourier ring correlation")
+    periods = axes.secondary_xaxis("top", functions=(_inverse, _inverse))
+    periods.set_xticks([50, 10, 5, 3, 2], ["50", "10", "5", "3", "2"])
+    periods.set_xlabel("period (px)", fontsize=9)
+    axes.legend(fontsize=8)
+
+
+def _inverse(values: Array) -> Array:
+    """Return 1 / values, the largest number where a value is 0."""
+    inverse: Array = 1 / np.maximum(values, 1e-6)
+    return inverse
