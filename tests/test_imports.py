@@ -23,7 +23,16 @@ FLOORS = (
     ("reporting",),
     ("app",),
 )
-DOORS = ("train", "simulate", "evaluate", "reconstruct", "report", "find_lattice", "find_sites")
+DOORS = (
+    "train",
+    "simulate",
+    "evaluate",
+    "reconstruct",
+    "report",
+    "find_lattice",
+    "find_sites",
+    "compare_frames",
+)
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 DOOR_LINES = 100
 ROOM_MODULES = 15  # about a dozen

@@ -83,12 +83,14 @@ def register(
     valid = np.isfinite(aligned) & masks[0]
     if valid.mean() < _LEAST_SHARE:
         raise ValueError("the frames have less than a quarter of their area in common")
-    level = [subtract_plane(np.where(valid, x, 0.0), valid)[valid] for x in (reference, aligned)]
+    one, other = (
+        subtract_plane(np.where(valid, x, 0.0), valid)[valid] for x in (reference, aligned)
+    )
     shift, drift = parameters[:2], parameters[2:]
     return Registration(
         (float(shift[0]), float(shift[1])),
         (float(drift[0]), float(drift[1])),
-        float(np.corrcoef(*level)[0, 1]),
+        float(np.corrcoef(one, other)[0, 1]),
         aligned,
     )
 
@@ -190,7 +192,8 @@ def _blur_of(still: Array, moving: Array) -> float:
     """
     frequency = np.hypot(*np.ix_(*map(np.fft.fftfreq, still.shape)))
     ring = np.rint(frequency * min(still.shape)).astype(int)
-    power = sum(hann_power(torch.from_numpy(x)).numpy() for x in (still, moving))
+    one, other = (hann_power(torch.from_numpy(x)).numpy() for x in (still, moving))
+    power = one + other
     mean = np.bincount(ring.ravel(), power.ravel()) / np.maximum(np.bincount(ring.ravel()), 1)
     noise = np.mean(power[frequency > _NOISE_ONLY])
     finest = max(np.flatnonzero(mean > 3 * noise).max(initial=2), 2) / min(still.shape)

@@ -47,8 +47,9 @@ class RepeatedError(NamedTuple):
     Attributes:
         mse: Mean squared error against the unknown truth and half its 95 % interval, in the square
             of the unit; by chance it can be below 0.
-        psnr: uPSNR: 10 log10(range^2 / mse), dB, with the range from the 1st to the 99th percentile
-            of the frames' mean; NaN where ``mse`` is not above 0.
+        psnr: uPSNR: 10 log10(range^2 / mse), dB. The range is four standard deviations of the
+            sample, which the covariance of the frames tells without their noise. NaN where either
+            is not above 0.
     """
 
     mse: Interval
@@ -112,15 +113,16 @@ def repeated_error(estimate: Array, others: Sequence[Array]) -> RepeatedError:
     differences = [subtract_plane(other - estimate) for other in others]
     pairs = list(combinations(differences, 2))
     products = sum(a * b for a, b in pairs) / len(pairs)
-    mean = subtract_plane(np.mean(others, axis=0))
-    span = float(np.ptp(np.quantile(mean, (0.01, 0.99))))
+    levelled = [subtract_plane(other) for other in others]
+    variance = float(np.mean([np.mean(a * b) for a, b in combinations(levelled, 2)]))
     blocks = [
         part
         for rows in np.array_split(products, _BLOCKS)
         for part in np.array_split(rows, _BLOCKS, 1)
     ]
     mse = ratio_and_interval([float(x.sum()) for x in blocks], [x.size for x in blocks])
-    psnr = 10 * np.log10(span**2 / mse.mean) if mse.mean > 0 else np.nan
+    known = mse.mean > 0 and variance > 0
+    psnr = 10 * np.log10(16 * variance / mse.mean) if known else np.nan
     return RepeatedError(mse, float(psnr))
 
 

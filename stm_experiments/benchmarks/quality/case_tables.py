@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from stm_experiments.benchmarks.quality.noises import WHITE
 from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.reporting.result_table import Cell, ResultTable, number
 
@@ -12,6 +13,16 @@ Row = dict[str, Any]
 """A row of results: the names of a case and of a method, and its scores."""
 
 WORST_CASES = 10
+_READABLE = (
+    *(f"white_{sigma:g}" for sigma in WHITE if sigma <= 0.1),
+    "poisson_1000",
+    "poisson_100",
+)
+
+
+def is_readable(row: Row) -> bool:
+    """Return whether the noise of a case leaves its features readable by eye."""
+    return row["noise"] in _READABLE
 
 
 def methods_of(rows: Iterable[Row]) -> list[str]:
@@ -78,12 +89,16 @@ def furthest_from_one(values: Sequence[float]) -> float:
 
 
 def feature_table(rows: Sequence[Row]) -> ResultTable:
-    """Tabulate what is kept of each feature and added beside it, for each noise."""
+    """Tabulate what is kept of each feature and added beside it, at readable and other noise."""
     columns = ("feature", "noise", "method", "n", "kept", "worst", "added", "most added")
     table = ResultTable("features", columns, [])
-    features = [row for row in rows if "kept" in row]
+    features = [
+        {**row, "noise": "up to .1 c" if is_readable(row) else "other"}
+        for row in rows
+        if "kept" in row
+    ]
     for (surface, noise, method), group in sorted(
-        grouped(features, "surface", "noise_kind", "method").items()
+        grouped(features, "surface", "noise", "method").items()
     ):
         kept = [row["kept"] for row in group]
         table.rows.append(

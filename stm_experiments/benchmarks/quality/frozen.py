@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument("--split", choices=SPLITS, default="development", help="of the seeds")
     parser.add_argument(
-        "--method", nargs="+", default=["denoise", "patch PCA", "Gaussian"],
+        "--method", nargs="*", default=["denoise", "patch PCA", "Gaussian"],
         help=f"of {', '.join(METHODS)}; or a trained model, applied once",
     )  # fmt: skip
     parser.add_argument(

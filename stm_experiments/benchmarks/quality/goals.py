@@ -8,6 +8,7 @@ from stm_experiments.benchmarks.quality.case_tables import (
     Row,
     furthest_from_one,
     grouped,
+    is_readable,
 )
 from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.reporting.result_table import Cell, ResultTable
@@ -15,7 +16,6 @@ from stm_experiments.reporting.result_table import Cell, ResultTable
 _PAPER = ("sc", "bcc", "fcc", "hex1", "hex2")  # its lattices
 _PUBLISHED = {"sc": 0.00110, "bcc": 0.00165, "fcc": 0.00330}
 _UNBIASED = ("white .003-.01", "white .03-.6", "poisson", "rounding")
-_READABLE = ("white .003-.01", "white_0.03", "white_0.1", "poisson_1000", "poisson_100")
 _UNSEEN = ("lattice", "fine lattice", "wide lattice", "changed atoms", "adsorbates", "waves",
            "terraces")  # fmt: skip
 
@@ -121,13 +121,8 @@ def _bragg(own: Sequence[Row], rows: Sequence[Row]) -> Verdict:
     return text, near == 1
 
 
-def _readable(row: Row) -> bool:
-    """Return whether the noise leaves the features readable by eye: up to .1 c."""
-    return row["noise"] in _READABLE or row["noise_kind"] in _READABLE
-
-
 def _kept(own: Sequence[Row], rows: Sequence[Row]) -> Verdict:
-    features = grouped([row for row in own if "kept" in row and _readable(row)], "surface")
+    features = grouped([row for row in own if "kept" in row and is_readable(row)], "surface")
     means = {name: np.mean([row["kept"] for row in group]) for (name,), group in features.items()}
     if not means:
         return "no features among these cases", None
@@ -137,7 +132,7 @@ def _kept(own: Sequence[Row], rows: Sequence[Row]) -> Verdict:
 
 
 def _added(own: Sequence[Row], rows: Sequence[Row]) -> Verdict:
-    features = grouped([row for row in own if "added" in row and _readable(row)], "surface")
+    features = grouped([row for row in own if "added" in row and is_readable(row)], "surface")
     means = {name: np.mean([row["added"] for row in group]) for (name,), group in features.items()}
     if not means:
         return "no features among these cases", None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -100,7 +101,7 @@ def _draw_curves(axes: Axes, curves: Sequence[CorrelationCurve]) -> None:
     axes.legend(fontsize=8)
 
 
-def _inverse(values: Array) -> Array:
+def _inverse(values: npt.ArrayLike) -> Array:
     """Return 1 / values, the largest number where a value is 0."""
     inverse: Array = 1 / np.maximum(values, 1e-6)
     return inverse

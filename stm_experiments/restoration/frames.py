@@ -1,0 +1,161 @@
+"""Repeated frames of one area, or the two traces of a scan: aligned, averaged, compared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from stm_experiments.core.arrays import Array
+from stm_experiments.core.planes import subtract_plane
+from stm_experiments.core.units import amount
+from stm_experiments.io.scan import Scan
+from stm_experiments.metrics.registration import Registration, register
+from stm_experiments.metrics.repeats import (
+    RepeatedError,
+    RingCorrelation,
+    common_rectangle,
+    repeated_error,
+    ring_correlation,
+)
+
+
+@dataclass(frozen=True)
+class FrameComparison:
+    """Frames against the first of them.
+
+    Attributes:
+        mean: Of all frames, on the first one's pixels; masked where none shows anything.
+        difference: Second frame less the first, without planes, [H, W]; NaN where not both show it.
+        registrations: Of each frame but the first.
+        curves: Fourier ring correlation of the first frame with each other one.
+        noise: Standard deviation of the noise of the first frame, in its unit: from three frames or
+            more by uMSE; from two, as if both had the same.
+        error: Of the first frame, of three or more; None: there are two.
+        denoised_error: The same of the first frame after a denoiser; None: not asked for.
+    """
+
+    mean: Scan
+    difference: Array
+    registrations: tuple[Registration, ...]
+    curves: tuple[RingCorrelation, ...]
+    noise: float
+    error: RepeatedError | None
+    denoised_error: RepeatedError | None
+
+    @property
+    def gain(self) -> float | None:
+        """The denoiser's gain, dB: squared error of the frame over that of its result."""
+        if self.error is None or self.denoised_error is None:
+            return None
+        before, after = self.error.mse.mean, self.denoised_error.mse.mean
+        return float(10 * np.log10(before / after)) if min(before, after) > 0 else None
+
+    def rows(self, names: Sequence[str]) -> list[dict[str, float | str]]:
+        """Return the registrations as rows of a table.
+
+        Args:
+            names: Of all frames.
+        """
+        return [
+            {
+                "frame": name,
+                "shift_row_px": registration.shift[0],
+                "shift_column_px": registration.shift[1],
+                "drift_row_px": registration.drift[0],
+                "drift_column_px": registration.drift[1],
+                "correlation": registration.correlation,
+                "finest_period_px": curve.finest_period,
+            }
+            for name, registration, curve in zip(
+                names[1:], self.registrations, self.curves, strict=True
+            )
+        ]
+
+    def sentences(self, names: Sequence[str]) -> list[str]:
+        """Return all numbers in words.
+
+        Args:
+            names: Of all frames.
+        """
+        texts = [
+            f"{row['frame']}: shift {row['shift_row_px']:.2f}, {row['shift_column_px']:.2f} px; "
+            f"drift {row['drift_row_px']:.2f}, {row['drift_column_px']:.2f} px; correlation "
+            f"{row['correlation']:.3f}; agrees down to {row['finest_period_px']:.1f} px"
+            for row in self.rows(names)
+        ]
+        texts.append(f"noise of the first frame: {amount(self.noise, self.mean.unit)}")
+        for name, error in (("", self.error), (" after denoising", self.denoised_error)):
+            if error:
+                rms = amount(float(np.sqrt(max(error.mse.mean, 0.0))), self.mean.unit)
+                texts.append(f"first frame{name}: error {rms} rms, uPSNR {error.psnr:.1f} dB")
+        if self.gain is not None:
+            texts.append(f"gain by denoising: {self.gain:.1f} dB")
+        return texts
+
+
+def compare_frames(frames: Sequence[Scan], denoised: Scan | None = None) -> FrameComparison:
+    """Align frames to the first, average them and measure how far they agree.
+
+    Args:
+        frames: At least two, of one shape, unit and direction of the fast axis.
+        denoised: The first frame after a denoiser; its error is measured with three frames or more.
+
+    Raises:
+        ValueError: If there are fewer than two, they do not fit together or have too little in
+            common.
+    """
+    if len(frames) < 2:
+        raise ValueError("at least two frames are needed, or one file with both traces")
+    first, *others = frames
+    for other in others:
+        if (other.unit, other.data.shape) != (first.unit, first.data.shape):
+            raise ValueError(
+                f"{other.name} has {other.data.shape[0]} x {other.data.shape[1]} px in "
+                f"{other.unit or 'no unit'}, {first.name} {first.data.shape[0]} x "
+                f"{first.data.shape[1]} px in {first.unit or 'no unit'}: frames are of one kind"
+            )
+    registrations = tuple(register(first.data, x.data, first.mask, x.mask) for x in others)
+    images = [np.where(first.mask, first.data, np.nan), *(r.aligned for r in registrations)]
+    rectangle = common_rectangle(np.logical_and.reduce(np.isfinite(images)))
+    shared = [image[rectangle] for image in images]
+    curves = tuple(ring_correlation(shared[0], other) for other in shared[1:])
+    error = denoised_error = None
+    if len(frames) > 2:
+        error = repeated_error(shared[0], shared[1:])
+        if denoised is not None:
+            denoised_error = repeated_error(denoised.data[rectangle], shared[1:])
+    noise = float(np.std(subtract_plane(shared[1] - shared[0]))) / np.sqrt(2)
+    if error is not None:
+        noise = float(np.sqrt(max(error.mse.mean, 0.0)))
+    both = np.isfinite(images[1]) & first.mask
+    change = subtract_plane(np.where(both, images[1] - images[0], 0.0), both)
+    return FrameComparison(
+        mean=_mean_scan(first, images, registrations),
+        difference=np.where(both, change, np.nan),
+        registrations=registrations,
+        curves=curves,
+        noise=noise,
+        error=error,
+        denoised_error=denoised_error,
+    )
+
+
+def _mean_scan(first: Scan, images: Sequence[Array], registrations: Sequence[Registration]) -> Scan:
+    """Average the frames where they show something, each on the plane of the first."""
+    total, count = np.zeros(first.data.shape), np.zeros(first.data.shape)
+    for image in images:
+        shown = np.isfinite(image)
+        common = shown & first.mask
+        gap = np.where(common, image - first.data, 0.0)
+        level = gap - subtract_plane(gap, common)  # the plane of the difference, everywhere
+        total += np.where(shown, image - level, 0.0)
+        count += shown
+    mask = count > 0
+    mean = np.where(mask, total / np.maximum(count, 1), 0.0)
+    moved = "; ".join(
+        f"shift {r.shift[0]:.2f}, {r.shift[1]:.2f} px, drift {r.drift[0]:.2f}, {r.drift[1]:.2f} px"
+        for r in registrations
+    )
+    step = f"mean of {len(images)} frames aligned to this one ({moved})"
+    filled = np.where(mask, mean, np.median(mean[mask]))
+    return replace(first, data=filled, mask=mask, history=(*first.history, step))

@@ -1,0 +1,87 @@
+"""The command that compares frames: its files, its numbers, its refusals in one sentence."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stm_experiments import compare_frames
+from stm_experiments.simulator import simulate
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """Three frames of one lattice with vacancies, shifted by 0, (3, -2) and (-4, 5) px, in m."""
+    image = simulate(["sc"], [3], "none", size=140)
+    heights = image.clean[0, 0].double().numpy()
+    heights[60:75, 40:60] += 1  # an island: a lattice alone has no single shift
+    rng = np.random.default_rng(0)
+    corners = ((10, 10), (7, 12), (14, 5))
+    cuts = [heights[r : r + 110, c : c + 110] for r, c in corners]
+    return [1e-10 * (cut + 0.2 * rng.normal(size=cut.shape)) for cut in cuts]
+
+
+def saved(frames, folder):
+    for number, frame in enumerate(frames):
+        np.save(folder / f"frame {number}, a=b.npy", frame)
+    return folder
+
+
+def test_three_frames(command, frames, tmp_path):
+    out = tmp_path / "out"
+    source = tmp_path / "in"
+    source.mkdir()
+    code, said, error = command(
+        compare_frames.main, f"image={saved(frames, source)}", "denoise=true", "unit=m",
+        "pixel_nm=0.05", f"hydra.run.dir={out}",
+    )  # fmt: skip
+    assert code == 0, error
+    with (out / "frames.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    shifts = [[float(row[f"shift_{axis}_px"]) for axis in ("row", "column")] for row in rows]
+    assert shifts[0] == pytest.approx([3, -2], abs=0.1)
+    assert shifts[1] == pytest.approx([-4, 5], abs=0.1)
+    summary = " ".join(json.loads((out / "frames.json").read_text())["summary"])
+    assert "gain by denoising" in summary
+    assert summary in " ".join(said.split("\n"))
+    noise = next(text for text in said.splitlines() if text.startswith("noise of the first"))
+    assert float(noise.split()[-2]) == pytest.approx(20, rel=0.1)  # pm
+    mean = np.load(out / "frame 0, a=b_mean.npy")
+    inner = np.s_[10:100, 10:100]
+    assert np.std((mean - frames[0])[inner]) < 0.2e-10
+    with Image.open(out / "frame 0, a=b_mean.png") as picture:
+        assert min(picture.size) > 1000
+
+
+def test_both_traces_of_one_file(command, shared, tmp_path):
+    scan = shared / "data" / "scans" / "stm" / "FeBr2_Au111_4nm.sxm"
+    code, said, error = command(
+        compare_frames.main, f"image={scan}", f"hydra.run.dir={tmp_path / 'out'}"
+    )
+    assert code == 0, error
+    assert "(backward): shift" in said
+    assert "uPSNR" not in said  # two frames do not tell it
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "image= or images= names the frames"),
+        (("image=nowhere.sxm",), "nowhere.sxm: no such file"),
+        (("images=[{0}/one.npy,{0}/other.npy]",), "frames are of one kind"),
+        (("image={0}/one.npy",), "backward"),
+    ],
+)
+def test_refusals(command, tmp_path, arguments, message):
+    np.save(tmp_path / "one.npy", np.random.default_rng(0).normal(size=(40, 40)))
+    np.save(tmp_path / "other.npy", np.random.default_rng(0).normal(size=(40, 50)))
+    code, _, error = command(
+        compare_frames.main,
+        *(text.format(tmp_path) for text in arguments),
+        f"hydra.run.dir={tmp_path / 'out'}",
+    )
+    assert code == 1
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
