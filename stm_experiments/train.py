@@ -14,8 +14,8 @@ from stm_experiments.app.completion import (
     attempt,
     finish,
     log_again,
+    print_finished,
     scored_weights,
-    show_finished,
 )
 from stm_experiments.core.texts import printable
 from stm_experiments.evaluation.assess import SAMPLES, TrainingRecord
@@ -36,8 +36,10 @@ def train(cfg: DictConfig) -> float:
     folder = job.job_folder()
     settings = job.saved_config(folder) if cfg.resume else build.new_config(cfg)
     run = RunFolder(folder, settings, job.describe_job(), anyway=cfg.resume_anyway)
+    if run.metrics is not None and run.leads:
+        print_finished(run)
     with job.noted_end(run):
-        metrics = run_once(settings, run) if run.metrics is None else show_finished(run)
+        metrics = run_once(settings, run) if run.metrics is None else run.metrics
         if run.metrics is not None and run.leads and not run.is_complete:
             finish(run, attempt(partial(log_again, settings, metrics, run)))
     if run.leads:

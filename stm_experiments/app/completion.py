@@ -38,19 +38,17 @@ def assess_network(
     return assessment.numbers
 
 
-def show_finished(run: RunFolder) -> dict[str, float]:
-    """Print that a run was assessed before, and its scores; return its metrics.
+def print_finished(run: RunFolder) -> None:
+    """Print that a run was assessed before, and its scores.
 
     Raises:
         ValueError: If the metrics are not numbers.
     """
     metrics = check_numbers(run.metrics or {}, f"{run.path}/metrics.json")
-    if run.leads:
-        print(printable(f"{run.path} was trained and assessed before: these are its numbers"))
-        network = run.config["model"]["net"]["_target_"].rpartition(".")[2]
-        scores, split = read_scores(metrics, NETWORKS.get(network, network))
-        tables.print_table(tables.score_table(scores, f"{split} images"))
-    return metrics
+    print(printable(f"{run.path} was trained and assessed before: these are its numbers"))
+    network = run.config["model"]["net"]["_target_"].rpartition(".")[2]
+    scores, split = read_scores(metrics, NETWORKS.get(network, network))
+    tables.print_table(tables.score_table(scores, f"{split} images"))
 
 
 def attempt(action: Callable[[], None]) -> str | None:

@@ -76,7 +76,7 @@ def compare(folder: Path, now: dict[str, Any], *, anyway: bool) -> list[str]:
     Args:
         folder: The run folder.
         now: From ``describe``.
-        anyway: Go on if they differ: those of now take the place of those in the folder.
+        anyway: Go on if they differ.
 
     Returns:
         The differences, one clause each.
@@ -99,12 +99,11 @@ def compare(folder: Path, now: dict[str, Any], *, anyway: bool) -> list[str]:
         )
     if changes:
         print(printable(f"{folder} goes on under other circumstances: {_listed(changes)}"))
-    write(folder, now)
     return changes
 
 
 def write(folder: Path, now: dict[str, Any]) -> None:
-    """Write the circumstances of a run that begins."""
+    """Write the circumstances of a run that begins, or goes on under others."""
     write_json(folder / FILE_NAME, now)
 
 

@@ -142,10 +142,11 @@ class RunFolder:
         if not self.leads:
             return
         now = circumstances.describe(self.config, files)
-        if not self.is_resumed:
-            circumstances.write(self.path, now)
-        elif changes := circumstances.compare(self.path, now, anyway=self.anyway):
-            self.note(resumed_anyway=[*self.about.get("resumed_anyway", []), *changes])
+        if self.is_resumed:
+            changes = circumstances.compare(self.path, now, anyway=self.anyway)
+            if changes:
+                self.note(resumed_anyway=[*self.about.get("resumed_anyway", []), *changes])
+        circumstances.write(self.path, now)
 
     def last_checkpoint(self, training: nn.Module) -> Path | None:
         """Return the newest checkpoint from which a training can be resumed, or None.

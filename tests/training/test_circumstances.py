@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from stm_experiments.benchmarks.kills import differences as different_files
+from stm_experiments.benchmarks.kills.comparison import differences as different_files
 from stm_experiments.training.circumstances import HASHED_BYTES, describe, differences
 
 CPU = {"trainer": {"accelerator": "cpu"}}
