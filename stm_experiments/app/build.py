@@ -1,6 +1,5 @@
 """From the config of a run to its objects: network, data, noise, loggers, trainer, card."""
 
-import netrc
 import os
 import warnings
 from dataclasses import fields
@@ -17,6 +16,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import ParallelStrategy
 from omegaconf import DictConfig, OmegaConf
 
+from stm_experiments.app.account import has_wandb_account, refuse_wandb_settings
 from stm_experiments.app.allow import refuse_unknown_targets
 from stm_experiments.app.construct import construct
 from stm_experiments.app.messages import choices
@@ -149,6 +149,7 @@ def build_loggers(config: dict[str, Any], folder: Path, about: dict[str, Any]) -
     settings["save_dir"] = settings["save_dir"] or str(folder)
     details: dict[str, Any] = {}  # not searched for nodes: the config in it is only shown
     if settings["_target_"].endswith("WandbLogger"):
+        refuse_wandb_settings(Path.cwd())
         if settings["offline"] is None:
             settings["offline"] = not has_wandb_account()
         details = {
@@ -159,16 +160,6 @@ def build_loggers(config: dict[str, Any], folder: Path, about: dict[str, Any]) -
             "tags": [*config["lattice"], config["model"]["net"]["_target_"].split(".")[-1]],
         }
     return [construct(settings, **details)]
-
-
-def has_wandb_account() -> bool:
-    """Return whether W&B can log in without a question."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    try:
-        return netrc.netrc().authenticators("api.wandb.ai") is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
 
 
 def build_trainer(
