@@ -1,9 +1,12 @@
 """Files appear whole or not at all; files of others are read within bounds."""
 
 import os
+import re
+from pathlib import Path
 
 import pytest
 
+import stm_experiments
 from stm_experiments.core.files import (
     MODEL_BYTES,
     RECORD_BYTES,
@@ -141,3 +144,13 @@ def test_an_error_names_the_file_that_was_to_be_written(tmp_path):
         write_json(tmp_path / "a.json", {})
     assert info.value.filename == str(tmp_path / "a.json")
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_all_rooms_write_through_this_module():
+    """Benchmarks may write what they make for themselves."""
+    package = Path(stm_experiments.__file__).parent
+    ways = re.compile(r"\.write_(text|bytes)\(|open\([^)\n]*[\"'][wax]b?\+?[\"']|\.to_csv\(\w*path")
+    for path in package.rglob("*.py"):
+        if path.parent != package / "core" and package / "benchmarks" not in path.parents:
+            found = ways.search(path.read_text(encoding="utf-8"))
+            assert found is None, f"{path}: {found[0]}"

@@ -20,7 +20,7 @@ WATCHED: dict[str, tuple[tuple[Any, str], ...]] = {
     "training": ((Reconstruction, "training_step"),),
     "validation": ((Reconstruction, "validation_step"),),
     "writing a checkpoint": ((CheckpointWriter, "write"),),
-    "scoring": ((DOORS["train"], "assess"),),
+    "scoring": ((completion, "assess"),),
     "logging": tuple(
         (module, name)
         for module in (DOORS["train"], completion)
