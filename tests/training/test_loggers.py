@@ -1,9 +1,18 @@
+import http.server
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from stm_experiments.benchmarks.kills.comparison import false_status, unfinished
+from stm_experiments.benchmarks.kills.processes import start, wait, without_figures
 
 FIGURES = {"curves", "reconstructions", "latent", "network", "patches"}
 
@@ -37,3 +46,68 @@ def test_wandb_works_offline_and_holds_everything(train_in, tmp_path, monkeypatc
     assert "images_per_epoch" in printed  # the config
     for tag in ("fcc", "CAEA", "train"):
         assert tag in printed
+
+
+PROJECT = {"id": "1", "name": "p", "entity": {"id": "1", "name": "e"}}
+ANSWERS = {
+    "viewer": {"id": "1", "username": "u", "entity": "e", "flags": "{}", "teams": {"edges": []}},
+    "serverInfo": {"cliVersionInfo": {"max_cli_version": "9.0.0"}, "features": []},
+    "upsertBucket": {
+        "inserted": True,
+        "bucket": {"id": "1", "name": "r", "displayName": "d", "config": "{}", "project": PROJECT},
+    },
+    "createRunFiles": {"runID": "1", "uploadHeaders": [], "files": []},
+    "project": PROJECT,
+}
+
+
+class HangingServer(http.server.BaseHTTPRequestHandler):
+    """A stand-in for W&B that lets a run begin and never takes what it uploads."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path != "/graphql":
+            time.sleep(600)
+        answer = json.dumps({"data": ANSWERS}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def hanging_server():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), HangingServer)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_a_run_that_is_killed_while_wandb_uploads_is_completed_later(
+    hanging_server, train_in, tiny, tmp_path, monkeypatch, no_figures
+):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_BASE_URL", hanging_server)
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    run = tmp_path / "run"
+    process = start(
+        [*tiny, "logger=wandb", f"hydra.run.dir={run}"], tmp_path / "out.txt", without_figures
+    )
+    deadline = time.monotonic() + 120
+    while not (run / "metrics.json").is_file():
+        assert time.monotonic() < deadline, (tmp_path / "out.txt").read_text()
+        time.sleep(0.1)
+    time.sleep(1)  # the upload has begun, and does not end
+    os.kill(process, signal.SIGKILL)
+    assert wait(process) == -signal.SIGKILL
+    assert json.loads((run / "run.json").read_text())["status"] == "running"
+    assert not false_status(run)
+    monkeypatch.delenv("WANDB_API_KEY")  # now without an account, and so offline
+    monkeypatch.delenv("WANDB_BASE_URL")
+    train_in(run, "logger=wandb")
+    assert unfinished(run, logs=True) == []

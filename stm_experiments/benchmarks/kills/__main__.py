@@ -54,19 +54,17 @@ class Totals:
         if wrong:
             self.wrong.append(f"{kind.name}, run {self.runs[kind.name]}: {', '.join(wrong)}")
 
-    def table(self) -> Table:
-        """Return the kills of each kind (rows) at each moment (columns)."""
-        moments = [m for m in (ANY_TIME, *MOMENTS) if any(key[1] == m for key in self.kills)]
-        table = Table("kind of run", title="Kills by the moment")
-        for heading in ("runs", *moments, "all"):
-            table.add_column(heading, justify="right")
+    def tables(self) -> list[Table]:
+        """Return the kills by kind of run, and by moment."""
+        by_kind = Table("kind of run", "runs", "kills")
         for name, runs in self.runs.items():
-            counts = [self.kills[name, moment] for moment in moments]
-            table.add_row(name, *map(str, (runs, *counts, sum(counts))))
-        counts = [sum(self.kills[name, moment] for name in self.runs) for moment in moments]
-        table.add_section()
-        table.add_row("all", *map(str, (self.runs.total(), *counts, sum(counts))))
-        return table
+            count = sum(kills for (kind, _), kills in self.kills.items() if kind == name)
+            by_kind.add_row(name, str(runs), str(count))
+        by_moment = Table("moment of the kill", "kills")
+        for name in (ANY_TIME, *MOMENTS):
+            count = sum(kills for (_, moment), kills in self.kills.items() if moment == name)
+            by_moment.add_row(name, str(count))
+        return [by_kind, by_moment]
 
 
 def kill_runs(
@@ -118,7 +116,7 @@ def main() -> None:
     begun, draw = time.monotonic(), random.Random(options.seed)
     totals = kill_runs(chosen, folder, options.kills, options.minutes, draw)
     console = Console()
-    console.print(totals.table())
+    console.print(*totals.tables())
     console.print(
         f"{totals.kills.total()} kills in {totals.runs.total()} runs of {len(totals.runs)} kinds, "
         f"{time.monotonic() - begun:.0f} s: {len(totals.wrong)} ended differently"
