@@ -8,6 +8,7 @@ from stm_experiments.data.settings import PatchSettings
 from stm_experiments.data.sites.simulated_sites import SimulatedSites
 from stm_experiments.data.sites.site_data import SiteData
 from stm_experiments.data.source import DataSource, ImageSource
+from stm_experiments.data.sources.any_surface import AnySurfaceData
 from stm_experiments.data.sources.images import ImageData
 from stm_experiments.data.sources.scans import ScanData
 from stm_experiments.data.sources.simulated import SimulatedData
@@ -15,6 +16,7 @@ from stm_experiments.data.sources.striped import StripedData
 
 __all__ = [
     "LATTICE_NAMES",
+    "AnySurfaceData",
     "Batch",
     "DataSource",
     "ImageData",

@@ -26,6 +26,7 @@ from stm_experiments.models.networks.rvae_coordinates import RVAECoordinates
 from stm_experiments.models.networks.rvae_poster import RVAEPoster
 from stm_experiments.models.networks.stacked_autoencoder import StackedAutoencoder
 from stm_experiments.models.networks.stripe_cae import StripeCAE
+from stm_experiments.models.networks.surface_denoiser import SurfaceDenoiser
 from stm_experiments.models.networks.vae import VAE
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "RowMedian",
     "StackedAutoencoder",
     "StripeCAE",
+    "SurfaceDenoiser",
     "TotalVariation",
     "Wavelet",
 ]

@@ -1,5 +1,6 @@
 """Simulated STM topographs: lattice, drawing, noise. Tensors in, tensors out."""
 
+from stm_experiments.simulator.any_surface import SurfaceScans, simulate_any_surfaces
 from stm_experiments.simulator.lattices.atoms import Atoms
 from stm_experiments.simulator.lattices.cut import Lattice, place_atoms
 from stm_experiments.simulator.lattices.flat import FlatLattice, Site, Substitute, Wave
@@ -44,6 +45,7 @@ __all__ = [
     "Site",
     "StripeNoise",
     "Substitute",
+    "SurfaceScans",
     "TipNoise",
     "Topographs",
     "Wave",
@@ -51,4 +53,5 @@ __all__ = [
     "place_atoms",
     "render_topographs",
     "simulate",
+    "simulate_any_surfaces",
 ]

@@ -16,10 +16,6 @@ from stm_experiments.core.batch import Batch
 from stm_experiments.models.interfaces import Network
 from stm_experiments.training.batch_norm import share_batch_norm
 
-# Mean squared noise on [-1, 1] that is hardly visible, 36 dB below the squared range. It keeps the
-# relative loss finite for patches without noise.
-NEGLIGIBLE_NOISE = 1e-3
-
 
 class Reconstruction(LightningModule):
     """Trains a network to reproduce its input, or the input without its noise.
@@ -37,6 +33,9 @@ class Reconstruction(LightningModule):
             and receives their total. None: a constant learning rate.
         target: ``noisy``: reproduce the input, as in the paper; ``clean``: denoise it.
         loss: ``mse``, or ``relative`` with ``target=clean``.
+        negligible_noise: Mean squared noise on [-1, 1] from which on the relative loss gives less
+            weight to a patch; it keeps the loss of patches without noise finite. The default is
+            hardly visible, 36 dB below the squared range.
 
     Raises:
         ValueError: If ``target`` or ``loss`` is none of these.
@@ -49,6 +48,7 @@ class Reconstruction(LightningModule):
         scheduler: Callable[..., LRScheduler] | None = None,
         target: str = "noisy",
         loss: str = "mse",
+        negligible_noise: float = 1e-3,
     ) -> None:
         super().__init__()
         if target not in ("noisy", "clean"):
@@ -60,7 +60,10 @@ class Reconstruction(LightningModule):
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.target = target
+        if not negligible_noise > 0:
+            raise ValueError(f"model.negligible_noise must be above 0, got {negligible_noise!r}")
         self.relative = loss == "relative"
+        self.negligible_noise = negligible_noise
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the loss of a batch: mean squared error, or its mean share of the noise power."""
@@ -70,7 +73,7 @@ class Reconstruction(LightningModule):
             return F.mse_loss(reconstruction, target)
         residual = (reconstruction - target).var((1, 2, 3))
         noise = (batch.noisy - target).var((1, 2, 3))
-        return (residual / (noise + NEGLIGIBLE_NOISE)).mean()
+        return (residual / (noise + self.negligible_noise)).mean()
 
     def target_of(self, batch: Batch) -> Tensor:
         """Return the patches that the network should output, [B, 1, h, w].
