@@ -29,9 +29,8 @@ def noise_sigma(image: NDArray[np.floating]) -> float:
     return float(np.median(np.abs(differences))) / _NORMAL_MEDIAN if differences.size else 0.0
 
 
-# Bands of the frequency along the fast axis, cycles per px: whole lines, slow, middle, fast.
-_BANDS = (0.0, 0.015, 0.06, 0.2, 0.51)
 _HIGH = 0.3  # cycles per px along the slow axis beyond which lattices and terraces are weak
+_LEVEL_BANDS = (0.0, 0.015, 0.06, 0.2, 0.51)  # cycles per px along the fast axis
 
 
 def noise_levels(images: Tensor) -> Tensor:
@@ -49,18 +48,100 @@ def noise_levels(images: Tensor) -> Tensor:
         Standard deviation per px that white noise of the same power density has, in the bands of
         whole lines, slow, middle and fast changes along the fast axis, [B, 4] float32.
     """
-    height, width = images.shape[-2:]
-    taper = [torch.blackman_window(n + 1, periodic=True)[1:] for n in (height, width)]
-    taper = [window * (len(window) / window.square().sum()).sqrt() for window in taper]
-    centred = images[:, 0] - images[:, 0].mean((1, 2), keepdim=True)
-    weighted = centred * (taper[0][:, None] * taper[1]).to(images)
-    power = torch.fft.rfft2(weighted, norm="ortho").abs().square()
+    power = _periodogram(images[:, 0])
+    rows = torch.fft.fftfreq(images.shape[-2]).abs() > _HIGH
+    columns = torch.fft.rfftfreq(images.shape[-1])
+    levels = [
+        _level(power[:, rows], _band(columns, low, high)) for low, high in pairwise(_LEVEL_BANDS)
+    ]
+    return torch.stack(levels, 1).sqrt()
+
+
+def noise_spectrum(image: Tensor) -> Tensor:
+    """Estimate the power spectrum of the noise of an image, as ``noise_levels`` measures it.
+
+    Bands of the fast axis that widen with the frequency are joined by a power law between their
+    centres. Lines that are offset as a whole are a column of the spectrum that stands out from its
+    neighbours; it is added only if it does so where the sample is weak.
+
+    Args:
+        image: [H, W].
+
+    Returns:
+        The mean square of ``torch.fft.rfft2(noise, norm="ortho")`` at each frequency, [H, W//2 + 1]
+        float64: sigma^2 everywhere for white noise.
+    """
+    height, width = image.shape
+    power = _periodogram(image[None].double())[0]
     rows = torch.fft.fftfreq(height).abs() > _HIGH
-    columns = torch.fft.rfftfreq(width)
-    levels = []
-    for low, high in pairwise(_BANDS):
-        # A narrow image may have no frequency in a band: the nearest one stands for it.
-        nearest = (columns - (low + high) / 2).abs() == (columns - (low + high) / 2).abs().min()
-        band = ((columns >= low) & (columns < high)) | nearest
-        levels.append(power[:, rows][:, :, band].flatten(1).median(1).values)
-    return (torch.stack(levels, 1) / math.log(2)).sqrt()
+    columns = torch.fft.rfftfreq(width).double()
+    edges = [0.0, 1.5 / width]
+    while edges[-1] < 0.5:
+        edges.append(1.6 * edges[-1] + 1 / width)
+    bands = [_band(columns, low, high) for low, high in pairwise(edges)]
+    lines, *levels = (_level(power[None, rows], band) for band in bands)
+    centres = torch.stack([columns[band].mean() for band in bands[1:]])
+    tiny = torch.finfo(torch.float64).tiny
+    profile = _interpolated(columns, centres, torch.cat(levels).clamp(min=tiny).log()).exp()
+    spectrum = profile.expand(height, -1).clone()
+    if lines > 2 * levels[0]:
+        excess = _line_excess(power)
+        spectrum[:, 0] += excess
+        spectrum[:, 1] += 0.4 * excess  # the taper's leakage
+    return spectrum
+
+
+def sample_noise(spectrum: Tensor, width: int, generator: torch.Generator) -> Tensor:
+    """Draw noise of a given spectrum [H, W//2 + 1], [H, W] float64."""
+    shape = (len(spectrum), width)
+    white = torch.randn(shape, generator=generator, dtype=torch.float64)
+    waves = torch.fft.rfft2(white, norm="ortho") * spectrum.sqrt()
+    noise: Tensor = torch.fft.irfft2(waves, shape, norm="ortho")
+    return noise
+
+
+def _periodogram(images: Tensor) -> Tensor:
+    """Return |FFT|^2 under a Blackman taper of mean square 1, [B, H, W] -> [B, H, W//2 + 1]."""
+    tapers = []
+    for length in images.shape[1:]:
+        taper = torch.blackman_window(length + 1, periodic=True, dtype=images.dtype)[1:]
+        tapers.append(taper * (length / taper.square().sum()).sqrt())
+    centred = images - images.mean((1, 2), keepdim=True)
+    weighted = centred * (tapers[0][:, None] * tapers[1]).to(images.device)
+    power: Tensor = torch.fft.rfft2(weighted, norm="ortho").abs().square()
+    return power
+
+
+def _band(columns: Tensor, low: float, high: float) -> Tensor:
+    """Mark the frequencies of a band, at least the one nearest to its centre."""
+    distance = (columns - (low + high) / 2).abs()
+    return ((columns >= low) & (columns < high)) | (distance == distance.min())
+
+
+def _level(power: Tensor, band: Tensor) -> Tensor:
+    """Return the mean power of noise from the median of its periodogram [B, R, C], [B]."""
+    return power[:, :, band].flatten(1).median(1).values / math.log(2)
+
+
+def _interpolated(position: Tensor, known: Tensor, values: Tensor) -> Tensor:
+    """Interpolate linearly between known positions, constant beyond them."""
+    right = torch.searchsorted(known, position).clamp(1, len(known) - 1)
+    left = right - 1
+    share = ((position - known[left]) / (known[right] - known[left])).clamp(0, 1)
+    return torch.lerp(values[left], values[right], share)
+
+
+def _line_excess(power: Tensor) -> Tensor:
+    """Return by how much the power of whole lines exceeds that of slow changes, [H].
+
+    The three lowest frequencies along the slow axis are left to the sample: terraces are there.
+    """
+    height = len(power)
+    reach = max(3, height // 40)
+    near = torch.stack((power[:, 0], power[:, 3:8].median(1).values))
+    windows = torch.cat((near[:, -reach:], near, near[:, :reach]), 1).unfold(1, 2 * reach + 1, 1)
+    whole, slow = windows.median(2).values / math.log(2)
+    excess = (whole - slow).clamp(min=0)
+    excess[:3] = 0
+    excess[-2:] = 0
+    return excess

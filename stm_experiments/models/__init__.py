@@ -10,6 +10,7 @@ from stm_experiments.models.baselines.filters import (
     Wavelet,
 )
 from stm_experiments.models.baselines.patch_pca import PatchPCA
+from stm_experiments.models.baselines.patch_wiener import PatchWiener
 from stm_experiments.models.baselines.pca import PCA
 from stm_experiments.models.baselines.stripes import (
     DetectAndInterpolate,
@@ -46,6 +47,7 @@ __all__ = [
     "MedianOfDifferences",
     "NonLocalMeans",
     "PatchPCA",
+    "PatchWiener",
     "RVAECoordinates",
     "RVAEPoster",
     "RowMedian",

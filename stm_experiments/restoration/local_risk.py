@@ -1,0 +1,219 @@
+"""A denoiser that never does worse than the scan: experts mixed by their estimated error."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from stm_experiments.core.blur import gaussian_blur
+from stm_experiments.core.noise import noise_spectrum, sample_noise
+from stm_experiments.models.baselines.patch_wiener import PatchWiener
+from stm_experiments.models.interfaces import Network, NetworkModule
+
+SMALLEST = 32  # px, least side of an image whose noise can be measured
+
+Expert = Callable[[Tensor, Tensor], Tensor]  # (image [H, W], spectrum of its noise) to an estimate
+
+
+@dataclass(frozen=True)
+class MixtureRules:
+    """The constants of ``LocalRisk``.
+
+    Attributes:
+        patches: Sides of the patches of the Wiener filters, px.
+        block: Side of the blocks of pixels that share their weights, px.
+        radius: Standard deviation of the Gaussian over which errors are averaged, px.
+        prior: Weight of the whole image in the local choice.
+        probe: Size of the probe that measures how an expert passes noise, as a share of the noise.
+    """
+
+    patches: tuple[int, ...] = (9, 17, 25)
+    block: int = 4
+    radius: float = 12.0
+    prior: float = 0.3
+    probe: float = 0.2
+
+
+class Mixture(NamedTuple):
+    """An image as a mixture of experts.
+
+    Attributes:
+        output: The denoised image, [H, W].
+        risk: Estimated mean squared error of the output, [H, W].
+        shares: Mean weight of each expert; what is missing to 1 is the image itself, [K].
+        noise: Mean squared noise of the image.
+    """
+
+    output: Tensor
+    risk: Tensor
+    shares: Tensor
+    noise: float
+
+
+class LocalRisk(NetworkModule):
+    """Mixes a denoiser with Wiener filters and with the image itself by their estimated error.
+
+    The output is y + sum_k w_k (f_k(y) - y) with w_k >= 0 and sum_k w_k <= 1: y is the image, f_k
+    an expert. The weights minimise Stein's unbiased estimate of the mean squared error, which needs
+    no truth but the spectrum of the noise (``core.noise.noise_spectrum``):
+
+        s^2 + |sum_k w_k d_k|^2 + 2 sum_k w_k (c_k - s^2),    d_k = f_k(y) - y,
+
+    where s^2 is the mean squared noise and c_k the covariance of noise and estimate, measured by
+    passing the image once more with a little noise added (Ramani, Blu, Unser, IEEE Trans. Image
+    Process. 17, 1540 (2008)). An expert that is wrong changes the image by more than its noise, and
+    gets no weight. The weights are found for the whole image first, then for each place with a
+    preference for those of the whole.
+
+    Args:
+        net: The denoiser, for images of any size.
+        rules: The constants.
+    """
+
+    def __init__(self, net: Network, rules: MixtureRules | None = None) -> None:
+        super().__init__()
+        self.net = net
+        self.rules = rules or MixtureRules()
+        self.filters = torch.nn.ModuleList(PatchWiener(side) for side in self.rules.patches)
+        self.label, self.window, self.card = net.label, net.window, net.card
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map noisy images [B, 1, H, W] to denoised images of the same scale; any H and W."""
+        if min(images.shape[-2:]) < SMALLEST:
+            return self.net(images)
+        return torch.stack([self.mixture(image[0]).output[None] for image in images])
+
+    def mixture(self, image: Tensor) -> Mixture:
+        """Mix the experts for one image [H, W] of at least 32 px a side."""
+        spectrum = noise_spectrum(image)
+        experts: list[Expert] = [
+            self._network,
+            *(module.filtered for module in self.filters),  # type: ignore[list-item, union-attr]
+        ]
+        return mix(image, spectrum, experts, self.rules)
+
+    def _network(self, image: Tensor, _spectrum: Tensor) -> Tensor:
+        """Denoise one image by the network."""
+        return self.net(image[None, None].float())[0, 0].to(image.dtype)
+
+
+def mix(image: Tensor, spectrum: Tensor, experts: Sequence[Expert], rules: MixtureRules) -> Mixture:
+    """Mix experts; see ``LocalRisk``.
+
+    Args:
+        image: [H, W].
+        spectrum: Of its noise.
+        experts: Maps of an image and its noise's spectrum to an estimate.
+        rules: The constants.
+    """
+    shape = image.shape
+    generator = torch.Generator().manual_seed(0)
+    probe = sample_noise(spectrum.cpu(), shape[1], generator).to(image)
+    noise = _mean_power(spectrum, shape[1])
+    changes, passed = [], []
+    for expert in experts:
+        estimate = expert(image, spectrum)
+        answer = expert(image + rules.probe * probe, spectrum)
+        changes.append(estimate - image)
+        passed.append(probe * (answer - estimate) / rules.probe - probe.square())
+    linear = torch.stack([_blocks(term, rules) for term in passed])
+    quadratic = torch.stack([
+        torch.stack([_blocks(one * other, rules) for other in changes]) for one in changes
+    ])  # fmt: skip
+    whole = _least_risk(
+        quadratic.mean((2, 3), keepdim=True), linear.mean((1, 2), keepdim=True), steps=500
+    )
+    quadratic, linear = (_averaged(term, rules) for term in (quadratic, linear))
+    pull = rules.prior * torch.diag(quadratic.mean((2, 3)).diagonal())
+    weights = _least_risk(
+        quadratic + pull[..., None, None],
+        linear - (pull @ whole[:, :, 0]).unsqueeze(-1),
+        steps=60,
+        start=whole.expand_as(linear),
+    )
+    risk = noise + (_times(quadratic, weights) * weights).sum(0) + 2 * (linear * weights).sum(0)
+    spread = _spread(weights, shape, rules)
+    output = image + sum(
+        (weight * change for weight, change in zip(spread, changes, strict=True)),
+        torch.zeros_like(image),
+    )
+    return Mixture(
+        output=output,
+        risk=_spread(risk.clamp(min=0.01 * noise)[None], shape, rules)[0],
+        shares=weights.mean((1, 2)),
+        noise=noise,
+    )
+
+
+def _mean_power(spectrum: Tensor, width: int) -> float:
+    """Return the mean square of noise from its spectrum [H, W//2 + 1]."""
+    twice = torch.full((spectrum.shape[1],), 2.0, dtype=spectrum.dtype, device=spectrum.device)
+    twice[0] = 1
+    if width % 2 == 0:
+        twice[-1] = 1
+    return float((spectrum * twice).sum()) / (len(spectrum) * width)
+
+
+def _blocks(term: Tensor, rules: MixtureRules) -> Tensor:
+    """Average over blocks of pixels; blocks at the far borders are smaller."""
+    return F.avg_pool2d(term[None, None], rules.block, ceil_mode=True, count_include_pad=False)[
+        0, 0
+    ]
+
+
+def _averaged(terms: Tensor, rules: MixtureRules) -> Tensor:
+    """Average blocks [..., h, w] under the Gaussian of the rules."""
+    flat = terms.reshape(-1, 1, *terms.shape[-2:])
+    return gaussian_blur(flat, rules.radius / rules.block).view(terms.shape)
+
+
+def _spread(terms: Tensor, shape: torch.Size, rules: MixtureRules) -> Tensor:
+    """Interpolate terms [K, h, w] of blocks to pixels, [K, H, W]."""
+    side = rules.block
+    size = tuple(side * length for length in terms.shape[-2:])
+    whole = F.interpolate(terms[None], size, mode="bilinear", align_corners=False)[0]
+    return whole[:, : shape[0], : shape[1]]
+
+
+def _times(quadratic: Tensor, weights: Tensor) -> Tensor:
+    """Multiply matrices [K, K, h, w] by vectors [K, h, w]."""
+    return (quadratic * weights).sum(1)
+
+
+def _least_risk(
+    quadratic: Tensor, linear: Tensor, steps: int, start: Tensor | None = None
+) -> Tensor:
+    """Minimise w A w + 2 b w over w >= 0 with a sum of at most 1, at each place.
+
+    By an accelerated projected gradient (FISTA).
+
+    Args:
+        quadratic: A, [K, K, h, w].
+        linear: b, [K, h, w].
+        steps: Number of steps.
+        start: First weights, [K, h, w]; None: zero.
+    """
+    size = quadratic.square().sum((0, 1)).sqrt().clamp(min=torch.finfo(quadratic.dtype).tiny)
+    weights = torch.zeros_like(linear) if start is None else start
+    ahead, momentum = weights, 1.0
+    for _ in range(steps):
+        downhill = _project(ahead - (_times(quadratic, ahead) + linear) / size)
+        following = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
+        ahead = downhill + (momentum - 1) / following * (downhill - weights)
+        weights, momentum = downhill, following
+    return weights
+
+
+def _project(weights: Tensor) -> Tensor:
+    """Return the nearest weights [K, ...] that are not negative and add up to at most 1."""
+    positive = weights.clamp(min=0)
+    ordered, _ = weights.sort(dim=0, descending=True)
+    count = torch.arange(1, len(weights) + 1, device=weights.device).view(-1, 1, 1)
+    excess = (ordered.cumsum(0) - 1) / count
+    last = (ordered > excess).sum(0, keepdim=True).clamp(min=1) - 1
+    shifted = (weights - excess.gather(0, last)).clamp(min=0)
+    return torch.where(positive.sum(0) > 1, shifted, positive)
