@@ -141,7 +141,7 @@ def _line_excess(power: Tensor) -> Tensor:
     near = torch.stack((power[:, 0], power[:, 3:8].median(1).values))
     windows = torch.cat((near[:, -reach:], near, near[:, :reach]), 1).unfold(1, 2 * reach + 1, 1)
     whole, slow = windows.median(2).values / math.log(2)
-    excess = (whole - slow).clamp(min=0)
+    excess: Tensor = (whole - slow).clamp(min=0)
     excess[:3] = 0
     excess[-2:] = 0
     return excess

@@ -192,16 +192,46 @@ def _join(
     progress: Progress | None,
 ) -> Tensor:
     """Map an image [H, W] in overlapping pieces that fade into each other."""
+
+    def run(part: Tensor) -> Tensor:
+        return _call(net, part[None, None])[0]
+
+    return join_pieces(run, plane, 1, progress, piece, margin)[0]
+
+
+def join_pieces(
+    run: Callable[[Tensor], Tensor],
+    image: Tensor,
+    maps: int,
+    progress: Progress | None = None,
+    piece: int = 1024,
+    margin: int = 96,
+) -> Tensor:
+    """Map an image in overlapping pieces that fade into each other; see ``apply_network``.
+
+    Args:
+        run: Maps a piece [h, w] to maps [K, h, w].
+        image: [H, W].
+        maps: K.
+        progress: Called as ``progress(done, total)``.
+        piece: Largest side of a piece, px.
+        margin: Pixels at the cut sides of a piece that are not used.
+
+    Returns:
+        [K, H, W].
+
+    Raises:
+        ValueError: If the margins fill a piece.
+    """
     if not 0 <= 4 * margin <= piece:
         raise ValueError(f"Four margins of {margin} px do not fit a piece of {piece} px.")
-    rows, columns = (_spans(length, piece, margin) for length in plane.shape)
-    total = torch.zeros_like(plane)
+    rows, columns = (_spans(length, piece, margin) for length in image.shape)
+    total = image.new_zeros(maps, *image.shape)
     done = 0
     for top, bottom, row_weight in rows:
         for left, right, column_weight in columns:
-            output = _call(net, plane[None, None, top:bottom, left:right])[0, 0]
-            weight = (row_weight[:, None] * column_weight).to(plane.device)
-            total[top:bottom, left:right] += weight * output
+            weight = (row_weight[:, None] * column_weight).to(image.device)
+            total[:, top:bottom, left:right] += weight * run(image[top:bottom, left:right])
             done += 1
             if progress is not None:
                 progress(done, len(rows) * len(columns))

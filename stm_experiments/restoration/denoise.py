@@ -16,7 +16,9 @@ from stm_experiments.models.checkpoint import load
 from stm_experiments.models.interfaces import Network
 from stm_experiments.restoration import preparation
 from stm_experiments.restoration.denoised import Denoised, NetworkRun
+from stm_experiments.restoration.fitness import assess_fitness
 from stm_experiments.restoration.history import history_of, model_name
+from stm_experiments.restoration.local_risk import LocalRisk
 from stm_experiments.restoration.measured import as_scan, measured_part
 from stm_experiments.restoration.whole_network import whole_image_network
 
@@ -116,6 +118,20 @@ def run_network(
     pixels, affine = NORMALISATIONS[normalisation](part.data, scan.name or "image")
     tensor = next(chain(net.parameters(), net.buffers()), torch.zeros(0))  # filters have none
     image = torch.from_numpy(pixels).to(tensor.device)
+    if isinstance(net, LocalRisk):
+        mixture = net.whole(image, deviation=uncertainty, progress=progress)
+        fitness = assess_fitness(image, mixture, affine.scale, scan.unit)
+        return NetworkRun(
+            net,
+            stride,
+            normalisation,
+            part,
+            affine,
+            image,
+            mixture.output,
+            mixture.deviation,
+            fitness,
+        )
     deviation = None
     if uncertainty:
         output, deviation = tiling.apply_with_deviation(net, image, net.window, stride, progress)
@@ -153,4 +169,5 @@ def described(before: Scan, run: NetworkRun, prepared: Sequence[str] = ()) -> De
         model=model_name(run.net, run.stride),
         prepared=tuple(prepared),
         uncertainty=uncertainty,
+        fitness=run.fitness,
     )

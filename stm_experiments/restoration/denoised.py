@@ -14,6 +14,7 @@ from stm_experiments.core.normalisation import AffineMap, denormalise
 from stm_experiments.core.planes import centred_axes
 from stm_experiments.io.scan import Scan
 from stm_experiments.models.interfaces import Network
+from stm_experiments.restoration.fitness import Fitness
 from stm_experiments.restoration.measured import MeasuredPart
 
 
@@ -29,6 +30,7 @@ class NetworkRun(NamedTuple):
         image: The network's input, [h, w] on [-1, 1].
         output: Its output, [h, w].
         deviation: Its uncertainty before calibration, standard deviation, [h, w]; None: not wanted.
+        fitness: Whether the network fits the scan; None: not known for this kind of network.
     """
 
     net: Network
@@ -39,6 +41,7 @@ class NetworkRun(NamedTuple):
     image: Tensor
     output: Tensor
     deviation: Tensor | None
+    fitness: Fitness | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,8 @@ class Denoised(Scan):
         model: The network in words.
         prepared: Names of the steps of the preparation.
         uncertainty: [H, W] in ``unit``, or None; see ``denoise``.
+        fitness: Whether the model fits the scan, with reasons; None: an autoencoder or a filter,
+            for which nothing is judged.
     """
 
     before: Scan
@@ -58,6 +63,7 @@ class Denoised(Scan):
     model: str
     prepared: tuple[str, ...] = ()
     uncertainty: Array | None = None
+    fitness: Fitness | None = None
 
     @property
     def scale(self) -> float:

@@ -24,12 +24,17 @@ def history_of(before: Scan, run: NetworkRun, after: Array, uncertainty: Array |
     sentences = [
         _map_sentence(run.normalisation, run.affine, before.unit),
         f"through {model_name(run.net, run.stride)}: {_change(before, after)}",
+        *(run.fitness.sentences() if run.fitness else []),
         *wave_report(run.image, run.output, run.affine.scale, before.unit, before.pixel_size),
         *_seam_sentence(run),
     ]
     if uncertainty is not None:
         typical = amount(float(np.nanmedian(uncertainty)), before.unit)
-        source = "by the network" if isinstance(run.net, Uncertain) else "from 4 mirror images"
+        source = "from 4 mirror images"
+        if isinstance(run.net, Uncertain):
+            source = "by the network"
+        elif run.fitness is not None:
+            source = "by the estimated risk"
         sentences.append(f"uncertainty {source}: median {typical}")
     return sentences
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from stm_experiments.core.blur import gaussian_blur
 from stm_experiments.core.noise import noise_spectrum, sample_noise
+from stm_experiments.models import tiling
 from stm_experiments.models.baselines.patch_wiener import PatchWiener
 from stm_experiments.models.interfaces import Network, NetworkModule
 
@@ -24,18 +25,24 @@ class MixtureRules:
     """The constants of ``LocalRisk``.
 
     Attributes:
-        patches: Sides of the patches of the Wiener filters, px.
+        patches: Heights and widths of the patches of the Wiener filters, px.
         block: Side of the blocks of pixels that share their weights, px.
         radius: Standard deviation of the Gaussian over which errors are averaged, px.
         prior: Weight of the whole image in the local choice.
         probe: Size of the probe that measures how an expert passes noise, as a share of the noise.
+        risk_radius: Standard deviation of the Gaussian over which the error that is stated is
+            averaged, px: a smaller one would mostly show the noise of the estimate.
+        disagreement: Share of the stated error that is spread over the image as the experts
+            disagree.
     """
 
-    patches: tuple[int, ...] = (9, 17, 25)
+    patches: tuple[tuple[int, int], ...] = ((9, 9), (17, 17), (25, 25))
     block: int = 4
     radius: float = 12.0
     prior: float = 0.3
     probe: float = 0.2
+    risk_radius: float = 40.0
+    disagreement: float = 0.5
 
 
 class Mixture(NamedTuple):
@@ -44,7 +51,8 @@ class Mixture(NamedTuple):
     Attributes:
         output: The denoised image, [H, W].
         risk: Estimated mean squared error of the output, [H, W].
-        shares: Mean weight of each expert; what is missing to 1 is the image itself, [K].
+        shares: Mean weight of each expert, the network first; what is missing to 1 is the image
+            itself, [K].
         noise: Mean squared noise of the image.
     """
 
@@ -52,6 +60,24 @@ class Mixture(NamedTuple):
     risk: Tensor
     shares: Tensor
     noise: float
+
+
+class WholeMixture(NamedTuple):
+    """A scan of any size as a mixture of experts.
+
+    Attributes:
+        output: The denoised image, [H, W] float32.
+        deviation: Estimated error, standard deviation, [H, W]; None: not wanted.
+        shares: Mean weight of each expert, the network first, [K].
+        noise: Mean squared noise.
+        risk: Estimated mean squared error.
+    """
+
+    output: Tensor
+    deviation: Tensor | None
+    shares: Tensor
+    noise: float
+    risk: float
 
 
 class LocalRisk(NetworkModule):
@@ -78,23 +104,52 @@ class LocalRisk(NetworkModule):
         super().__init__()
         self.net = net
         self.rules = rules or MixtureRules()
-        self.filters = torch.nn.ModuleList(PatchWiener(side) for side in self.rules.patches)
+        self.filters = [PatchWiener(*sides) for sides in self.rules.patches]  # no parameters
         self.label, self.window, self.card = net.label, net.window, net.card
 
     def forward(self, images: Tensor) -> Tensor:
         """Map noisy images [B, 1, H, W] to denoised images of the same scale; any H and W."""
-        if min(images.shape[-2:]) < SMALLEST:
-            return self.net(images)
         return torch.stack([self.mixture(image[0]).output[None] for image in images])
 
     def mixture(self, image: Tensor) -> Mixture:
-        """Mix the experts for one image [H, W] of at least 32 px a side."""
-        spectrum = noise_spectrum(image)
-        experts: list[Expert] = [
-            self._network,
-            *(module.filtered for module in self.filters),  # type: ignore[list-item, union-attr]
-        ]
-        return mix(image, spectrum, experts, self.rules)
+        """Mix the experts for one image [H, W]; one of less than 32 px stays as it is."""
+        if min(image.shape) < SMALLEST:
+            return Mixture(image, torch.zeros_like(image), torch.zeros(len(self.filters) + 1), 0.0)
+        experts: list[Expert] = [self._network, *(module.filtered for module in self.filters)]
+        return mix(image, noise_spectrum(image), experts, self.rules)
+
+    def whole(
+        self,
+        image: Tensor,
+        *,
+        deviation: bool = False,
+        progress: tiling.Progress | None = None,
+    ) -> WholeMixture:
+        """Denoise a scan [H, W] of any size in pieces, each by its own noise.
+
+        Args:
+            image: [H, W].
+            deviation: Whether the estimated error of each pixel is wanted.
+            progress: Called as ``progress(done, total)``.
+        """
+        summaries: list[Tensor] = []
+        pixels: list[int] = []
+
+        def run(piece: Tensor) -> Tensor:
+            mixture = self.mixture(piece)
+            errors = torch.tensor([mixture.noise, float(mixture.risk.mean())])
+            summaries.append(torch.cat((errors, mixture.shares.cpu())))
+            pixels.append(piece.numel())
+            maps = [mixture.output, mixture.risk][: 1 + deviation]
+            return torch.stack(maps)
+
+        with torch.no_grad():
+            maps = tiling.join_pieces(run, image, 1 + deviation, progress)
+        weights = torch.tensor(pixels, dtype=torch.float32)
+        noise, risk, *shares = (weights @ torch.stack(summaries).float() / weights.sum()).tolist()
+        return WholeMixture(
+            maps[0], maps[1].sqrt() if deviation else None, torch.tensor(shares), noise, risk
+        )
 
     def _network(self, image: Tensor, _spectrum: Tensor) -> Tensor:
         """Denoise one image by the network."""
@@ -124,29 +179,47 @@ def mix(image: Tensor, spectrum: Tensor, experts: Sequence[Expert], rules: Mixtu
     quadratic = torch.stack([
         torch.stack([_blocks(one * other, rules) for other in changes]) for one in changes
     ])  # fmt: skip
+    weights = _weights(quadratic, linear, rules)
+    output = image.clone()
+    for weight, change in zip(_spread(weights, shape, rules), changes, strict=True):
+        output += weight * change
+    risk = _risk(quadratic, linear, weights, noise, rules)
+    return Mixture(output, _spread(risk[None], shape, rules)[0], weights.mean((1, 2)), noise)
+
+
+def _weights(quadratic: Tensor, linear: Tensor, rules: MixtureRules) -> Tensor:
+    """Return the weights of the experts in each block, [K, h, w]; see ``LocalRisk``."""
     whole = _least_risk(
         quadratic.mean((2, 3), keepdim=True), linear.mean((1, 2), keepdim=True), steps=500
     )
-    quadratic, linear = (_averaged(term, rules) for term in (quadratic, linear))
+    near_quadratic, near_linear = (
+        _averaged(term, rules.radius / rules.block) for term in (quadratic, linear)
+    )
     pull = rules.prior * torch.diag(quadratic.mean((2, 3)).diagonal())
-    weights = _least_risk(
-        quadratic + pull[..., None, None],
-        linear - (pull @ whole[:, :, 0]).unsqueeze(-1),
+    return _least_risk(
+        near_quadratic + pull[..., None, None],
+        near_linear - (pull @ whole[:, :, 0]).unsqueeze(-1),
         steps=60,
         start=whole.expand_as(linear),
     )
-    risk = noise + (_times(quadratic, weights) * weights).sum(0) + 2 * (linear * weights).sum(0)
-    spread = _spread(weights, shape, rules)
-    output = image + sum(
-        (weight * change for weight, change in zip(spread, changes, strict=True)),
-        torch.zeros_like(image),
-    )
-    return Mixture(
-        output=output,
-        risk=_spread(risk.clamp(min=0.01 * noise)[None], shape, rules)[0],
-        shares=weights.mean((1, 2)),
-        noise=noise,
-    )
+
+
+def _risk(
+    quadratic: Tensor, linear: Tensor, weights: Tensor, noise: float, rules: MixtureRules
+) -> Tensor:
+    """Return the estimated mean squared error of each block, [h, w], at least .5 % of the noise.
+
+    Averaged widely, it is spread over the image by the variance between the experts, the image
+    itself included.
+    """
+    change = (_times(quadratic, weights) * weights).sum(0)
+    radius = rules.risk_radius / rules.block
+    wide = _averaged(noise + change + 2 * (linear * weights).sum(0), radius)
+    squares = quadratic.diagonal(dim1=0, dim2=1).movedim(-1, 0)
+    variance = _averaged(((squares * weights).sum(0) - change).clamp(min=0), 1.0)
+    mean = variance.mean().clamp(min=torch.finfo(variance.dtype).tiny)
+    shape = torch.lerp(torch.ones_like(variance), variance / mean, rules.disagreement)
+    return wide.clamp(min=0.005 * noise) * shape
 
 
 def _mean_power(spectrum: Tensor, width: int) -> float:
@@ -165,10 +238,10 @@ def _blocks(term: Tensor, rules: MixtureRules) -> Tensor:
     ]
 
 
-def _averaged(terms: Tensor, rules: MixtureRules) -> Tensor:
-    """Average blocks [..., h, w] under the Gaussian of the rules."""
+def _averaged(terms: Tensor, radius: float) -> Tensor:
+    """Average blocks [..., h, w] under a Gaussian of this standard deviation, blocks."""
     flat = terms.reshape(-1, 1, *terms.shape[-2:])
-    return gaussian_blur(flat, rules.radius / rules.block).view(terms.shape)
+    return gaussian_blur(flat, radius).view(terms.shape)
 
 
 def _spread(terms: Tensor, shape: torch.Size, rules: MixtureRules) -> Tensor:

@@ -3,12 +3,13 @@
 from stm_experiments.models.interfaces import Network
 from stm_experiments.models.networks.denoiser import Denoiser
 from stm_experiments.models.networks.destripe import Destripe
-from stm_experiments.restoration.plane_waves import WaveSearch
+from stm_experiments.models.networks.surface_denoiser import SurfaceDenoiser
+from stm_experiments.restoration.local_risk import LocalRisk
 from stm_experiments.restoration.stripe_repair import StripeRepair
 
 
 def whole_image_network(net: Network) -> Network:
-    """Put the search or the rules around a network that needs them on whole images.
+    """Put the choice of experts or the rules around a network that needs them on whole images.
 
     Args:
         net: Any network; one of a kind without a wrapper is returned as it is.
@@ -16,8 +17,8 @@ def whole_image_network(net: Network) -> Network:
     Returns:
         The network to call with whole images, in evaluation mode if ``net`` is.
     """
-    if isinstance(net, Denoiser):
-        return WaveSearch(net).train(net.training)
+    if isinstance(net, Denoiser | SurfaceDenoiser):
+        return LocalRisk(net).train(net.training)
     if isinstance(net, Destripe):
         return StripeRepair(net).train(net.training)
     return net

@@ -8,7 +8,6 @@ import torch
 import stm_experiments
 from stm_experiments.core.normalisation import denormalise, normalise_plane
 from stm_experiments.restoration.plane_waves import WaveRules, WaveSearch, strongest_wave
-from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate
 
 SIDES = (150, 131)
@@ -41,7 +40,7 @@ def test_white_noise_has_no_prominent_wave_and_the_lattice_no_share():
 
 def test_the_search_around_the_shipped_denoiser_removes_a_striation_as_a_whole():
     once = stm_experiments.load("denoiser")
-    search = whole_image_network(once)
+    search = WaveSearch(once)
     seen = simulate([LATTICES["fcc"]] * 3, [100, 105, 108], NOISES["paper"], PRESETS["published"])
     errors = []
     for noisy, clean in zip(seen.noisy[:, 0], seen.clean[:, 0], strict=True):

@@ -1,11 +1,25 @@
 """The Wiener filter of an image's own patches."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from stm_experiments.core.noise import noise_spectrum
 from stm_experiments.models.interfaces import NetworkModule
+
+
+class PatchFilter(NamedTuple):
+    """A linear map of patches of n pixels, ``back @ (components @ patch)``.
+
+    Attributes:
+        components: Of which a patch is made, [k, n].
+        back: What each of them adds to the output, [n, k].
+    """
+
+    components: Tensor
+    back: Tensor
 
 
 class PatchWiener(NetworkModule):
@@ -22,7 +36,9 @@ class PatchWiener(NetworkModule):
     fewer patches overlap, the patches are filtered one by one.
 
     Args:
-        patch: Side of the patches, px.
+        rows: Height of the patches, px.
+        columns: Width of the patches, px; None: as high. Wide patches tell noise that is slow along
+            the fast axis from the sample.
         least: Least eigenvalue of a component that is kept.
 
     Raises:
@@ -31,14 +47,15 @@ class PatchWiener(NetworkModule):
 
     label = "patch Wiener filter"
 
-    def __init__(self, patch: int = 17, least: float = 2.0) -> None:
+    def __init__(self, rows: int = 17, columns: int | None = None, least: float = 2.0) -> None:
         super().__init__()
-        if patch < 2 or not least >= 1:
+        self.sides = (rows, rows if columns is None else columns)
+        if min(self.sides) < 2 or not least >= 1:
             raise ValueError(
-                f"patches have at least 2 px and components a power of at least 1, "
-                f"not {patch} px and {least}"
+                f"patches have at least 2 px a side and components a power of at least 1, "
+                f"not {self.sides[0]} x {self.sides[1]} px and {least}"
             )
-        self.patch, self.least = patch, least
+        self.least = least
 
     def forward(self, images: Tensor) -> Tensor:
         """Denoise images [B, 1, H, W], each by its own components and its own noise."""
@@ -56,92 +73,94 @@ class PatchWiener(NetworkModule):
         Returns:
             [H, W] of the image's type; an image with too few patches, or without noise, as it is.
         """
-        height, width = image.shape
-        if min(height, width) < 2 * self.patch or spectrum.sum() <= 0:
+        enough = all(
+            length >= 2 * side for length, side in zip(image.shape, self.sides, strict=True)
+        )
+        if not enough or spectrum.sum() <= 0:
             return image.clone()
         level = image.mean()
         heights = (image - level).double()
-        weights = self._weights(heights, spectrum)
-        return (self._applied(heights, weights) + level).to(image.dtype)
+        patch_filter = self._filter(heights, spectrum)
+        return (self._applied(heights, patch_filter) + level).to(image.dtype)
 
-    def _weights(self, heights: Tensor, spectrum: Tensor) -> Tensor:
-        """Return the filter of one patch, [p^2, p^2] float64."""
-        signal = _block_toeplitz(_autocovariance(heights, self.patch), self.patch)
+    def _filter(self, heights: Tensor, spectrum: Tensor) -> PatchFilter:
+        """Return the filter of one patch."""
+        lags = _lags(self.sides).to(heights.device)
+        signal = _autocovariance(heights, self.sides).flatten()[lags]
         noise_lags = torch.fft.irfft2(spectrum.to(heights), heights.shape)
-        noise = _block_toeplitz(_central(noise_lags, self.patch), self.patch)
+        noise = _central(noise_lags, self.sides).flatten()[lags]
         ridge = 1e-6 * noise.diagonal().mean() + 1e-13 * signal.diagonal().mean()
         root = torch.linalg.cholesky(noise + ridge * torch.eye(len(noise)).to(noise))
         half = torch.linalg.solve_triangular(root, signal, upper=False)
         whitened = torch.linalg.solve_triangular(root, half.T, upper=False)
         values, vectors = torch.linalg.eigh((whitened + whitened.T) / 2)
-        gains = torch.where(values > self.least, 1 - 1 / values.clamp(min=1), 0)
-        shrunk = (vectors * gains) @ vectors.T
-        return root @ torch.linalg.solve_triangular(root, shrunk, upper=False, left=False)
+        kept = values > self.least
+        values, vectors = values[kept], vectors[:, kept]
+        components = torch.linalg.solve_triangular(root, vectors.T, upper=False, left=False)
+        return PatchFilter(components, root @ vectors * (1 - 1 / values))
 
-    def _applied(self, heights: Tensor, weights: Tensor) -> Tensor:
-        """Filter all patches [p^2, p^2] of an image and average them."""
-        edge = self.patch - 1
+    def _applied(self, heights: Tensor, patch_filter: PatchFilter) -> Tensor:
+        """Filter all patches of an image and average them."""
+        down, right = (side - 1 for side in self.sides)
         height, width = heights.shape
-        if min(height, width) <= 4 * edge:
-            return self._one_by_one(heights, weights)
+        if height <= 4 * down or width <= 4 * right:
+            return self._one_by_one(heights, patch_filter)
         result = torch.empty_like(heights)
-        inner = (slice(edge, height - edge), slice(edge, width - edge))
-        result[inner] = _convolved(heights, self._kernel(weights))
+        inner = (slice(down, height - down), slice(right, width - right))
+        result[inner] = _convolved(heights, self._kernel(patch_filter))
         # A strip of twice the edge holds all patches that cover its outer half.
-        result[:edge] = self._one_by_one(heights[: 2 * edge], weights)[:edge]
-        result[-edge:] = self._one_by_one(heights[-2 * edge :], weights)[-edge:]
-        sides = slice(edge, height - edge)
-        result[sides, :edge] = self._one_by_one(heights[:, : 2 * edge], weights)[sides, :edge]
-        result[sides, -edge:] = self._one_by_one(heights[:, -2 * edge :], weights)[sides, -edge:]
+        result[:down] = self._one_by_one(heights[: 2 * down], patch_filter)[:down]
+        result[-down:] = self._one_by_one(heights[-2 * down :], patch_filter)[-down:]
+        left = self._one_by_one(heights[:, : 2 * right], patch_filter)
+        result[inner[0], :right] = left[inner[0], :right]
+        last = self._one_by_one(heights[:, -2 * right :], patch_filter)
+        result[inner[0], -right:] = last[inner[0], -right:]
         return result
 
-    def _kernel(self, weights: Tensor) -> Tensor:
-        """Return the convolution that averages the filter over all patches, [2 p - 1, 2 p - 1]."""
-        side = 2 * self.patch - 1
-        lags = _lags(self.patch).to(weights.device)
-        kernel = weights.new_zeros(side * side).index_add_(0, lags.flatten(), weights.flatten())
-        return kernel.view(side, side) / self.patch**2
+    def _kernel(self, patch_filter: PatchFilter) -> Tensor:
+        """Return the convolution that averages the filter over all patches."""
+        weights = patch_filter.back @ patch_filter.components
+        shape = [2 * side - 1 for side in self.sides]
+        lags = _lags(self.sides).to(weights.device)
+        kernel = weights.new_zeros(shape[0] * shape[1])
+        kernel.index_add_(0, lags.flatten(), weights.flatten())
+        return kernel.view(*shape) / len(weights)
 
-    def _one_by_one(self, heights: Tensor, weights: Tensor) -> Tensor:
+    def _one_by_one(self, heights: Tensor, patch_filter: PatchFilter) -> Tensor:
         """Filter each patch and average where they overlap, [H, W]."""
-        patches = F.unfold(heights[None, None].float(), self.patch)[0]
-        total = F.fold((weights.float() @ patches)[None], heights.shape, self.patch)
-        cover = F.fold(torch.ones_like(patches)[None], heights.shape, self.patch)
+        patches = F.unfold(heights[None, None].float(), self.sides)[0]
+        filtered = patch_filter.back.float() @ (patch_filter.components.float() @ patches)
+        total = F.fold(filtered[None], heights.shape, self.sides)
+        cover = F.fold(torch.ones_like(patches)[None], heights.shape, self.sides)
         return (total / cover)[0, 0].to(heights.dtype)
 
 
-def _lags(patch: int) -> Tensor:
-    """Return the flat index of the lag between any two pixels of a patch, [p^2, p^2]."""
-    pixel = torch.arange(patch)
-    lag = pixel[:, None] - pixel + patch - 1
-    flat = lag[:, None, :, None] * (2 * patch - 1) + lag[None, :, None, :]
-    return flat.reshape(patch**2, patch**2)
+def _lags(sides: tuple[int, int]) -> Tensor:
+    """Return the flat index of the lag between any two of the n pixels of a patch, [n, n]."""
+    down, right = (torch.arange(side)[:, None] - torch.arange(side) + side - 1 for side in sides)
+    flat = down[:, None, :, None] * (2 * sides[1] - 1) + right[None, :, None, :]
+    count = sides[0] * sides[1]
+    return flat.reshape(count, count)
 
 
-def _block_toeplitz(covariance: Tensor, patch: int) -> Tensor:
-    """Return the covariance of the pixels of a patch from that of all lags, [p^2, p^2]."""
-    return covariance.flatten()[_lags(patch).to(covariance.device)]
+def _central(lags: Tensor, sides: tuple[int, int]) -> Tensor:
+    """Return the lags of less than a patch, of either sign, along both axes."""
+    down, right = (torch.arange(1 - side, side) for side in sides)
+    return lags[down][:, right]
 
 
-def _central(lags: Tensor, patch: int) -> Tensor:
-    """Return the lags of less than a patch, of either sign, [2 p - 1, 2 p - 1]."""
-    index = torch.arange(1 - patch, patch)
-    return lags[index][:, index]
-
-
-def _autocovariance(heights: Tensor, patch: int) -> Tensor:
-    """Return the mean product of pixels at each lag of less than a patch, [2 p - 1, 2 p - 1]."""
-    height, width = heights.shape
-    size = (height + patch, width + patch)  # room for the lags, as the transform is periodic
+def _autocovariance(heights: Tensor, sides: tuple[int, int]) -> Tensor:
+    """Return the mean product of pixels at each lag of less than a patch, along both axes."""
+    lengths = list(zip(heights.shape, sides, strict=True))
+    size = [length + side for length, side in lengths]  # the transform is periodic
     products = torch.fft.irfft2(torch.fft.rfft2(heights, size).abs().square(), size)
-    shape = [side - torch.arange(1 - patch, patch).abs() for side in (height, width)]
-    pairs = (shape[0][:, None] * shape[1]).to(heights)
-    return _central(products, patch) / pairs
+    pairs = [length - torch.arange(1 - side, side).abs() for length, side in lengths]
+    return _central(products, sides) / (pairs[0][:, None] * pairs[1]).to(heights)
 
 
 def _convolved(heights: Tensor, kernel: Tensor) -> Tensor:
-    """Convolve an image where the kernel fits into it, [H - k + 1, W - k + 1]."""
-    first = kernel.shape[0] - 1
+    """Convolve an image where the kernel fits into it, [H - h + 1, W - w + 1]."""
+    down, right = (length - 1 for length in kernel.shape)
     spectrum = torch.fft.rfft2(heights) * torch.fft.rfft2(kernel, heights.shape)
-    result: Tensor = torch.fft.irfft2(spectrum, heights.shape)[first:, first:]
+    result: Tensor = torch.fft.irfft2(spectrum, heights.shape)[down:, right:]
     return result

@@ -92,9 +92,10 @@ def draw_any_surface(seed: int, size: int) -> Tensor:
 
 
 def _corrugated(heights: Tensor) -> Tensor:
-    """Scale heights to a corrugation (5-95 % range) of 1, and sharpen or blunt their maxima."""
+    """Scale heights to a corrugation (5-95 % range) of 1, from 0 to 1."""
     low, high = torch.quantile(heights.flatten()[::3], torch.tensor([0.05, 0.95]))
-    return (heights - low) / (high - low).clamp(min=1e-3)
+    scaled: Tensor = (heights - low) / (high - low).clamp(min=1e-3)
+    return scaled
 
 
 def _crystal(dice: Dice, size: int) -> Tensor:

@@ -1,0 +1,98 @@
+"""Whether a denoiser fits a scan: a verdict with its reasons, by fixed rules."""
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+from torch import Tensor
+
+from stm_experiments.core.noise import noise_levels
+from stm_experiments.core.units import amount
+from stm_experiments.restoration.local_risk import WholeMixture
+
+LEAST_SHARE = 0.2  # weight of the network below which a scan counts as outside of what it learnt
+LEAST_GAIN = 0.1  # dB, expected gain below which nothing worth mentioning is done
+_LINES = 4.0  # level of whole lines over that of slow changes from which lines count as offset
+_CORRELATED = 3.0  # ratio of the levels of slow and fast changes from which noise is called slow
+_CENTRE = 1024  # px, side of the part that is judged by its levels
+
+
+class Verdict(Enum):
+    """What a denoiser can do for a scan."""
+
+    INSIDE = "inside what the model learnt"
+    OUTSIDE = "outside of what the model learnt"
+    UNCHANGED = "nothing to remove that can be told from the sample"
+
+
+@dataclass(frozen=True)
+class Fitness:
+    """The verdict whether a denoiser fits a scan.
+
+    Attributes:
+        verdict: In one word.
+        reasons: Sentences without a full stop, with the scan's numbers.
+        expected_gain: Noise before over estimated error after, dB.
+    """
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    expected_gain: float
+
+    def sentences(self) -> list[str]:
+        """Return the verdict and its reasons for the history of a scan."""
+        return [f"{self.verdict.value}: {self.reasons[0]}", *self.reasons[1:]]
+
+
+def assess_fitness(image: Tensor, mixture: WholeMixture, scale: float, unit: str) -> Fitness:
+    """Judge a scan by the weights that its experts got and by the levels of its noise.
+
+    Args:
+        image: The network's input, [H, W].
+        mixture: What became of it.
+        scale: Of one on the image's scale, in ``unit``.
+        unit: Of the scan.
+    """
+    noise = amount(math.sqrt(mixture.noise) * scale, unit)
+    gain = 10 * math.log10(mixture.noise / mixture.risk) if mixture.risk > 0 else 0.0
+    share, used = float(mixture.shares[0]), float(mixture.shares.sum())
+    weights = (
+        f"of the result, {share:.0%} come from the network, {used - share:.0%} from Wiener "
+        f"filters of the scan's own patches, {1 - used:.0%} from the scan itself"
+    )
+    expected = f"{noise} rms of noise were measured, an improvement by {gain:.1f} dB is expected"
+    if gain < LEAST_GAIN:
+        verdict = Verdict.UNCHANGED
+        first = f"{noise} rms of noise were measured; removing them would also change the sample"
+    elif share < LEAST_SHARE:
+        verdict = Verdict.OUTSIDE
+        first = "the network would change more than the noise, and was used little or not at all"
+    else:
+        verdict, first = Verdict.INSIDE, expected
+    reasons = [first, weights]
+    if verdict is Verdict.OUTSIDE:
+        reasons.insert(1, expected)
+    return Fitness(verdict, (*reasons, *_noise_sentences(image, scale, unit)), gain)
+
+
+def _noise_sentences(image: Tensor, scale: float, unit: str) -> list[str]:
+    """Say what kind of noise cannot be removed without doubt."""
+    height, width = image.shape
+    top, left = max(0, height - _CENTRE) // 2, max(0, width - _CENTRE) // 2
+    part = image[top : top + _CENTRE, left : left + _CENTRE]
+    if min(part.shape) < 16:
+        return []
+    lines, slow, _, fast = noise_levels(part[None, None])[0].tolist()
+    sentences = []
+    if lines > _LINES * slow:
+        offset = amount(lines / math.sqrt(part.shape[1]) * scale, unit)
+        sentences.append(
+            f"whole lines are offset by about {offset} rms: prepare=rows_differences aligns them, "
+            "which also removes steps along the lines"
+        )
+    if slow > _CORRELATED * fast:
+        sentences.append(
+            "the noise is slow along the fast axis (1/f): part of it cannot be told from the "
+            "sample and stays"
+        )
+    return sentences
