@@ -79,7 +79,8 @@ def draw(
         curves,
         first.unit,
         first.pixel_size[1] if first.pixel_size else None,
-        "\n".join([printable(first.name), *map(printable, summary[:6])]),
+        f"{printable(first.name)} and {len(curves)} further frame{'s' * (len(curves) > 1)}",
+        "\n".join(map(printable, summary)),
     )
     save_figure(figure, path)
 

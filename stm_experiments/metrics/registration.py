@@ -73,6 +73,7 @@ def register(
     if not (np.ptp(still) > 0 and np.ptp(moving) > 0):
         raise ValueError("a frame is nothing but a plane: there is nothing to compare")
     start = np.array([*_coarse_shift(still, moving), 0.0, 0.0])
+    still, moving = (x / x.std() for x in (still, moving))
     blur = _blur_of(still, moving)
     still, moving = (scipy.ndimage.gaussian_filter(x, blur) for x in (still, moving))
     pair = _Pair(still, moving, *(_off_border(m, round(2 * blur)) for m in masks))

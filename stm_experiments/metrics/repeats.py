@@ -14,6 +14,7 @@ from stm_experiments.core.arrays import Array, Mask
 from stm_experiments.core.intervals import Interval, ratio_and_interval
 from stm_experiments.core.planes import subtract_plane
 
+_RING = 3  # width of a ring, frequency steps
 _BLOCKS = 6  # along each axis: groups of an interval, as noise is correlated along lines
 
 
@@ -59,9 +60,9 @@ class RepeatedError(NamedTuple):
 def ring_correlation(first: Array, second: Array) -> RingCorrelation:
     """Correlate two aligned frames on rings of equal frequency, under a Hann window.
 
-    The correlation is Re sum(F1 F2*) / sqrt(sum |F1|^2 sum |F2|^2); rings are one frequency step of
-    the shorter side wide. The half-bit curve is that of van Heel and Schatz, J. Struct. Biol. 151,
-    250 (2005).
+    The correlation is Re sum(F1 F2*) / sqrt(sum |F1|^2 sum |F2|^2) over rings of three frequency
+    steps of the shorter side, which overlap. The half-bit curve is that of van Heel and Schatz,
+    J. Struct. Biol. 151, 250 (2005).
 
     Args:
         first: [H, W], finite.
@@ -76,17 +77,17 @@ def ring_correlation(first: Array, second: Array) -> RingCorrelation:
     a, b = (np.fft.fft2(subtract_plane(x) * window) for x in (first, second))
     shorter = min(first.shape)
     frequency = np.hypot(*np.ix_(*map(np.fft.fftfreq, first.shape)))
-    ring = np.rint(frequency * shorter).astype(int).ravel()
-    cross, one, two = (
-        np.bincount(ring, x.ravel()) for x in ((a * b.conj()).real, np.abs(a) ** 2, np.abs(b) ** 2)
+    step = np.rint(frequency * shorter).astype(int).ravel()
+    products = ((a * b.conj()).real, np.abs(a) ** 2, np.abs(b) ** 2, np.ones(first.shape))
+    cross, one, two, count = (
+        np.convolve(np.bincount(step, x.ravel()), np.ones(_RING), "same")[1 : shorter // 2 + 1]
+        for x in products
     )
-    count = np.bincount(ring)
-    rings = slice(1, shorter // 2 + 1)
     # Half of a ring repeats the other; a Hann window leaves (2/3)^2 of the frequencies independent.
-    root = np.sqrt(count[rings] * 2 / 9)
+    root = np.sqrt(count * 2 / 9)
     return RingCorrelation(
         np.arange(1, shorter // 2 + 1) / shorter,
-        cross[rings] / np.sqrt(np.maximum(one * two, np.finfo(float).tiny))[rings],
+        cross / np.sqrt(np.maximum(one * two, np.finfo(float).tiny)),
         np.minimum((0.2071 + 1.9102 / root) / (1.2071 + 0.9102 / root), 1),
     )
 

@@ -41,7 +41,7 @@ def frame_of(surface, shift=(0, 0), drift=(0, 0)):
 def test_shifts_are_found_to_a_fraction_of_a_pixel(surface, shift, noise):
     rng = np.random.default_rng(1)
     still, moving = (frame_of(surface, s) + noise * rng.normal(size=SHAPE) for s in ((0, 0), shift))
-    found = register(still, 1.2 * moving + 3)
+    found = register(1e-11 * still, 1.2e-11 * moving + 3e-9)  # m
     assert found.shift == pytest.approx(shift, abs=0.02 + 0.3 * noise)
     assert found.drift == pytest.approx((0, 0), abs=0.05 + noise)
     inside = np.isfinite(found.aligned)

@@ -45,6 +45,7 @@ def frame_comparison(
     unit: str,
     pixel_nm: float | None,
     title: str,
+    numbers: str,
 ) -> Figure:
     """Draw the first frame, the mean of all, a difference and the Fourier ring correlations.
 
@@ -55,17 +56,18 @@ def frame_comparison(
         curves: Correlation of the first frame with each other one.
         unit: Of the images.
         pixel_nm: Width of a pixel, nm; None: unknown.
-        title: Names and numbers.
+        title: Name of the first frame.
+        numbers: Sentences for the caption.
     """
     limits = height_limits([reference, mean], clip_percent=0.5)
     factor, label = fitting_unit(max(abs(end) for end in limits), unit, smallest=-4)
     figure = new_figure(
         11.0,
-        9.6,
+        10.0,
         title,
-        "Difference: second frame less the first after alignment; what is not noise there has "
-        "moved, or is an artefact of one frame. Fourier ring correlation: 1 where the frames "
-        "agree; above the dotted half-bit curve both together hold information.",
+        f"{numbers}\nDifference: second frame less the first after alignment; what is not noise "
+        "there has moved, or is an artefact of one frame. Fourier ring correlation: 1 where the "
+        "frames agree; above the dotted half-bit curve both together hold information.",
     )
     grid = figure.subplots(2, 2).ravel()
     ends = (limits[0] / factor, limits[1] / factor)
