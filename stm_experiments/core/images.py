@@ -14,6 +14,10 @@ from stm_experiments.core.files import PICTURE_BYTES, PICTURE_PIXELS, open_regul
 Number = TypeVar("Number", bound=np.generic)
 
 
+# From the median, ranges of the 1st to 99th percentile: converters of microscopes have 20 bits.
+_ABSURD = 1e6
+
+
 class ImageError(ValueError):
     """An image that cannot be used; the message is one sentence that names it."""
 
@@ -64,6 +68,28 @@ def read_picture(path: Path) -> Image.Image:
         except Exception as error:  # damaged files make decoders raise anything
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"{path} cannot be shown: {reason}") from error
+
+
+def find_absurd(image: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Find the pixels that lie so far from all others that no microscope can have recorded both.
+
+    Args:
+        image: [H, W].
+        mask: True for the pixels that count, all of them finite, [H, W].
+
+    Returns:
+        [H, W]; True for at most one pixel in 50.
+    """
+    absurd = np.zeros(image.shape, bool)
+    values = image[mask]
+    if not values.size:
+        return absurd
+    low, middle, high = np.percentile(values[:: max(1, values.size // 2**20)], (1, 50, 99))
+    with np.errstate(over="ignore"):
+        reach = _ABSURD * (high - low)
+        if 0 < reach < np.inf and max(values.max() - middle, middle - values.min()) > reach:
+            absurd = mask & (np.abs(image - middle) > reach)
+    return absurd
 
 
 def fill_nearest(image: NDArray[Number], mask: NDArray[np.bool_]) -> NDArray[Number]:

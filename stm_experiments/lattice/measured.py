@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stm_experiments.io.scan import Scan, check_pixel_size
+from stm_experiments.core.images import find_absurd
+from stm_experiments.io.scan import Scan, ScanError, check_pixel_size
 
 
 class Measured(NamedTuple):
@@ -29,13 +30,16 @@ def as_measured(
 ) -> Measured:
     """Return the data, mask and pixel size of a scan or an array; arguments go before the scan's.
 
+    Pixels absurdly far from all others (``find_absurd``) count as not measured.
+
     Args:
         image: A scan, or [H, W] real numbers; what a masked array masks was not measured.
         mask: True where measured, [H, W]; None: the scan's mask, or everywhere.
         pixel_nm: Size of a pixel along axes 0 and 1, nm; None: the scan's, or unknown.
 
     Raises:
-        ScanError: If the size of a pixel is not two finite numbers above 0.
+        ScanError: If the mask has another shape, or the size of a pixel is not two finite numbers
+            above 0.
     """
     data: ArrayLike = image.data if isinstance(image, Scan) else image
     if isinstance(image, Scan):
@@ -44,8 +48,14 @@ def as_measured(
     if mask is None and isinstance(data, np.ma.MaskedArray):
         mask = ~np.ma.getmaskarray(data)
     check_pixel_size(pixel_nm)
-    return Measured(
-        np.array(data, dtype=np.float64),
-        None if mask is None else np.asarray(mask, dtype=bool),
-        pixel_nm,
-    )
+    pixels = np.array(data, dtype=np.float64)
+    valid = np.isfinite(pixels)
+    if mask is not None:
+        mask = np.asarray(mask, dtype=bool)
+        if mask.shape != pixels.shape:
+            raise ScanError(f"a mask of shape {mask.shape} for an image of {pixels.shape}.")
+        valid &= mask
+    absurd = find_absurd(pixels, valid)
+    if absurd.any():
+        mask = valid & ~absurd
+    return Measured(pixels, mask, pixel_nm)

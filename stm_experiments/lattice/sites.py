@@ -16,7 +16,9 @@ from stm_experiments.core.arrays import Array, Indices
 from stm_experiments.lattice.motif import Maxima, Motif, wrap_fractions
 from stm_experiments.lattice.vectors import LatticeError
 
-_NEIGHBOURS = 24  # of a local fit, at most
+_NEIGHBOURS = 20  # of a local fit, and those that are as far away as the last of them
+_MOST_NEIGHBOURS = 40  # with those
+_FADE = 0.1  # range over which the weight of further ones falls to 0, distances of the last
 _NEAR = 0.3  # furthest of an atom from its site, distances of nearest neighbours
 _ROUGH = 0.2  # largest deviation of the neighbours from a local fit, rms, the same unit
 _STRETCH = 0.3  # largest strain or rotation of a local fit
@@ -26,7 +28,7 @@ _REWEIGHTED = 3  # times that neighbours that do not fit lose weight
 _WEAK = 0.1  # least eigenvalue of a local fit: it is less with few neighbours or all on one line
 _MARGIN = 0.15  # around the image in which sites are numbered, shares of its sides
 _MOST = 4_000_000  # sites in and around an image, to bound time and memory
-_BLOCK = 50_000  # sites that are fitted at a time, to bound the memory
+_BLOCK = 20_000  # sites that are fitted at a time, to bound the memory
 _TOO_FEW = "no lattice was found: too few atoms lie on one"
 
 
@@ -248,12 +250,15 @@ class _Neighbours(NamedTuple):
 def _fit_block(neighbours: _Neighbours, place: Array, spacing: float) -> Surroundings:
     """Fit the displacement around the ideal positions [S, 2] of some sites, as many as fit."""
     occupied, moved, tree, reach = neighbours
-    distance, index = tree.query(
-        place, range(1, min(_NEIGHBOURS, len(occupied)) + 1), distance_upper_bound=3 * reach
-    )
+    count = min(_MOST_NEIGHBOURS, len(occupied))
+    distance, index = tree.query(place, range(1, count + 1), distance_upper_bound=3 * reach)
     far = ~np.isfinite(distance)
-    index[far] = 0
-    weight = np.exp(-0.5 * (np.where(far, 0, distance) / reach) ** 2)
+    index[far], distance[far] = 0, 3 * reach
+    weight = np.exp(-0.5 * (distance / reach) ** 2)
+    # Of neighbours that are equally far away none is left out, and the weight has no jump: else
+    # the last digits of their distances would decide.
+    last = distance[:, min(_NEIGHBOURS, count) - 1, None]
+    weight *= (1 - (distance - last) / (_FADE * last)).clip(0, 1)
     weight[far | (distance < 1e-6)] = 0.0
     terms = np.ones((*index.shape, 3))
     terms[..., 1:] = (occupied[index] - place[:, None]) / reach

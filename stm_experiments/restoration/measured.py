@@ -10,13 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from stm_experiments.core.arrays import Array
-from stm_experiments.core.images import fill_nearest
+from stm_experiments.core.images import fill_nearest, find_absurd
 from stm_experiments.core.normalisation import AffineMap
 from stm_experiments.io import read_scan
 from stm_experiments.io.scan import Scan, ScanError, check_pixel_size
-
-# From the median, ranges of the 1st to 99th percentile: converters of microscopes have 20 bits.
-_ABSURD = 1e6
 
 
 def as_scan(scan: Scan | str | Path | ArrayLike) -> Scan:
@@ -52,16 +49,10 @@ def as_scan(scan: Scan | str | Path | ArrayLike) -> Scan:
 
 
 def _without_absurd(scan: Scan) -> Scan:
-    """Mask the pixels of a scan that lie absurdly far from all others, at most one in 50."""
-    values = scan.data[scan.mask]
-    if not values.size:
+    """Mask the pixels of a scan that lie absurdly far from all others."""
+    absurd = find_absurd(scan.data, scan.mask)
+    if not absurd.any():
         return scan
-    low, middle, high = np.percentile(values[:: max(1, values.size // 2**20)], (1, 50, 99))
-    with np.errstate(over="ignore"):
-        reach = _ABSURD * (high - low)
-        if not 0 < reach < np.inf or max(values.max() - middle, middle - values.min()) <= reach:
-            return scan
-        absurd = scan.mask & (np.abs(scan.data - middle) > reach)
     count = int(absurd.sum())
     sentence = (
         f"{count} pixel{'s' if count > 1 else ''} counted as not measured: more than a million "

@@ -274,6 +274,17 @@ def test_sites_are_followed_through_the_whole_image_however_long():
     assert fit.occupied.all()
 
 
+@pytest.mark.parametrize("name", ["square", "hexagonal", "honeycomb"])
+def test_the_last_digits_of_the_image_do_not_matter(name):
+    """Many neighbours of a site are equally far away: none may count more than another."""
+    image = example(name, 0.0)[1]
+    noise = 1e-15 * np.random.default_rng(0).standard_normal(image.shape)
+    first, second = find_lattice(image), find_lattice(image + noise)
+    for value in ("vectors", "basis", "sites", "shift", "strain", "height"):
+        np.testing.assert_allclose(getattr(second, value), getattr(first, value), atol=1e-9)
+    np.testing.assert_array_equal(second.occupied, first.occupied)
+
+
 def test_fits_in_blocks_equal_fits_at_once(monkeypatch):
     from stm_experiments.lattice import sites
 

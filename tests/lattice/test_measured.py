@@ -1,8 +1,9 @@
 """Scans and arrays are taken alike."""
 
 import numpy as np
+import pytest
 
-from stm_experiments.io import Scan
+from stm_experiments.io import Scan, ScanError
 from stm_experiments.lattice.fit import find_grains, find_lattice
 from stm_experiments.lattice.measured import as_measured
 from stm_experiments.lattice.point_defects import find_point_defects
@@ -43,3 +44,15 @@ def test_the_defects_of_a_scan_are_those_of_its_measured_pixels():
     assert defects.bright[0]
     other = find_point_defects(scan.data, scan.mask)
     np.testing.assert_array_equal(defects.position, other.position)
+
+
+def test_one_absurd_pixel_counts_as_not_measured():
+    spoilt = IMAGE.copy()
+    spoilt[70, 64] = 1e30
+    fit = find_lattice(spoilt)
+    np.testing.assert_allclose(sorted(np.linalg.norm(fit.vectors, axis=1)), [10, 12], rtol=1e-2)
+    assert not as_measured(spoilt).mask[70, 64]
+    assert not as_measured(SCAN.with_data(spoilt)).mask[70, 64]
+    assert len(find_point_defects(spoilt).score) == len(find_point_defects(IMAGE).score)
+    with pytest.raises(ScanError, match=r"a mask of shape \(3, 4\) for an image"):
+        find_lattice(IMAGE, np.ones((3, 4), bool))
