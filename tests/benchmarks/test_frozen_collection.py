@@ -110,6 +110,25 @@ def test_a_denoiser_that_returns_its_input_or_the_truth():
     assert truth["bragg_worst"] == pytest.approx(1)
 
 
+def test_what_is_painted_beside_a_feature_is_seen():
+    """Two bars of a fifth of the depth beside each hole, of a denoiser that sees the holes."""
+    case = case_of("holes", "white_0.01", (192, 192))
+
+    def paint(image):
+        holes = np.zeros(image.shape)
+        if image is case.noisy:
+            for row, column in case.places.round().astype(int):
+                away = round(1.6 * case.reach)
+                for side in (column - away, column + away):
+                    holes[row - 1 : row + 2, side - 1 : side + 2] = 0.2 * np.abs(case.feature).max()
+        return Estimate(image + holes)
+
+    scores, _, _ = case_scores.score_case(case, lambda case: {"": paint})
+    assert scores["kept"] == pytest.approx(1, abs=0.05)
+    assert scores["peak_added"] == pytest.approx(0.2, abs=0.04)
+    assert 0.02 < scores["added"] < 0.2
+
+
 def test_a_blur_loses_what_it_must():
     """A Gaussian filter weakens a wave of period p by exp(-2 (pi s / p)^2)."""
     case = case_of("charge_density_wave", "white_0.01", (192, 192))

@@ -115,8 +115,9 @@ def feature_scores(case: Case, estimate: Estimate, method: Denoise) -> Scores:
         ``kept``: the projection sum(D F) / sum(F^2), 1 is right. ``added``: root mean square of
         D - F where F is less than 5 % of its maximum, within 2.5 times the feature's reach, over
         that of F where it is more; for local features the mean over all of them is taken first, so
-        that noise does not count. Of a feature without a place, the surroundings are the whole
-        image and what counts is D - kept F, over F.
+        that noise does not count. ``peak_added``: the largest |D - F| there over the largest |F|.
+        Of a feature without a place, the surroundings are the whole image, what counts is
+        D - kept F, over F, and there is no peak.
     """
     if case.feature is None or case.twin is None:
         raise ValueError(f"{case.name} has no feature")
@@ -130,7 +131,11 @@ def feature_scores(case: Case, estimate: Estimate, method: Denoise) -> Scores:
     reach = math.ceil(_BESIDE * case.reach)
     bias, mean = (mean_around(x, case.places, reach) for x in (difference - feature, feature))
     inside = np.abs(mean) > 0.05 * np.abs(mean).max()
-    return {"kept": kept, "added": rms(bias[~inside]) / rms(mean[inside])}
+    return {
+        "kept": kept,
+        "added": rms(bias[~inside]) / rms(mean[inside]),
+        "peak_added": float(np.abs(bias[~inside]).max() / np.abs(mean).max()),
+    }
 
 
 def mean_around(image: Array, places: Array, reach: int) -> Array:

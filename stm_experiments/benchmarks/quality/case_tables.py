@@ -90,7 +90,7 @@ def furthest_from_one(values: Sequence[float]) -> float:
 
 def feature_table(rows: Sequence[Row]) -> ResultTable:
     """Tabulate what is kept of each feature and added beside it, at readable and other noise."""
-    columns = ("feature", "noise", "method", "n", "kept", "worst", "added", "most added")
+    columns = ("feature", "noise", "method", "n", "kept", "worst", "added", "most added", "peak")
     table = ResultTable("features", columns, [])
     features = [
         {**row, "noise": "up to .1 c" if is_readable(row) else "other"}
@@ -106,6 +106,7 @@ def feature_table(rows: Sequence[Row]) -> ResultTable:
                 Cell(surface), Cell(noise), Cell(method), number(len(group), 0),
                 mean_cell(group, "kept", 3), number(furthest_from_one(kept), 3),
                 mean_cell(group, "added", 3), number(max(row["added"] for row in group), 3),
+                mean_cell(group, "peak_added", 3),
             ]
         )  # fmt: skip
     return table

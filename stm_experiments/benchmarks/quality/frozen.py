@@ -124,8 +124,9 @@ def run(options: argparse.Namespace, folder: Path, console: Console) -> None:
     mark = fingerprint(options.split, miniature=options.miniature)
     published = published_cases(options.published) if options.published else []
     methods = {name: method_named(name) for name in options.method}
-    rows = [row for path in options.merge for row in read_results(path, mark)]
-    rows = [row for row in rows if row["method"] not in methods]
+    merged = [row for path in options.merge for row in read_results(path, mark)]
+    latest = {(row["method"], row["case"]): row for row in merged if row["method"] not in methods}
+    rows = list(latest.values())
     folder.mkdir(parents=True, exist_ok=False)
     for name, candidates in methods.items():
         cases = chain(map(build_case, names), published)
@@ -163,7 +164,8 @@ def write_tables(rows: Sequence[Row], folder: Path, console: Console) -> None:
     write(
         case_tables.feature_table(rows),
         "Features",
-        "kept: share of the feature's amplitude. added: what appears beside it, over its own.",
+        "kept: share of the feature's amplitude. added: what appears beside it over its own (root "
+        "mean squares); peak: the largest.",
         2,
     )
     write(
