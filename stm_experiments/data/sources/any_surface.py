@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from stm_experiments.core.normalisation import normalise_plane
+from stm_experiments.core.normalisation import NORMALISATIONS
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.data.image_set import Images
 from stm_experiments.data.scaling import ImagePairs
@@ -20,6 +20,7 @@ class AnySurfaceImages:
     Attributes:
         noises: Images take turns.
         strength: Range of the factor of all noise of an image.
+        normalisation: Name of the map to about [-1, 1].
         size: Image height and width, px.
         count: Images in an epoch.
         fixed: The same images in every epoch.
@@ -29,6 +30,7 @@ class AnySurfaceImages:
 
     noises: tuple[Noise, ...]
     strength: tuple[float, float]
+    normalisation: str
     size: int
     count: int
     fixed: bool
@@ -48,7 +50,7 @@ class AnySurfaceImages:
             )
             for number in numbers
         ]
-        pairs = [_scaled(scan) for scan in scans]
+        pairs = [_scaled(scan, self.normalisation) for scan in scans]
         return Images(
             noisy=torch.cat([pair.noisy for pair in pairs]),
             clean=torch.cat([pair.clean for pair in pairs]),
@@ -59,9 +61,9 @@ class AnySurfaceImages:
         )
 
 
-def _scaled(scan: SurfaceScans) -> ImagePairs:
+def _scaled(scan: SurfaceScans, normalisation: str) -> ImagePairs:
     """Map one scan as a microscope's; its clean partner follows by the same map."""
-    flat, affine = normalise_plane(scan.noisy[0, 0].numpy(), "a simulated scan")
+    flat, affine = NORMALISATIONS[normalisation](scan.noisy[0, 0].numpy(), "a simulated scan")
     noisy = torch.from_numpy(flat)[None, None]
     return ImagePairs(noisy, noisy - (scan.noisy - scan.clean) / affine.scale)
 
@@ -77,6 +79,7 @@ class AnySurfaceData:
         noise: Strengths of the noise of every other image.
         other_noise: Strengths of the noise of the other images; None: the same.
         strength: Range [low, high] of a factor of all noise; each image draws its own.
+        normalisation: ``plane``, a microscope scan's, or ``minmax``, the paper's.
         size: Image height and width, px.
         images_per_epoch: Training images of an epoch.
         validation_images: Images that choose the best epoch.
@@ -87,6 +90,7 @@ class AnySurfaceData:
     noise: Noise
     other_noise: Noise | None = None
     strength: tuple[float, float] = (1.0, 1.0)
+    normalisation: str = "plane"
     size: int = 160
     images_per_epoch: int = 512
     validation_images: int = 64
@@ -114,6 +118,8 @@ class AnySurfaceData:
             raise ValueError(
                 f"data.strength is a range such as [0.01,1], not {list(self.strength)}"
             )
+        if self.normalisation not in NORMALISATIONS:
+            raise ValueError(f"data.normalisation is plane or minmax, not {self.normalisation!r}")
         noises = (self.noise,) if self.other_noise is None else (self.noise, self.other_noise)
         for noise in noises:
             check_any_noise(noise)
@@ -122,6 +128,7 @@ class AnySurfaceData:
             split: AnySurfaceImages(
                 noises=noises,
                 strength=(low, high),
+                normalisation=self.normalisation,
                 size=self.size,
                 count=part_of(count, self.fraction),
                 fixed=split != "train" or not settings.fresh,
