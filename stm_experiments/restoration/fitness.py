@@ -10,8 +10,6 @@ from stm_experiments.core.noise import noise_levels
 from stm_experiments.core.units import amount
 from stm_experiments.restoration.local_risk import WholeMixture
 
-LEAST_SHARE = 0.2  # weight of the network below which a scan counts as outside of what it learnt
-LEAST_GAIN = 0.1  # dB, expected gain below which nothing worth mentioning is done
 _LINES = 4.0  # level of whole lines over that of slow changes from which lines count as offset
 _CORRELATED = 3.0  # ratio of the levels of slow and fast changes from which noise is called slow
 _CENTRE = 1024  # px, side of the part that is judged by its levels
@@ -54,25 +52,27 @@ def assess_fitness(image: Tensor, mixture: WholeMixture, scale: float, unit: str
         unit: Of the scan.
     """
     noise = amount(math.sqrt(mixture.noise) * scale, unit)
-    gain = 10 * math.log10(mixture.noise / mixture.risk) if mixture.risk > 0 else 0.0
     share, used = float(mixture.shares[0]), float(mixture.shares.sum())
-    weights = (
-        f"of the result, {share:.0%} come from the network, {used - share:.0%} from Wiener "
-        f"filters of the scan's own patches, {1 - used:.0%} from the scan itself"
-    )
-    expected = f"{noise} rms of noise were measured, an improvement by {gain:.1f} dB is expected"
-    if gain < LEAST_GAIN:
+    network, *filters = (_gain(mixture.noise, float(error)) for error in mixture.alone)
+    total = _gain(mixture.noise, mixture.error)
+    if used == 0:
         verdict = Verdict.UNCHANGED
-        first = f"{noise} rms of noise were measured; removing them would also change the sample"
-    elif share < LEAST_SHARE:
-        verdict = Verdict.OUTSIDE
-        first = "the network would change more than the noise, and was used little or not at all"
+        reasons = [f"{noise} rms of noise were measured; to remove them would change the sample"]
     else:
-        verdict, first = Verdict.INSIDE, expected
-    reasons = [first, weights]
-    if verdict is Verdict.OUTSIDE:
-        reasons.insert(1, expected)
-    return Fitness(verdict, (*reasons, *_noise_sentences(image, scale, unit)), gain)
+        verdict = Verdict.INSIDE if network > 0 else Verdict.OUTSIDE
+        reasons = [
+            f"{noise} rms of noise were measured; the network alone would change the error by "
+            f"{-network:+.1f} dB, the best Wiener filter of the scan's own patches by "
+            f"{-max(filters):+.1f} dB, their mixture by {-total:+.1f} dB (estimates)",
+            f"of the result, {share:.0%} come from the network, {used - share:.0%} from the "
+            f"filters, {1 - used:.0%} from the scan itself",
+        ]
+    return Fitness(verdict, (*reasons, *_noise_sentences(image, scale, unit)), total)
+
+
+def _gain(noise: float, error: float) -> float:
+    """Return noise over error, dB; 0 without noise. An estimate of an error may be below 0."""
+    return 10 * math.log10(noise / max(error, 1e-4 * noise)) if noise > 0 else 0.0
 
 
 def _noise_sentences(image: Tensor, scale: float, unit: str) -> list[str]:

@@ -16,6 +16,7 @@ from stm_experiments.models.baselines.patch_wiener import PatchWiener
 from stm_experiments.models.interfaces import Network, NetworkModule
 
 SMALLEST = 32  # px, least side of an image whose noise can be measured
+LEAST_ERROR = 0.01  # of the noise's power; an estimate below it is luck
 
 Expert = Callable[[Tensor, Tensor], Tensor]  # (image [H, W], spectrum of its noise) to an estimate
 
@@ -32,8 +33,9 @@ class MixtureRules:
         probe: Size of the probe that measures how an expert passes noise, as a share of the noise.
         risk_radius: Standard deviation of the Gaussian over which the error that is stated is
             averaged, px: a smaller one would mostly show the noise of the estimate.
-        disagreement: Share of the stated error that is spread over the image as the experts
-            disagree.
+        disagreement: The stated error is larger where this multiple of the experts' variance over
+            its mean exceeds 1.
+        least_gain: Expected gain below which an image stays as it is, dB.
     """
 
     patches: tuple[tuple[int, int], ...] = ((9, 9), (17, 17), (25, 25))
@@ -43,6 +45,7 @@ class MixtureRules:
     probe: float = 0.2
     risk_radius: float = 40.0
     disagreement: float = 0.5
+    least_gain: float = 0.1
 
 
 class Mixture(NamedTuple):
@@ -50,16 +53,25 @@ class Mixture(NamedTuple):
 
     Attributes:
         output: The denoised image, [H, W].
-        risk: Estimated mean squared error of the output, [H, W].
+        risk: Squared error of the output to be expected at each pixel, [H, W].
+        error: Estimated mean squared error of the output.
         shares: Mean weight of each expert, the network first; what is missing to 1 is the image
             itself, [K].
+        alone: Estimated mean squared error of each expert alone, [K].
         noise: Mean squared noise of the image.
     """
 
     output: Tensor
     risk: Tensor
+    error: float
     shares: Tensor
+    alone: Tensor
     noise: float
+
+    @property
+    def gain(self) -> float:
+        """Noise over estimated error, dB; 0 for an image without noise."""
+        return 10 * math.log10(self.noise / self.error) if self.noise > 0 else 0.0
 
 
 class WholeMixture(NamedTuple):
@@ -69,15 +81,17 @@ class WholeMixture(NamedTuple):
         output: The denoised image, [H, W] float32.
         deviation: Estimated error, standard deviation, [H, W]; None: not wanted.
         shares: Mean weight of each expert, the network first, [K].
+        alone: Estimated mean squared error of each expert alone, [K].
         noise: Mean squared noise.
-        risk: Estimated mean squared error.
+        error: Estimated mean squared error.
     """
 
     output: Tensor
     deviation: Tensor | None
     shares: Tensor
+    alone: Tensor
     noise: float
-    risk: float
+    error: float
 
 
 class LocalRisk(NetworkModule):
@@ -93,7 +107,7 @@ class LocalRisk(NetworkModule):
     passing the image once more with a little noise added (Ramani, Blu, Unser, IEEE Trans. Image
     Process. 17, 1540 (2008)). An expert that is wrong changes the image by more than its noise, and
     gets no weight. The weights are found for the whole image first, then for each place with a
-    preference for those of the whole.
+    preference for those of the whole. An image for which nothing is gained stays as it is.
 
     Args:
         net: The denoiser, for images of any size.
@@ -114,9 +128,14 @@ class LocalRisk(NetworkModule):
     def mixture(self, image: Tensor) -> Mixture:
         """Mix the experts for one image [H, W]; one of less than 32 px stays as it is."""
         if min(image.shape) < SMALLEST:
-            return Mixture(image, torch.zeros_like(image), torch.zeros(len(self.filters) + 1), 0.0)
+            none = torch.zeros(len(self.filters) + 1)
+            return Mixture(image, torch.zeros_like(image), 0.0, none, none, 0.0)
         experts: list[Expert] = [self._network, *(module.filtered for module in self.filters)]
-        return mix(image, noise_spectrum(image), experts, self.rules)
+        mixture = mix(image, noise_spectrum(image), experts, self.rules)
+        if mixture.gain >= self.rules.least_gain:
+            return mixture
+        noise = torch.full_like(image, mixture.noise)
+        return mixture._replace(output=image, risk=noise, shares=torch.zeros_like(mixture.shares))
 
     def whole(
         self,
@@ -137,8 +156,8 @@ class LocalRisk(NetworkModule):
 
         def run(piece: Tensor) -> Tensor:
             mixture = self.mixture(piece)
-            errors = torch.tensor([mixture.noise, float(mixture.risk.mean())])
-            summaries.append(torch.cat((errors, mixture.shares.cpu())))
+            errors = torch.tensor([mixture.noise, mixture.error])
+            summaries.append(torch.cat((errors, mixture.shares.cpu(), mixture.alone.cpu())))
             pixels.append(piece.numel())
             maps = [mixture.output, mixture.risk][: 1 + deviation]
             return torch.stack(maps)
@@ -146,10 +165,11 @@ class LocalRisk(NetworkModule):
         with torch.no_grad():
             maps = tiling.join_pieces(run, image, 1 + deviation, progress)
         weights = torch.tensor(pixels, dtype=torch.float32)
-        noise, risk, *shares = (weights @ torch.stack(summaries).float() / weights.sum()).tolist()
-        return WholeMixture(
-            maps[0], maps[1].sqrt() if deviation else None, torch.tensor(shares), noise, risk
-        )
+        means = weights @ torch.stack(summaries).float() / weights.sum()
+        shares, alone = means[2:].chunk(2)
+        noise, error = means[:2].tolist()
+        deviations = maps[1].sqrt() if deviation else None
+        return WholeMixture(maps[0], deviations, shares, alone, noise, error)
 
     def _network(self, image: Tensor, _spectrum: Tensor) -> Tensor:
         """Denoise one image by the network."""
@@ -183,8 +203,18 @@ def mix(image: Tensor, spectrum: Tensor, experts: Sequence[Expert], rules: Mixtu
     output = image.clone()
     for weight, change in zip(_spread(weights, shape, rules), changes, strict=True):
         output += weight * change
-    risk = _risk(quadratic, linear, weights, noise, rules)
-    return Mixture(output, _spread(risk[None], shape, rules)[0], weights.mean((1, 2)), noise)
+    change = (_times(quadratic, weights) * weights).sum(0)
+    error = noise + change + 2 * (linear * weights).sum(0)
+    squares = quadratic.diagonal(dim1=0, dim2=1).movedim(-1, 0)
+    risk = _risk(error, (squares * weights).sum(0) - change, noise, rules)
+    return Mixture(
+        output=output,
+        risk=_spread(risk[None], shape, rules)[0],
+        error=max(float(error.mean()), LEAST_ERROR * noise),
+        shares=weights.mean((1, 2)),
+        alone=noise + quadratic.mean((2, 3)).diagonal() + 2 * linear.mean((1, 2)),
+        noise=noise,
+    )
 
 
 def _weights(quadratic: Tensor, linear: Tensor, rules: MixtureRules) -> Tensor:
@@ -204,22 +234,23 @@ def _weights(quadratic: Tensor, linear: Tensor, rules: MixtureRules) -> Tensor:
     )
 
 
-def _risk(
-    quadratic: Tensor, linear: Tensor, weights: Tensor, noise: float, rules: MixtureRules
-) -> Tensor:
-    """Return the estimated mean squared error of each block, [h, w], at least .5 % of the noise.
+def _risk(error: Tensor, variance: Tensor, noise: float, rules: MixtureRules) -> Tensor:
+    """Return the squared error to be expected in each block, [h, w].
 
-    Averaged widely, it is spread over the image by the variance between the experts, the image
-    itself included.
+    The estimated error is averaged widely, and larger where the experts disagree, the image itself
+    included: where a feature may be lost or invented.
+
+    Args:
+        error: Estimated squared error of each block, [h, w].
+        variance: Between the experts, [h, w].
+        noise: Mean squared noise.
+        rules: The constants.
     """
-    change = (_times(quadratic, weights) * weights).sum(0)
-    radius = rules.risk_radius / rules.block
-    wide = _averaged(noise + change + 2 * (linear * weights).sum(0), radius)
-    squares = quadratic.diagonal(dim1=0, dim2=1).movedim(-1, 0)
-    variance = _averaged(((squares * weights).sum(0) - change).clamp(min=0), 1.0)
-    mean = variance.mean().clamp(min=torch.finfo(variance.dtype).tiny)
-    shape = torch.lerp(torch.ones_like(variance), variance / mean, rules.disagreement)
-    return wide.clamp(min=0.005 * noise) * shape
+    least = max(LEAST_ERROR * noise, 0.6 * float(error.mean()))
+    wide = _averaged(error, rules.risk_radius / rules.block).clamp(min=least)
+    near = _averaged(variance.clamp(min=0), 1.0)
+    mean = near.mean().clamp(min=torch.finfo(near.dtype).tiny)
+    return wide * (rules.disagreement * near / mean).clamp(min=1)
 
 
 def _mean_power(spectrum: Tensor, width: int) -> float:

@@ -58,7 +58,7 @@ class PatchPCA(NetworkModule):
         for kernel in kernels.split(8):
             codes = F.conv2d(image, kernel, -kernel.flatten(1) @ mean)
             total += F.conv_transpose2d(codes, kernel)
-        rows, columns = (_cover(length, self.patch, image) for length in image.shape[-2:])
+        rows, columns = (patch_cover(length, self.patch).to(image) for length in image.shape[-2:])
         cover = rows[:, None] * columns
         # The mean patch is not projected: a transposed convolution of ones adds it to every patch.
         ones = image.new_ones(1, 1, *(n - self.patch + 1 for n in image.shape[-2:]))
@@ -84,8 +84,8 @@ class PatchPCA(NetworkModule):
         return mean.float(), vectors.float()
 
 
-def _cover(length: int, patch: int, like: Tensor) -> Tensor:
+def patch_cover(length: int, patch: int) -> Tensor:
     """Return the number of patches that cover each pixel of an axis, [length]."""
-    pixel = torch.arange(length, device=like.device, dtype=like.dtype)
+    pixel = torch.arange(length)
     largest = min(patch, length - patch + 1)
     return torch.minimum(pixel + 1, length - pixel).clamp(max=largest)

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stm_experiments.core.noise import noise_spectrum
+from stm_experiments.models.baselines.patch_pca import patch_cover
 from stm_experiments.models.interfaces import NetworkModule
 
 
@@ -131,8 +132,11 @@ class PatchWiener(NetworkModule):
         patches = F.unfold(heights[None, None].float(), self.sides)[0]
         filtered = patch_filter.back.float() @ (patch_filter.components.float() @ patches)
         total = F.fold(filtered[None], heights.shape, self.sides)
-        cover = F.fold(torch.ones_like(patches)[None], heights.shape, self.sides)
-        return (total / cover)[0, 0].to(heights.dtype)
+        rows, columns = (
+            patch_cover(length, side).to(total)
+            for length, side in zip(heights.shape, self.sides, strict=True)
+        )
+        return (total[0, 0] / (rows[:, None] * columns)).to(heights.dtype)
 
 
 def _lags(sides: tuple[int, int]) -> Tensor:
