@@ -1,5 +1,6 @@
 """Model files that describe themselves: tensors and plain data, no code."""
 
+import hashlib
 import io
 import os
 import zipfile
@@ -161,6 +162,7 @@ def load(path: str | Path) -> Network:
         CheckpointError: If the file cannot be used.
     """
     shipped = sorted(file.stem for file in WEIGHTS.glob("*.ckpt"))
+    source = str(path)
     if str(path) in shipped and not Path(path).is_file():
         path = WEIGHTS / f"{path}.ckpt"
     elif Path(path).name == str(path) and not Path(path).exists():
@@ -192,8 +194,18 @@ def load(path: str | Path) -> Network:
         raise CheckpointError(
             f"{path}: its weights do not fit the network {card.network} that it names"
         ) from error
+    card.source = f"{source}, weights {fingerprint(weights)}"
     net.card = card
     return net.eval()
+
+
+def fingerprint(weights: dict[str, Tensor]) -> str:
+    """Return eight hexadecimal digits that tell weights from any others, in all likelihood."""
+    digest = hashlib.blake2b(digest_size=4)
+    for name, tensor in sorted(weights.items()):
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def check_fit(net: nn.Module, weights: dict[str, Tensor]) -> None:

@@ -23,6 +23,7 @@ class Card:
         scores: Test metrics, as in metrics.json.
         config: The whole resolved config of the training run.
         calibration: Factor that scales the uncertainty to the true error (``denoise``).
+        source: Where the weights were read from, with their fingerprint; set by ``load``.
 
     Raises:
         ValueError: If ``calibration`` is not a finite number above 0.
@@ -36,6 +37,7 @@ class Card:
     scores: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     calibration: float = 1.0
+    source: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         number = isinstance(self.calibration, int | float) and math.isfinite(self.calibration)

@@ -22,7 +22,7 @@ from stm_experiments.restoration.local_risk import LocalRisk
 from stm_experiments.restoration.measured import as_scan, measured_part
 from stm_experiments.restoration.whole_network import whole_image_network
 
-DEFAULT = "denoiser"  # the shipped model that is used if no other is named
+DEFAULT = "surface_denoiser"  # the shipped model that is used if no other is named
 
 
 def denoise(
@@ -53,7 +53,7 @@ def denoise(
     Args:
         scan: A scan, a file that ``read_scan`` knows, or an array [H, W] (NaN: not measured).
         checkpoint: A model file, the name of a shipped model, or a network; None: the shipped
-            ``denoiser``.
+            ``surface_denoiser``.
         stride: Step between windows, px, for networks that have one.
         uncertainty: Whether to return the uncertainty of each pixel (up to 4 times slower).
         prepare: Steps to apply first, of ``stm_experiments.restoration.preparation.STEPS``.

@@ -40,10 +40,11 @@ def history_of(before: Scan, run: NetworkRun, after: Array, uncertainty: Array |
 
 
 def model_name(net: Network, stride: int) -> str:
-    """Name a network and its windows."""
+    """Name a network, where its weights come from, and its windows."""
+    source = f" ({net.card.source})" if net.card and net.card.source else ""
     if net.window is None:
-        return net.label
-    return f"{net.label} in windows of {net.window} px every {stride} px"
+        return f"{net.label}{source}"
+    return f"{net.label}{source} in windows of {net.window} px every {stride} px"
 
 
 def picture_title(result: Denoised) -> str:
