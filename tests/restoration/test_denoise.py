@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -225,13 +227,18 @@ def test_a_name_loads_a_shipped_model(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path)
     with pytest.raises(CheckpointError, match="no model of that name comes with the package"):
         denoise(heights())
-    checkpoint.save(CAEA(), Card("CAEA", {}, 17), tmp_path / "denoiser.ckpt")
-    assert checkpoint.load("denoiser").card.window == 17
-    assert "CAE-A in windows of 17 px every 4 px" in denoise(heights()).history[-2]
-    with pytest.raises(CheckpointError, match=r"^denoise: no such checkpoint.*\(denoiser\)"):
+    checkpoint.save(CAEA(), Card("CAEA", {}, 17), tmp_path / "surface_denoiser.ckpt")
+    assert checkpoint.load("surface_denoiser").card.window == 17
+    history = denoise(heights()).history[-2]
+    assert re.search(
+        r"CAE-A \(surface_denoiser, weights [0-9a-f]{8}\) in windows of 17 px every 4 px", history
+    )
+    with pytest.raises(
+        CheckpointError, match=r"^denoise: no such checkpoint.*\(surface_denoiser\)"
+    ):
         checkpoint.load("denoise")
     monkeypatch.chdir(tmp_path)
-    assert checkpoint.load("denoiser.ckpt").card.window == 17  # a file beside a user
+    assert checkpoint.load("surface_denoiser.ckpt").card.window == 17  # a file beside a user
 
 
 @pytest.mark.parametrize(
