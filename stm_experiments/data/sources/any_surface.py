@@ -84,7 +84,6 @@ class AnySurfaceData:
         images_per_epoch: Training images of an epoch.
         validation_images: Images that choose the best epoch.
         test_images: Images of the final numbers.
-        normalisation: ``plane``, the only one, as for a microscope's scan.
         fraction: Use only this part of the images.
     """
 
@@ -96,7 +95,6 @@ class AnySurfaceData:
     images_per_epoch: int = 512
     validation_images: int = 64
     test_images: int = 64
-    normalisation: str = "plane"
     fraction: float = 1.0
 
     def splits(self, settings: PatchSettings) -> dict[str, AnySurfaceImages]:
@@ -114,10 +112,6 @@ class AnySurfaceData:
         if self.size < settings.window:
             raise ValueError(
                 f"data.size={self.size} px is smaller than the patches of {settings.window} px"
-            )
-        if self.normalisation != "plane":
-            raise ValueError(
-                f"data.normalisation is plane for surfaces of any kind, not {self.normalisation!r}"
             )
         low, high = self.strength
         if not 0 < low <= high:
