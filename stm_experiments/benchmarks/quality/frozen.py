@@ -133,12 +133,17 @@ def run(options: argparse.Namespace, folder: Path, console: Console) -> None:
         total = len(names) + len(published)
         own, worst = score_method(name, candidates, cases, total, console)
         rows += own
-        if options.json:
-            content = {"split": options.split, "fingerprint": mark, "rows": rows}
-            atomic_write_text(Path(options.json), json.dumps(content, indent=1))
+        write_results(options.json, mark, rows)
         if worst:
             save_figure(worst_sheet(name, worst), folder / f"worst_{name.replace(' ', '_')}.png")
+    write_results(options.json, mark, rows)
     write_tables(rows, folder, console)
+
+
+def write_results(path: str | None, mark: str, rows: Sequence[Row]) -> None:
+    """Write the rows of results with the mark of their collection, if a file is wanted."""
+    if path:
+        atomic_write_text(Path(path), json.dumps({"fingerprint": mark, "rows": rows}, indent=1))
 
 
 def write_tables(rows: Sequence[Row], folder: Path, console: Console) -> None:
