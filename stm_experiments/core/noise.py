@@ -13,6 +13,7 @@ from torch import Tensor
 # part, to atoms of several px, so that it passes noise alone (Immerkaer, CVIU 64, 300 (1996)).
 _NOISE_ONLY = np.outer((1, -2, 1), (1, -2, 1)).astype(np.float32) / 6
 _NORMAL_MEDIAN = 0.6745  # median of |x| for x ~ N(0, 1)
+_REAL_MEDIAN = 0.4549  # median of x^2 for x ~ N(0, 1); of |z|^2 for complex z of mean 1 it is ln 2
 
 
 def noise_sigma(image: NDArray[np.floating]) -> float:
@@ -58,11 +59,14 @@ def noise_levels(images: Tensor) -> Tensor:
 
 
 def noise_spectrum(image: Tensor) -> Tensor:
-    """Estimate the power spectrum of the noise of an image, as ``noise_levels`` measures it.
+    """Estimate the power spectrum of the noise of an image, never more than can be told for sure.
 
-    Bands of the fast axis that widen with the frequency are joined by a power law between their
-    centres. Lines that are offset as a whole are a column of the spectrum that stands out from its
-    neighbours; it is added only if it does so where the sample is weak.
+    Each band of the frequency along the fast axis has two estimates, of which the smaller counts:
+    that of ``noise_levels``, which Bragg peaks do not raise, and the median over all lines of the
+    second difference from line to line, which a few steps along the lines do not raise. Bands widen
+    with the frequency and are joined by a power law between their centres. Whole lines that are
+    offset independently of each other are a column of the spectrum; its three lowest frequencies
+    are left to the sample, where terraces are.
 
     Args:
         image: [H, W].
@@ -72,22 +76,28 @@ def noise_spectrum(image: Tensor) -> Tensor:
         float64: sigma^2 everywhere for white noise.
     """
     height, width = image.shape
-    power = _periodogram(image[None].double())[0]
+    power = _periodogram(image[None].double())
     rows = torch.fft.fftfreq(height).abs() > _HIGH
+    differences = _line_differences(image.double())
     columns = torch.fft.rfftfreq(width).double()
-    edges = [0.0, 1.5 / width]
+    edges = [1.5 / width, 3.4 / width]
     while edges[-1] < 0.5:
         edges.append(1.6 * edges[-1] + 1 / width)
     bands = [_band(columns, low, high) for low, high in pairwise(edges)]
-    lines, *levels = (_level(power[None, rows], band) for band in bands)
-    centres = torch.stack([columns[band].mean() for band in bands[1:]])
+    levels = [
+        torch.minimum(_level(power[:, rows], band), _level(differences[None], band))
+        for band in bands
+    ]
+    centres = torch.stack([columns[band].mean() for band in bands])
     tiny = torch.finfo(torch.float64).tiny
     profile = _interpolated(columns, centres, torch.cat(levels).clamp(min=tiny).log()).exp()
     spectrum = profile.expand(height, -1).clone()
+    lines = torch.minimum(
+        power[0, rows, 0].median() / math.log(2), differences[:, 0].median() / _REAL_MEDIAN
+    )
     if lines > 2 * levels[0]:
-        excess = _line_excess(power)
-        spectrum[:, 0] += excess
-        spectrum[:, 1] += 0.4 * excess  # the taper's leakage
+        # The taper spreads the power of whole lines over the columns beside the first one.
+        spectrum[3:-2, 0] += (lines - levels[0]).item() / _taper(width).mean().square().item()
     return spectrum
 
 
@@ -102,14 +112,18 @@ def sample_noise(spectrum: Tensor, width: int, generator: torch.Generator) -> Te
 
 def _periodogram(images: Tensor) -> Tensor:
     """Return |FFT|^2 under a Blackman taper of mean square 1, [B, H, W] -> [B, H, W//2 + 1]."""
-    tapers = []
-    for length in images.shape[1:]:
-        taper = torch.blackman_window(length + 1, periodic=True, dtype=images.dtype)[1:]
-        tapers.append(taper * (length / taper.square().sum()).sqrt())
+    tapers = [_taper(length).to(images.dtype) for length in images.shape[1:]]
     centred = images - images.mean((1, 2), keepdim=True)
     weighted = centred * (tapers[0][:, None] * tapers[1]).to(images.device)
     power: Tensor = torch.fft.rfft2(weighted, norm="ortho").abs().square()
     return power
+
+
+def _taper(length: int) -> Tensor:
+    """Return a Blackman window of mean square 1, [length] float64."""
+    taper = torch.blackman_window(length + 1, periodic=True, dtype=torch.float64)[1:]
+    window: Tensor = taper * (length / taper.square().sum()).sqrt()
+    return window
 
 
 def _band(columns: Tensor, low: float, high: float) -> Tensor:
@@ -131,17 +145,9 @@ def _interpolated(position: Tensor, known: Tensor, values: Tensor) -> Tensor:
     return torch.lerp(values[left], values[right], share)
 
 
-def _line_excess(power: Tensor) -> Tensor:
-    """Return by how much the power of whole lines exceeds that of slow changes, [H].
-
-    The three lowest frequencies along the slow axis are left to the sample: terraces are there.
-    """
-    height = len(power)
-    reach = max(3, height // 40)
-    near = torch.stack((power[:, 0], power[:, 3:8].median(1).values))
-    windows = torch.cat((near[:, -reach:], near, near[:, :reach]), 1).unfold(1, 2 * reach + 1, 1)
-    whole, slow = windows.median(2).values / math.log(2)
-    excess: Tensor = (whole - slow).clamp(min=0)
-    excess[:3] = 0
-    excess[-2:] = 0
-    return excess
+def _line_differences(image: Tensor) -> Tensor:
+    """Return the power of the second difference from line to line, of unit gain for noise."""
+    middle = image[:-2] - 2 * image[1:-1] + image[2:]
+    taper = _taper(image.shape[1]).to(image)
+    power: Tensor = torch.fft.rfft(middle * taper / math.sqrt(6), norm="ortho").abs().square()
+    return power

@@ -98,3 +98,12 @@ def test_the_measure_follows_the_contrast():
 @pytest.mark.parametrize("name", ["square_9px", "oblique", "lieb"])
 def test_a_lattice_is_no_noise(name):
     assert noise_spectrum(ground(name)).mean().sqrt() < 0.001
+
+
+def test_bars_and_steps_along_the_lines_are_no_noise():
+    rows, columns = torch.meshgrid(torch.arange(192.0), torch.arange(256.0), indexing="ij")
+    bar = 12 * ((rows - 100 - 3 * torch.sin(columns / 60)).abs() < 5)
+    step = (rows > 40) * (1 + 0.3 * torch.cos(columns / 40))
+    noise = 0.02 * torch.randn(192, 256, generator=torch.Generator().manual_seed(1))
+    spectrum = noise_spectrum((bar + step + noise).double())
+    assert spectrum.mean().sqrt() == pytest.approx(0.02, rel=0.2)
