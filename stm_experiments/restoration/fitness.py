@@ -6,7 +6,7 @@ from enum import Enum
 
 from torch import Tensor
 
-from stm_experiments.core.noise import noise_levels
+from stm_experiments.core.noise import noise_levels, noise_spectrum
 from stm_experiments.core.units import amount
 from stm_experiments.restoration.local_risk import WholeMixture
 
@@ -82,10 +82,13 @@ def _noise_sentences(image: Tensor, scale: float, unit: str) -> list[str]:
     part = image[top : top + _CENTRE, left : left + _CENTRE]
     if min(part.shape) < 16:
         return []
-    lines, slow, _, fast = noise_levels(part[None, None])[0].tolist()
+    _, slow, _, fast = noise_levels(part[None, None])[0].tolist()
+    spectrum = noise_spectrum(part)
+    whole_lines, neighbour = spectrum[:, 0].mean(), spectrum[:, 3].mean()
     sentences = []
-    if lines > _LINES * slow:
-        offset = amount(lines / math.sqrt(part.shape[1]) * scale, unit)
+    if whole_lines > _LINES**2 * neighbour:
+        rms = math.sqrt(float(whole_lines - neighbour) / part.shape[1])
+        offset = amount(rms * scale, unit)
         sentences.append(
             f"whole lines are offset by about {offset} rms: prepare=rows_differences aligns them, "
             "which also removes steps along the lines"
