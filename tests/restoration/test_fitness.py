@@ -79,7 +79,7 @@ def test_a_scan_without_noise_stays():
     clean = surface("kagome")
     result = denoise(clean, mixed(), normalisation="minmax")
     assert result.fitness.verdict is Verdict.UNCHANGED
-    assert gain(result.data, clean + 1e-3, clean) > 0
+    assert np.abs(result.data - clean).max() < 1e-6
 
 
 def test_reasons_are_sentences_of_the_history():
