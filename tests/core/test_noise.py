@@ -88,6 +88,14 @@ def test_lines_that_are_offset_are_measured(name, width):
     assert spectrum[:, 4:].mean() == pytest.approx(0.05**2, rel=0.3)
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", ["half_steps_along_rows", "empty_terraces", "islands"])
+def test_steps_along_the_lines_are_no_offsets(name, seed):
+    drawn = SURFACES[name].draw(np.random.default_rng(seed), (SIZE, SIZE))
+    spectrum = noise_spectrum(torch.from_numpy(drawn.heights) + noise_of(white_power(0.05)))
+    assert (spectrum.mean() / 0.05**2).sqrt() < 1.2
+
+
 def test_the_measure_follows_the_contrast():
     image = ground("kagome") + noise_of(white_power(0.1))
     one, twice = (noise_levels(factor * image[None, None].float()) for factor in (1, 2))
