@@ -65,8 +65,8 @@ def noise_spectrum(image: Tensor) -> Tensor:
     that of ``noise_levels``, which Bragg peaks do not raise, and the median over all lines of the
     second difference from line to line, which a few steps along the lines do not raise. Bands widen
     with the frequency and are joined by a power law between their centres. Whole lines that are
-    offset independently of each other are a column of the spectrum; its three lowest frequencies
-    are left to the sample, where terraces are.
+    offset are a column of the spectrum; its three lowest frequencies are left to the sample, where
+    terraces are.
 
     Args:
         image: [H, W].
@@ -96,8 +96,7 @@ def noise_spectrum(image: Tensor) -> Tensor:
         power[0, rows, 0].median() / math.log(2), differences[:, 0].median() / _REAL_MEDIAN
     )
     if lines > 2 * levels[0]:
-        # The taper spreads the power of whole lines over the columns beside the first one.
-        spectrum[3:-2, 0] += (lines - levels[0]).item() / _taper(width).mean().square().item()
+        spectrum[3:-2, 0] += _line_noise(image.double(), power[0])[3:-2]
     return spectrum
 
 
@@ -143,6 +142,36 @@ def _interpolated(position: Tensor, known: Tensor, values: Tensor) -> Tensor:
     left = right - 1
     share = ((position - known[left]) / (known[right] - known[left])).clamp(0, 1)
     return torch.lerp(values[left], values[right], share)
+
+
+def _line_noise(image: Tensor, power: Tensor) -> Tensor:
+    """Return the power of offsets of whole lines at each frequency along the slow axis, [H].
+
+    Of two estimates the smaller counts. One is by how much the column of whole lines stands out
+    from its neighbours in the spectrum, by medians of frequencies, which Bragg peaks do not raise.
+    The other is that of white offsets of variance a and a random walk of variance b per line, from
+    the median differences from line to line, which a few steps along the lines do not raise.
+
+    Args:
+        image: [H, W].
+        power: Its periodogram, [H, W//2 + 1].
+    """
+    height, width = image.shape
+    reach = max(3, height // 40)
+    near = torch.stack((power[:, 0], power[:, 3:8].median(1).values))
+    windows = torch.cat((near[:, -reach:], near, near[:, :reach]), 1).unfold(1, 2 * reach + 1, 1)
+    whole, slow = windows.median(2).values / math.log(2)
+    # The taper spreads the power of whole lines over the columns beside the first one.
+    visible = (whole - slow).clamp(min=0) / _taper(width).mean().square().item()
+    first = image.diff(dim=0).median(1).values
+    once, twice = (
+        (x - x.median()).square().median().item() / _REAL_MEDIAN for x in (first, first.diff())
+    )
+    white = max(0.0, twice / 2 - once)  # once = 2 a + b, twice = 6 a + 2 b
+    walk = max(0.0, once - 2 * white)
+    frequency = 2 * math.pi * torch.fft.fftfreq(height, dtype=torch.float64)
+    model = width * (white + walk / (2 - 2 * frequency.cos()).clamp(min=1e-9))
+    return torch.minimum(visible, (model - slow).clamp(min=0))
 
 
 def _line_differences(image: Tensor) -> Tensor:
