@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from stm_experiments.core.normalisation import NORMALISATIONS, denormalise
 from stm_experiments.io.scan import Scan
 from stm_experiments.models import tiling
 from stm_experiments.models.checkpoint import load
-from stm_experiments.models.interfaces import Network
+from stm_experiments.models.interfaces import Network, Repairing
 from stm_experiments.restoration import preparation
 from stm_experiments.restoration.denoised import Denoised, NetworkRun
 from stm_experiments.restoration.fitness import assess_fitness
@@ -132,12 +134,34 @@ def run_network(
             mixture.deviation,
             fitness,
         )
+    if isinstance(net, Repairing):
+        maps = tiling.join_pieces(partial(_repair, net), image, 3, progress)
+        return NetworkRun(
+            net,
+            stride,
+            normalisation,
+            part,
+            affine,
+            image,
+            image + maps[0],
+            maps[1] if uncertainty else None,
+            unrepaired=maps[2] > 0,
+        )
     deviation = None
     if uncertainty:
         output, deviation = tiling.apply_with_deviation(net, image, net.window, stride, progress)
     else:
         output = tiling.apply_network(net, image, net.window, stride, progress=progress)
     return NetworkRun(net, stride, normalisation, part, affine, image, output, deviation)
+
+
+def _repair(net: Repairing, piece: Tensor) -> Tensor:
+    """Return the change of a piece [h, w], its deviation and where damage is left, [3, h, w]."""
+    image = piece[None, None]
+    with torch.no_grad():
+        repair = net.repair(image)
+    maps = (repair.output - image, repair.deviation, repair.unrepaired.to(image))
+    return torch.cat(maps, 1)[0]
 
 
 def described(before: Scan, run: NetworkRun, prepared: Sequence[str] = ()) -> Denoised:

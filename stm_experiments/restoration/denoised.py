@@ -31,6 +31,7 @@ class NetworkRun(NamedTuple):
         output: Its output, [h, w].
         deviation: Its uncertainty before calibration, standard deviation, [h, w]; None: not wanted.
         fitness: Whether the network fits the scan; None: not known for this kind of network.
+        unrepaired: Damage that was left as recorded, [h, w] bool; None: not a network that repairs.
     """
 
     net: Network
@@ -42,6 +43,7 @@ class NetworkRun(NamedTuple):
     output: Tensor
     deviation: Tensor | None
     fitness: Fitness | None = None
+    unrepaired: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

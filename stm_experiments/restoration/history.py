@@ -27,6 +27,7 @@ def history_of(before: Scan, run: NetworkRun, after: Array, uncertainty: Array |
         *(run.fitness.sentences() if run.fitness else []),
         *wave_report(run.image, run.output, run.affine.scale, before.unit, before.pixel_size),
         *_seam_sentence(run),
+        *_left_sentence(run),
     ]
     if uncertainty is not None:
         typical = amount(float(np.nanmedian(uncertainty)), before.unit)
@@ -79,6 +80,20 @@ def _seam_sentence(run: NetworkRun) -> list[str]:
     except ValueError:  # as at stride 1, where all pixels lie on the grid
         return []
     return [f"seam energy {after:.3g}, before {before:.3g} (1: no seams)"]
+
+
+def _left_sentence(run: NetworkRun) -> list[str]:
+    """Name the rows of the scan with damage that was left as recorded; nothing without any."""
+    if run.unrepaired is None or not run.unrepaired.any():
+        return []
+    damaged = run.unrepaired.any(1).cpu().numpy()
+    ends = np.flatnonzero(np.diff(damaged, prepend=False, append=False)) + run.part.rows.start
+    rows = ", ".join(f"{first} to {end - 1}" for first, end in ends.reshape(-1, 2))
+    share = float(run.unrepaired.float().mean())
+    return [
+        f"left as recorded: {share:.1%} of the pixels, in rows {rows} (the first row is 0), which "
+        "may be damaged, but in too tall or too irregular a block to be repaired"
+    ]
 
 
 def _map_sentence(normalisation: str, affine: AffineMap, unit: str) -> str:

@@ -65,7 +65,7 @@ class Destriping(Reconstruction):
         level, unit = self.net.scale(batch.noisy)
         noisy, clean = (batch.noisy - level) / unit, (batch.clean - level) / unit
         logits = self.net.logits(noisy)
-        finding = F.binary_cross_entropy_with_logits(logits, stripes.to(noisy))
+        finding = _FINDING_WEIGHT * F.binary_cross_entropy_with_logits(logits, stripes.to(noisy))
 
         gaps = stripes | (logits.detach() > 0)
         damaged = gaps.any(3).any(2).any(1)
@@ -73,7 +73,7 @@ class Destriping(Reconstruction):
             return finding
         repair = self.repair_loss(noisy[damaged], clean[damaged], gaps[damaged])
         share = int(damaged.sum()) / len(damaged)
-        return _FINDING_WEIGHT * finding + share * repair
+        return finding + share * repair
 
     def repair_loss(self, noisy: Tensor, clean: Tensor, gaps: Tensor) -> Tensor:
         """Return the mean of the terms of repairing and knowing, over patches with gaps.

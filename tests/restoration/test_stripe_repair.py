@@ -1,20 +1,28 @@
 """The rules around the stripe network: what is damaged, what replaces it, what is left."""
 
+import math
+import re
+
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from torch import nn
 
+from stm_experiments import load
 from stm_experiments.models import Destripe
 from stm_experiments.models.interfaces import Repairing, Uncertain
 from stm_experiments.models.networks.gaps import fill_gaps
+from stm_experiments.restoration.denoise import denoise
 from stm_experiments.restoration.stripe_repair import (
     StripeRepair,
     StripeRules,
     in_long_run,
     rough_lines,
+    smallest_jumps,
     trial_gaps,
 )
+from stm_experiments.restoration.whole_network import whole_image_network
 
 
 def lattice(height=96, width=80, period=14.0):
@@ -153,3 +161,86 @@ def test_the_estimate_that_is_closest_in_trial_gaps_is_used():
     torch.testing.assert_close(repair.output[0, 0], torch.from_numpy(smooth), atol=1e-4, rtol=0)
     error = (repair.output - image)[repair.repaired].square().mean().sqrt()
     assert repair.deviation[repair.repaired].mean() < 10 * error + 1e-3
+
+
+def terraces(seed, kind, size=161):
+    """A surface without stripes: a step at an angle, a tip change along the rows, or islands."""
+    generator = torch.Generator().manual_seed(seed)
+    rows, columns = torch.meshgrid(*[torch.arange(float(size))] * 2, indexing="ij")
+    place, height = torch.rand(2, generator=generator).tolist()
+    if kind == "terraces":
+        distance = (rows - size * (0.2 + 0.6 * place)) * math.cos(1 + 2 * height) + columns / 2
+        surface = 2 * torch.sigmoid(distance)
+    elif kind == "tip jump":
+        surface = (0.5 + 2 * height) * (rows > 20 + 0.75 * size * place)
+    else:
+        coarse = torch.randn(1, 1, 8, 8, generator=generator)
+        smooth = nn.functional.interpolate(coarse, (size, size), mode="bicubic")[0, 0]
+        surface = torch.sigmoid(8 * (smooth - 0.5))
+    lines = 0.03 * torch.randn(size, 1, generator=generator)
+    crystal = torch.from_numpy(lattice(size, size)) * (seed % 2) / 4
+    return surface + crystal + lines + 0.05 * torch.randn(size, size, generator=generator)
+
+
+@pytest.mark.parametrize("kind", ["terraces", "tip jump", "islands"])
+def test_steps_islands_and_tip_changes_stay_as_recorded(kind):
+    images = torch.stack([terraces(seed, kind) for seed in range(6)])[:, None]
+    with torch.inference_mode():
+        repair = whole_image_network(load("destripe")).repair(images)
+    changed = repair.output != images
+    assert changed.float().mean((1, 2, 3)).max() <= 0.01
+    assert torch.equal(changed | repair.repaired, repair.repaired)
+    assert tallest_block(changed) <= 8
+
+
+def tallest_block(changed):
+    """Height of the tallest connected block in [B, 1, H, W] bool, px."""
+    return max(
+        (rows.stop - rows.start
+         for image in changed[:, 0].numpy()
+         for rows, _ in ndimage.find_objects(ndimage.label(image)[0])),
+        default=0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["20201111--4_1.Z_mtrx", "hopg_300k_2020_08_11_16_04_06_999.sm4"])
+def test_no_block_of_more_than_eight_rows_changes_in_real_scans_with_steps(shared, name):
+    path = shared / "data" / "scans" / "formats" / name
+    if not path.is_file():
+        pytest.skip(f"needs the scan {path}")
+    scan = denoise(path, "destripe")
+    changed = (scan.data != scan.before.data) & scan.mask
+    assert 0 < changed.mean() < 0.02  # scars are repaired
+    assert tallest_block(torch.from_numpy(changed)[None, None]) <= 8
+    (sentence,) = (line for line in scan.history if line.startswith("left as recorded: "))
+    rows = [range(int(a), int(b) + 1) for a, b in re.findall(r"(\d+) to (\d+)", sentence)]
+    assert max(len(block) for block in rows) > 8
+
+
+def test_a_stripe_begins_and_ends_with_a_jump():
+    image = np.random.default_rng(0).normal(size=(60, 40)).astype(np.float32)
+    labels = np.zeros((60, 40), np.int32)
+    labels[20:23], labels[40:43], labels[57:] = 1, 2, 3
+    image[20:23] += 6
+    image[40:] += 6
+    jumps = smallest_jumps(image, labels, 0.0)
+    assert jumps[1] == pytest.approx((36 + 2) / 2, rel=0.3)
+    assert jumps[2] == pytest.approx(1, abs=0.5)  # a step: it does not come back
+    assert jumps[3] == pytest.approx(1, abs=0.5)
+    assert not smallest_jumps(image, np.ones_like(labels), 0.0).any()
+
+
+def test_a_tall_block_of_irregular_shape_is_left_and_said_so():
+    image = torch.rand(1, 1, 96, 80)
+    marked = torch.zeros(96, 80, dtype=torch.bool)
+    for row in range(30, 50):
+        marked[row, 2 * (row - 30) : 2 * (row - 30) + 20] = True
+    image[0, 0][marked] += 9.0
+    blocks = StripeRepair(Destripe(4, 4)).blocks(image, marked[None, None])
+    assert torch.equal(blocks.doubtful[0, 0], marked)
+    assert not blocks.stripes.any()
+    marked[:] = False
+    marked[30:46] = True
+    image[0, 0][marked] += 9.0
+    blocks = StripeRepair(Destripe(4, 4)).blocks(image, marked[None, None])
+    assert torch.equal(blocks.stripes[0, 0], marked)

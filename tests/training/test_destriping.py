@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stm_experiments.core.batch import Batch
+from stm_experiments.core.batch import Batch, concatenate
 from stm_experiments.models import Destripe
 from stm_experiments.restoration.stripe_repair import StripeRepair
 from stm_experiments.training import Destriping
@@ -55,6 +55,16 @@ def test_patches_without_stripes_train_the_finder_alone():
     Destriping(net).loss(batch(striped=False)).backward()
     assert net.finder.leave.weight.grad.abs().sum() > 0
     assert net.repairer.leave.weight.grad is None
+
+
+def test_finding_has_the_same_weight_in_batches_with_and_without_gaps():
+    """With the errors of repairing left out, a batch's loss is the mean of its patches' losses."""
+    objective = Destriping(Destripe(4, 4))
+    objective.repair_loss = lambda noisy, clean, gaps: torch.zeros(())
+    with torch.no_grad():
+        plain, striped = (objective.loss(batch(kind, count=1)) for kind in (False, True))
+        mixed = concatenate([batch(False, count=1), batch(True, count=1)])
+        torch.testing.assert_close(objective.loss(mixed), (plain + striped) / 2)
 
 
 def test_data_without_stripes_and_other_targets_are_refused():
