@@ -28,6 +28,42 @@ class PlaneWave(NamedTuple):
     prominence: float
 
 
+class FittedWave(NamedTuple):
+    """A plane wave fitted to an image.
+
+    Attributes:
+        kappa: Wave vector along axes 0 and 1, rad per px, [2] float64.
+        amplitude: Complex; the wave is its real part times exp(i kappa x), x counted from the px
+            (H // 2, W // 2).
+    """
+
+    kappa: Tensor
+    amplitude: complex
+
+
+def fit_wave(image: Tensor, start: Tensor) -> FittedWave:
+    """Fit a plane wave to an image under a Hann window.
+
+    Args:
+        image: [H, W].
+        start: Wave vector (axes 0 and 1), rad per px, to about half a Fourier bin, [2].
+    """
+    weighted = _windowed(image)
+    kappa = start.double()
+    # Climb to the peak between the bins by the parabola through three points, axis by axis.
+    steps = torch.tensor([math.pi / side for side in image.shape], dtype=torch.float64)
+    for _ in range(6):
+        for step in steps.to(kappa.device).diag():
+            low, here, high = (
+                _amplitude(kappa + sign * step, weighted).abs().item() for sign in (-1, 0, 1)
+            )
+            bend = low - 2 * here + high
+            if bend < 0:
+                kappa = kappa + step * min(max((low - high) / (2 * bend), -1.0), 1.0)
+        steps /= 2.5
+    return FittedWave(kappa, complex(_amplitude(kappa, weighted).item()))
+
+
 def strongest_wave(noise: Tensor, image: Tensor) -> PlaneWave:
     """Fit the strongest plane wave of a noise image under a Hann window.
 
@@ -38,51 +74,48 @@ def strongest_wave(noise: Tensor, image: Tensor) -> PlaneWave:
         image: Of which the noise is a part, [H, W].
     """
     height, width = noise.shape
-    rows, columns = (
-        torch.arange(side, dtype=torch.float64, device=noise.device) - side // 2
-        for side in (height, width)
-    )
-    window = torch.outer(*(torch.cos(math.pi * x / (len(x) + 1)) ** 2 for x in (rows, columns)))
-    window /= window.sum()
-
-    def weighted(pixels: Tensor) -> Tensor:
-        pixels = pixels.double()
-        return (pixels - (pixels * window).sum()) * window
-
-    noise_weighted = weighted(noise)
     shape = (2 * height, 2 * width)  # half a Fourier bin is close enough to climb from
-    spectrum = torch.fft.rfft2(noise_weighted.float(), shape).abs()
+    spectrum = torch.fft.rfft2(_windowed(noise).float(), shape).abs()
     down = torch.fft.fftfreq(shape[0], device=noise.device)[:, None]
     across = torch.fft.rfftfreq(shape[1], device=noise.device)
     spectrum[(down * height) ** 2 + (across * width) ** 2 < 1.5**2] = 0
     row, column = divmod(int(spectrum.argmax()), spectrum.shape[1])
-    kappa = 2 * math.pi * torch.stack((down[row, 0], across[column])).double()
-
-    def amplitude(kappa: Tensor, pixels: Tensor) -> Tensor:
-        angle = kappa[0] * rows
-        down = torch.stack((angle.cos(), -angle.sin())) @ pixels
-        return 2 * torch.complex(*down) @ torch.exp(-1j * kappa[1] * columns)
-
-    # Climb to the peak between the bins by the parabola through three points, axis by axis.
-    steps = torch.tensor([2 * math.pi / shape[0], 2 * math.pi / shape[1]], dtype=torch.float64)
-    for _ in range(6):
-        for step in steps.to(kappa.device).diag():
-            low, here, high = (
-                amplitude(kappa + sign * step, noise_weighted).abs().item() for sign in (-1, 0, 1)
-            )
-            bend = low - 2 * here + high
-            if bend < 0:
-                kappa = kappa + step * min(max((low - high) / (2 * bend), -1.0), 1.0)
-        steps /= 2.5
-    peak = amplitude(kappa, noise_weighted)
+    start = 2 * math.pi * torch.stack((down[row, 0], across[column])).double()
+    kappa, peak = fit_wave(noise, start)
+    rows, columns = _centred_places(noise)
     phases = torch.outer(torch.exp(1j * kappa[0] * rows), torch.exp(1j * kappa[1] * columns))
-    in_image = amplitude(kappa, weighted(image)).abs().clamp(min=1e-12)
+    in_image = _amplitude(kappa, _windowed(image)).abs().clamp(min=1e-12)
     return PlaneWave(
         wave=(peak * phases).real.to(noise.dtype),
         kappa=kappa,
-        share=(peak.abs() / in_image).item(),
+        share=(abs(peak) / in_image).item(),
         prominence=(spectrum.max() / spectrum.median().clamp(min=1e-12)).item(),
     )
+
+
+def _centred_places(image: Tensor) -> list[Tensor]:
+    """Return rows and columns counted from the px (H // 2, W // 2)."""
+    return [
+        torch.arange(side, dtype=torch.float64, device=image.device) - side // 2
+        for side in image.shape
+    ]
+
+
+def _windowed(image: Tensor) -> Tensor:
+    """Return an image without its mean under a Hann window of unit sum, [H, W] float64."""
+    sides = [torch.cos(math.pi * x / (len(x) + 1)) ** 2 for x in _centred_places(image)]
+    window = torch.outer(*sides)
+    window /= window.sum()
+    pixels = image.double()
+    return (pixels - (pixels * window).sum()) * window
+
+
+def _amplitude(kappa: Tensor, windowed: Tensor) -> Tensor:
+    """Return the complex amplitude of a wave in a windowed image."""
+    rows, columns = _centred_places(windowed)
+    angle = kappa[0] * rows
+    down = torch.stack((angle.cos(), -angle.sin())) @ windowed
+    return 2 * torch.complex(*down) @ torch.exp(-1j * kappa[1] * columns)
 
 
 @dataclass(frozen=True)
