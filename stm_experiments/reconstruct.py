@@ -23,7 +23,7 @@ from stm_experiments.restoration.denoised import Comparison, Denoised, compare_w
 from stm_experiments.restoration.history import picture_title
 
 READING = ("channel", "direction", "unit", "pixel_nm")
-DENOISING = ("stride", "uncertainty", "prepare", "normalisation")
+DENOISING = ("stride", "uncertainty", "prepare", "remove_waves", "normalisation")
 log = logging.getLogger(__name__)
 
 
@@ -46,7 +46,8 @@ def reconstruct(cfg: DictConfig) -> None:
         settings["prepare"] = [settings["prepare"]]
     scan_files.check_unit_settings(settings["unit"], settings["pixel_nm"])
     net = checkpoint.load(settings["checkpoint"] or DEFAULT)
-    check_denoising(net, settings["stride"], settings["prepare"], settings["normalisation"])
+    checked = {key: settings[key] for key in DENOISING if key != "uncertainty"}
+    check_denoising(net, **checked)
     stems = scan_files.result_stems(paths, ending="_reconstructed")
     scan_files.for_each_file(paths, lambda path: restore(path, folder / stems[path], net, settings))
 

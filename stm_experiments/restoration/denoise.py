@@ -20,6 +20,7 @@ from stm_experiments.restoration import preparation
 from stm_experiments.restoration.denoised import Denoised, NetworkRun
 from stm_experiments.restoration.fitness import assess_fitness
 from stm_experiments.restoration.history import history_of, model_name
+from stm_experiments.restoration.instrument_waves import treat_waves
 from stm_experiments.restoration.local_risk import LocalRisk
 from stm_experiments.restoration.measured import as_scan, measured_part
 from stm_experiments.restoration.whole_network import whole_image_network
@@ -34,6 +35,7 @@ def denoise(
     stride: int = 4,
     uncertainty: bool = False,
     prepare: Sequence[str] = (),
+    remove_waves: bool = False,
     normalisation: str | None = None,
     progress: tiling.Progress | None = None,
 ) -> Denoised:
@@ -59,6 +61,8 @@ def denoise(
         stride: Step between windows, px, for networks that have one.
         uncertainty: Whether to return the uncertainty of each pixel (up to 4 times slower).
         prepare: Steps to apply first, of ``stm_experiments.restoration.preparation.STEPS``.
+        remove_waves: Whether plane waves that look like the instrument's, such as striations and
+            hum, are subtracted first; the history names them in any case.
         normalisation: The map to [-1, 1], ``minmax`` or ``plane``; None: as in the training of the
             network.
         progress: Called as ``progress(done, total)``.
@@ -70,18 +74,23 @@ def denoise(
         ValueError: If the scan, the model or a setting cannot be used.
     """
     net = load(checkpoint or DEFAULT) if isinstance(checkpoint, str | Path | None) else checkpoint
-    check_denoising(net, stride, prepare, normalisation)
+    check_denoising(net, stride, prepare, normalisation, remove_waves=remove_waves)
     # A filter was not trained on any map: it gets the one that suits scans.
     kind = normalisation or (net.card.normalisation if net.card else "plane")
-    before = preparation.prepare(as_scan(scan), prepare)
+    before = treat_waves(preparation.prepare(as_scan(scan), prepare), remove=remove_waves)
     run = run_network(
         whole_image_network(net), before, kind, stride, uncertainty=uncertainty, progress=progress
     )
-    return described(before, run, prepare)
+    return described(before, run, [*prepare, *["removal of waves"] * remove_waves])
 
 
 def check_denoising(
-    net: Network, stride: int, prepare: Sequence[str], normalisation: str | None
+    net: Network,
+    stride: int,
+    prepare: Sequence[str],
+    normalisation: str | None,
+    *,
+    remove_waves: bool = False,
 ) -> None:
     """Find wrong settings of ``denoise`` before there is a scan.
 
@@ -90,6 +99,8 @@ def check_denoising(
     """
     if normalisation not in (None, *NORMALISATIONS):
         raise ValueError(f"normalisation is {' or '.join(NORMALISATIONS)}, not {normalisation!r}")
+    if not isinstance(remove_waves, bool):
+        raise ValueError(f"remove_waves is true or false, not {remove_waves!r}")
     if not isinstance(stride, int) or isinstance(stride, bool):
         raise ValueError(f"stride is a whole number of px, not {stride!r}")
     if net.window is not None:

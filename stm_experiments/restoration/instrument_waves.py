@@ -4,18 +4,24 @@ The frequency of an instrument is constant in time. In a scan it is a plane wave
 image, in any direction, because its phase goes on from row to row. The waves of a sample come with
 others: a lattice has several Bragg peaks whose wave vectors add up to each other, a charge-density
 wave or a moire changes the lattice, so that satellites surround the lattice's peaks. One image
-alone does not always tell them apart; the backward trace does, in which a wave that is locked to
-the time runs the other way along the fast axis.
+alone does not always tell them apart, so that such waves are removed only on request.
 """
 
+import cmath
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from stm_experiments.core.arrays import Array
+from stm_experiments.core.planes import subtract_plane
 from stm_experiments.core.spectra import BraggPeaks, bragg_peaks, hann_power
+from stm_experiments.core.units import amount
+from stm_experiments.io.scan import Scan
+from stm_experiments.restoration.measured import measured_part
 from stm_experiments.restoration.plane_waves import SMALLEST, fit_wave
 
 LARGEST = 1024  # px; of larger images the middle is judged
@@ -36,7 +42,6 @@ class SuspicionRules:
             90 degrees, of two waves that a symmetry joins.
         across: Least periods along the fast axis; with fewer it is an offset of rows.
         even: Least amplitude in a ninth of the image, of the mean over all ninths.
-        same: Share of the amplitude in the backward trace from which a wave is the sample's.
     """
 
     prominence: float = 30.0
@@ -48,7 +53,6 @@ class SuspicionRules:
     partner: float = 0.06
     across: float = 1.5
     even: float = 0.5
-    same: float = 0.5
 
 
 RULES = SuspicionRules()
@@ -61,13 +65,11 @@ class SuspectedWave(NamedTuple):
         kappa: Wave vector along axes 0 and 1, rad per px.
         amplitude: a, unit of the image.
         phase: In the image's pixel (H // 2, W // 2), rad.
-        reason: Why it is suspected, a clause.
     """
 
     kappa: tuple[float, float]
     amplitude: float
     phase: float
-    reason: str
 
     def heights(self, shape: tuple[int, ...]) -> Tensor:
         """Return the wave on an image of this shape, [H, W] float32."""
@@ -81,53 +83,85 @@ class SuspectedWave(NamedTuple):
         return torch.outer(down[:, 0], across[:, 0]) - torch.outer(down[:, 1], across[:, 1])
 
 
-def find_suspected_waves(
-    image: Tensor, backward: Tensor | None = None, rules: SuspicionRules = RULES
-) -> list[SuspectedWave]:
+def treat_waves(scan: Scan, *, remove: bool) -> Scan:
+    """Name the waves of a scan that look like the instrument's in its history, or subtract them.
+
+    Args:
+        scan: As it goes to a denoiser.
+        remove: Whether the waves are subtracted from the measured pixels.
+    """
+    part = measured_part(scan)
+    if min(part.data.shape) < SMALLEST:
+        small = f"waves were not sought: the scan has less than {SMALLEST} px along a side"
+        return replace(scan, history=(*scan.history, small)) if remove else scan
+    waves = find_suspected_waves(torch.from_numpy(subtract_plane(_middle(part.data))))
+    sentences = [_sentence(wave, scan, remove=remove) for wave in waves]
+    if not remove:
+        return replace(scan, history=(*scan.history, *sentences))
+    if not waves:
+        return replace(scan, history=(*scan.history, "no wave looks like the instrument's"))
+    data = np.array(scan.data)
+    for wave in waves:
+        data[part.rows, part.columns] -= wave.heights(part.data.shape).numpy()
+    data[~scan.mask] = scan.data[~scan.mask]
+    return scan.with_data(data, *sentences)
+
+
+def _sentence(wave: SuspectedWave, scan: Scan, *, remove: bool) -> str:
+    """Describe a wave: period, direction, amplitude, why it is suspected, what was done."""
+    down, across = (k / (2 * math.pi) for k in wave.kappa)
+    period = f"{1 / math.hypot(down, across):.3g} px"
+    if scan.pixel_size is not None:
+        high, wide = scan.pixel_size
+        period += f" ({amount(1e-9 / math.hypot(down / high, across / wide), 'm')})"
+    angle = math.degrees(math.atan2(down, across)) % 180
+    name = (
+        f"plane wave of period {period}, its normal {angle:.0f} degrees from the fast axis, "
+        f"amplitude {amount(wave.amplitude, scan.unit)}, locked to the scan's time "
+        f"({abs(across) * scan.data.shape[1]:.3g} periods in a row, {abs(down):.3g} of a period "
+        "further in the next), without the partners and satellites that waves of a sample have"
+    )
+    if remove:
+        return f"removed as the instrument's: {name}"
+    return f"perhaps the instrument's, and kept (remove_waves=true subtracts it): {name}"
+
+
+def find_suspected_waves(image: Tensor, rules: SuspicionRules = RULES) -> list[SuspectedWave]:
     """Find the plane waves of an image that look like the instrument's, the strongest first.
 
     Args:
-        image: [H, W].
-        backward: The backward trace, unmirrored, [H, W], if there is one.
+        image: Without its plane, [H, W].
         rules: When a wave is suspected.
-
-    Returns:
-        None in an image of less than 128 px.
     """
-    if min(image.shape) < SMALLEST:
-        return []
-    part = _middle(image)
-    other = None if backward is None else _middle(backward)
-    power = hann_power(part.double(), periodic=False)
+    power = hann_power(image.double(), periodic=False)
     candidates, peaks = (
         bragg_peaks(power, prominence=prominence, most=rules.most, along_columns=True)
         for prominence in (rules.prominence, rules.related)
     )
     clear = (peaks.place[:, None] == candidates.place).all(2).any(1)
-    deviation = float(part.std())
+    least = rules.least * float(image.std())
+    rest = image.double()
     waves: list[SuspectedWave] = []
     for number in clear.nonzero()[:, 0].tolist():
-        if other is None and _has_relatives(peaks, number, part.shape, rules):
+        start = peaks.frequency[number]
+        along_rows = abs(float(start[1])) * image.shape[1] < rules.across
+        if along_rows or _has_relatives(peaks, number, image.shape, rules):
             continue
-        if abs(float(peaks.frequency[number, 1])) * part.shape[1] < rules.across:
+        kappa, amplitude = fit_wave(rest, 2 * math.pi * start)
+        if abs(amplitude) < least or not _is_even(rest, kappa, rules):
             continue
-        rest = part - sum((wave.heights(part.shape) for wave in waves), torch.zeros(1))
-        kappa, complex_amplitude = fit_wave(rest, 2 * math.pi * peaks.frequency[number])
-        reason = _reason(rest, other, kappa, rules)
-        if reason is not None and abs(complex_amplitude) > rules.least * deviation:
-            amplitude, phase = (
-                abs(complex_amplitude),
-                math.atan2(complex_amplitude.imag, complex_amplitude.real),
-            )
-            down, across = kappa.tolist()
-            waves.append(SuspectedWave((down, across), amplitude, phase, reason))
+        down, across = kappa.tolist()
+        wave = SuspectedWave((down, across), abs(amplitude), cmath.phase(amplitude))
+        rest = rest - wave.heights(image.shape)
+        waves.append(wave)
     return waves
 
 
-def _middle(image: Tensor) -> Tensor:
-    """Return the middle of an image, whose px (H // 2, W // 2) stays where it is."""
-    parts = [slice(max(0, n // 2 - LARGEST // 2), n // 2 + LARGEST // 2) for n in image.shape]
-    return image[parts[0], parts[1]] if max(image.shape) > LARGEST else image
+def _middle(image: Array) -> Array:
+    """Return the middle of an image; px (H // 2, W // 2) is that of the whole image."""
+    half = LARGEST // 2
+    rows, columns = (slice(max(0, n // 2 - half), n // 2 + half) for n in image.shape)
+    return image[rows, columns]
 
 
 def _has_relatives(
@@ -158,25 +192,11 @@ def _has_partner(peaks: BraggPeaks, number: int, rules: SuspicionRules) -> bool:
     return bool((((ratio - 1).abs() < rules.partner) & (turned < rules.partner) & alike).any())
 
 
-def _reason(
-    image: Tensor, backward: Tensor | None, kappa: Tensor, rules: SuspicionRules
-) -> str | None:
-    """Say why a wave looks like the instrument's; None if it does not."""
+def _is_even(image: Tensor, kappa: Tensor, rules: SuspicionRules) -> bool:
+    """Return whether a wave has about the same amplitude and phase all over an image."""
     ninths = _local_amplitudes(image, kappa)
-    mean = ninths.mean().abs()
-    if ninths.abs().min() < rules.even * mean or mean < 0.8 * ninths.abs().mean():
-        return None
-    down, across = (kappa / (2 * math.pi)).tolist()
-    time = (
-        f"locked to the scan's time ({abs(across) * image.shape[1]:.3g} periods along the fast "
-        f"axis, {abs(down):.3g} of a period further from row to row)"
-    )
-    if backward is None:
-        return f"{time}, without the partners and satellites that waves of a sample have"
-    share = float(_local_amplitudes(backward, kappa).mean().abs() / mean)
-    if share >= rules.same:
-        return None
-    return f"{time}, and {share:.0%} of it in the backward trace"
+    mean = float(ninths.mean().abs())
+    return bool(ninths.abs().min() >= rules.even * mean >= rules.even * 0.8 * ninths.abs().mean())
 
 
 def _local_amplitudes(image: Tensor, kappa: Tensor) -> Tensor:

@@ -111,7 +111,4 @@ def wave_report(
     name = f"a plane wave of period {period}, {crest} from trough to crest,"
     if wave.share > RULES.invented:
         return [f"{name} was invented: it is hardly in the scan"]
-    return [
-        f"{name} was removed: a striation or hum, or else a wave of the sample: compare with the "
-        "model denoiser_cdw"
-    ]
+    return [f"{name} was removed by the model: a striation or hum, or else a wave of the sample"]
