@@ -7,6 +7,8 @@ each wave is measured under a Hann window at its true wave vector, in the result
 image: 1 means kept, 0 removed as noise. The error is the mean squared error over the variance of
 the clean image; a constant and a plane are no error. Slow noise adds to ZrTe3's long wave, whose
 amplitude can then exceed 1.
+
+A second table (``wave_reports``) says how often waves are reported as the instrument's.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from stm_experiments.benchmarks.wave_reports import report_table
 from stm_experiments.core.arrays import Array
 from stm_experiments.core.planes import subtract_plane
 from stm_experiments.core.seeds import seed_of
@@ -93,6 +96,7 @@ def main() -> None:
     except (ValueError, KeyError) as problem:
         sys.exit(f"waves: {problem}")
     Console().print(table)
+    Console().print(report_table(4 * options.images))
 
 
 if __name__ == "__main__":
