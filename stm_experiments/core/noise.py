@@ -31,7 +31,7 @@ def noise_sigma(image: NDArray[np.floating]) -> float:
 
 
 _HIGH = 0.3  # cycles per px along the slow axis beyond which lattices and terraces are weak
-_LEVEL_BANDS = (0.0, 0.015, 0.06, 0.2, 0.51)  # cycles per px along the fast axis
+_LEVEL_BANDS = (0.015, 0.06, 0.2, 0.51)  # cycles per px along the fast axis
 
 
 def noise_levels(images: Tensor) -> Tensor:
@@ -49,13 +49,13 @@ def noise_levels(images: Tensor) -> Tensor:
         Standard deviation per px that white noise of the same power density has, in the bands of
         whole lines, slow, middle and fast changes along the fast axis, [B, 4] float32.
     """
-    power = _periodogram(images[:, 0])
     rows = torch.fft.fftfreq(images.shape[-2]).abs() > _HIGH
+    power = _periodogram(images[:, 0])[:, rows]
     columns = torch.fft.rfftfreq(images.shape[-1])
-    levels = [
-        _level(power[:, rows], _band(columns, low, high)) for low, high in pairwise(_LEVEL_BANDS)
-    ]
-    return torch.stack(levels, 1).sqrt()
+    # Whole lines are the first column; the taper spreads them over the second.
+    bands = [torch.arange(len(columns)) < 2]
+    bands += [_band(columns, low, high) for low, high in pairwise(_LEVEL_BANDS)]
+    return torch.stack([_level(power, band) for band in bands], 1).sqrt()
 
 
 def noise_spectrum(image: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from stm_experiments.restoration.local_risk import WholeMixture
 
 _LINES = 4.0  # level of whole lines over that of slow changes from which lines count as offset
 _CORRELATED = 3.0  # ratio of the levels of slow and fast changes from which noise is called slow
+_BEHIND = 2.0  # dB behind the best filter from which the network counts as unfit
+_LEAST_SHARE = 0.05  # of the noise; a smaller error cannot be told from the noise's own uncertainty
 _CENTRE = 1024  # px, side of the part that is judged by its levels
 
 
@@ -30,7 +32,7 @@ class Fitness:
     Attributes:
         verdict: In one word.
         reasons: Sentences without a full stop, with the scan's numbers.
-        expected_gain: Noise before over estimated error after, dB.
+        expected_gain: Noise before over estimated error after, dB, at most 13.
     """
 
     verdict: Verdict
@@ -59,11 +61,12 @@ def assess_fitness(image: Tensor, mixture: WholeMixture, scale: float, unit: str
         verdict = Verdict.UNCHANGED
         reasons = [f"{noise} rms of noise were measured; to remove them would change the sample"]
     else:
-        verdict = Verdict.INSIDE if network > 0 else Verdict.OUTSIDE
+        fits = network > 0 and network > max(filters) - _BEHIND
+        verdict = Verdict.INSIDE if fits else Verdict.OUTSIDE
         reasons = [
             f"{noise} rms of noise were measured; the network alone would change the error by "
-            f"{-network:+.1f} dB, the best Wiener filter of the scan's own patches by "
-            f"{-max(filters):+.1f} dB, their mixture by {-total:+.1f} dB (estimates)",
+            f"{_change(network)}, the best Wiener filter of the scan's own patches by "
+            f"{_change(max(filters))}, their mixture by {_change(total)} (estimates)",
             f"of the result, {share:.0%} come from the network, {used - share:.0%} from the "
             f"filters, {1 - used:.0%} from the scan itself",
         ]
@@ -71,8 +74,17 @@ def assess_fitness(image: Tensor, mixture: WholeMixture, scale: float, unit: str
 
 
 def _gain(noise: float, error: float) -> float:
-    """Return noise over error, dB; 0 without noise. An estimate of an error may be below 0."""
-    return 10 * math.log10(noise / max(error, 1e-4 * noise)) if noise > 0 else 0.0
+    """Return noise over error, dB, at most what can be told; 0 without noise.
+
+    The estimated error is a difference of large numbers, and may be below 0.
+    """
+    return -10 * math.log10(max(error / noise, _LEAST_SHARE)) if noise > 0 else 0.0
+
+
+def _change(gain: float) -> str:
+    """Say by how much a gain changes the error."""
+    known = 10 ** (-gain / 10) > _LEAST_SHARE
+    return f"{-gain:+.1f} dB" if known else f"more than {-gain:+.0f} dB"
 
 
 def _noise_sentences(image: Tensor, scale: float, unit: str) -> list[str]:
