@@ -41,14 +41,14 @@ class SuspicionRules:
         partner: Largest relative difference of lengths, and difference of angles (rad) from 60 or
             90 degrees, of two waves that a symmetry joins.
         across: Least periods along the fast axis; with fewer it is an offset of rows.
-        even: Least amplitude in a ninth of the image, of the mean over all ninths.
+        even: Least amplitude in a quarter of the image, of the mean over all quarters.
     """
 
     prominence: float = 30.0
     least: float = 0.04
     related: float = 15.0
     most: int = 64
-    strongest: int = 6
+    strongest: int = 16
     tolerance: float = 0.25
     partner: float = 0.06
     across: float = 1.5
@@ -194,23 +194,25 @@ def _has_partner(peaks: BraggPeaks, number: int, rules: SuspicionRules) -> bool:
 
 def _is_even(image: Tensor, kappa: Tensor, rules: SuspicionRules) -> bool:
     """Return whether a wave has about the same amplitude and phase all over an image."""
-    ninths = _local_amplitudes(image, kappa)
-    mean = float(ninths.mean().abs())
-    return bool(ninths.abs().min() >= rules.even * mean >= rules.even * 0.8 * ninths.abs().mean())
+    quarters = _local_amplitudes(image, kappa)
+    mean = float(quarters.mean().abs())
+    return bool(
+        quarters.abs().min() >= rules.even * mean >= rules.even * 0.8 * quarters.abs().mean()
+    )
 
 
 def _local_amplitudes(image: Tensor, kappa: Tensor) -> Tensor:
-    """Return the complex amplitudes of a wave in the nine ninths of an image, [9]."""
+    """Return the complex amplitudes of a wave in the quarters of an image, [4]."""
     height, width = image.shape
     rows, columns = (
         torch.exp(-1j * k * torch.arange(n, dtype=torch.float64))
         for k, n in zip(kappa, (height, width), strict=True)
     )
     values = []
-    for i in range(3):
-        for j in range(3):
-            down = slice(i * height // 3, (i + 1) * height // 3)
-            across = slice(j * width // 3, (j + 1) * width // 3)
+    for i in range(2):
+        for j in range(2):
+            down = slice(i * height // 2, (i + 1) * height // 2)
+            across = slice(j * width // 2, (j + 1) * width // 2)
             part = image[down, across].double()
             window = torch.outer(
                 *(torch.hann_window(n, periodic=False, dtype=torch.float64) for n in part.shape)
