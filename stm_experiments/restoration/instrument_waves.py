@@ -40,8 +40,11 @@ class SuspicionRules:
         tolerance: Of such sums, frequency steps.
         partner: Largest relative difference of lengths, and difference of angles (rad) from 60 or
             90 degrees, of two waves that a symmetry joins.
+        periods: Least periods in the image: terraces and bows have fewer.
         across: Least periods along the fast axis; with fewer it is an offset of rows.
         even: Least amplitude in a quarter of the image, of the mean over all quarters.
+        suspects: Waves of an instrument in an image, at most. If more have no relatives, those of
+            the sample have none either, and no wave is suspected.
     """
 
     prominence: float = 30.0
@@ -51,8 +54,10 @@ class SuspicionRules:
     strongest: int = 16
     tolerance: float = 0.25
     partner: float = 0.06
+    periods: float = 4.5
     across: float = 1.5
     even: float = 0.5
+    suspects: int = 2
 
 
 RULES = SuspicionRules()
@@ -144,8 +149,9 @@ def find_suspected_waves(image: Tensor, rules: SuspicionRules = RULES) -> list[S
     waves: list[SuspectedWave] = []
     for number in clear.nonzero()[:, 0].tolist():
         start = peaks.frequency[number]
-        along_rows = abs(float(start[1])) * image.shape[1] < rules.across
-        if along_rows or _has_relatives(peaks, number, image.shape, rules):
+        periods = [abs(f) * side for f, side in zip(start.tolist(), image.shape, strict=True)]
+        excluded = periods[1] < rules.across or math.hypot(*periods) < rules.periods
+        if excluded or _has_relatives(peaks, number, image.shape, rules):
             continue
         kappa, amplitude = fit_wave(rest, 2 * math.pi * start)
         if abs(amplitude) < least or not _is_even(rest, kappa, rules):
@@ -154,7 +160,7 @@ def find_suspected_waves(image: Tensor, rules: SuspicionRules = RULES) -> list[S
         wave = SuspectedWave((down, across), abs(amplitude), cmath.phase(amplitude))
         rest = rest - wave.heights(image.shape)
         waves.append(wave)
-    return waves
+    return waves if len(waves) <= rules.suspects else []
 
 
 def _middle(image: Array) -> Array:
