@@ -2,12 +2,13 @@
 
     python -m stm_experiments.benchmarks.calibration <best.ckpt> --write denoiser.ckpt
 
-The uncertainty of ``denoise`` is the standard deviation of the outputs for an image's mirror
-images. On simulated images of seeds that no training uses, the true error is known: the calibration
-is the factor that makes their root mean squares equal. Half of the images determine the factor; on
-the other half, the share of the pixels within one and two uncertainties of the truth is measured. A
-constant offset of an image is no error. ``--write`` writes a new model file with the factor in its
-card and without the state of the optimiser, as it is shipped.
+The uncertainty of ``denoise`` is the estimated risk of a mixture of denoisers, or else the standard
+deviation of the outputs for an image's mirror images. On simulated images of seeds that no training
+uses, the true error is known: the calibration is the factor that makes their root mean squares
+equal. Half of the images determine the factor; on the other half, the share of the pixels within
+one and two uncertainties of the truth is measured. A constant
+offset of an image is no error. ``--write`` writes a new model file with the factor in its card and
+without the state of the optimiser, as it is shipped.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from stm_experiments.benchmarks.quality.images import simulated_image
 from stm_experiments.core.normalisation import normalise_plane
 from stm_experiments.models import checkpoint, tiling
 from stm_experiments.models.interfaces import Network
+from stm_experiments.restoration.local_risk import LocalRisk
 from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import CUT_LATTICES
 
@@ -52,7 +54,12 @@ def errors_and_deviations(net: Network, noise: str, numbers: range, size: int) -
         if net.card and net.card.normalisation == "plane":
             flat, affine = normalise_plane(noisy.numpy())
             noisy, clean = torch.from_numpy(flat), clean / affine.scale
-        output, deviation = tiling.apply_with_deviation(whole, noisy, net.window, STRIDE)
+        if isinstance(whole, LocalRisk):
+            with torch.no_grad():
+                mixture = whole.mixture(noisy)
+            output, deviation = mixture.output, mixture.risk.sqrt()
+        else:
+            output, deviation = tiling.apply_with_deviation(whole, noisy, net.window, STRIDE)
         error = output - clean
         errors.append((error - error.median()).flatten())
         deviations.append(deviation.flatten())

@@ -28,7 +28,10 @@ MISTAKES = [
     (["model=pca", "model.net.components=500"], ["takes 1 to 289 components, got 500"]),
     (["baselines=[0]"], ["components"]),
     (["data=images"], ["say where the images are: data.root=<folder>"]),
-    (["data=images", "data.root=no/such (folder), x=y"], ["no folder no/such (folder), x=y"]),
+    (
+        ["data=images", "data.root=no/such (folder), x=y"],
+        ["data.root: there is no folder", "no/such (folder), x=y"],
+    ),
     (["model.net._target_=os.system"], ["model.net._target_='os.system' is not allowed"]),
     (["trainer._target_=subprocess.Popen"], ["is not allowed"]),
     (["data.size=[64"], ["[64"]),

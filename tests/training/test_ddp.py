@@ -42,7 +42,7 @@ def be(rank, ranks, port):
     """What a cluster tells each process of a run."""
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-    from stm_experiments.benchmarks import kills
+    from stm_experiments.benchmarks.kills import processes as kills
 
     kills.without_figures()
     if ranks > 1:
@@ -51,7 +51,7 @@ def be(rank, ranks, port):
 
 
 def start(folder, arguments, ranks):
-    from stm_experiments.benchmarks import kills
+    from stm_experiments.benchmarks.kills import processes as kills
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -64,7 +64,7 @@ def start(folder, arguments, ranks):
 
 def make_runs(root):
     """Makes all runs, and writes their exit codes."""
-    from stm_experiments.benchmarks import kills
+    from stm_experiments.benchmarks.kills import processes as kills
 
     codes = {}
     for name, overrides in RUNS.items():
