@@ -131,39 +131,20 @@ def run_network(
     pixels, affine = NORMALISATIONS[normalisation](part.data, scan.name or "image")
     tensor = next(chain(net.parameters(), net.buffers()), torch.zeros(0))  # filters have none
     image = torch.from_numpy(pixels).to(tensor.device)
+    run = partial(NetworkRun, net, stride, normalisation, part, affine, image)
     if isinstance(net, LocalRisk):
         mixture = net.whole(image, deviation=uncertainty, progress=progress)
         fitness = assess_fitness(image, mixture, affine.scale, scan.unit)
-        return NetworkRun(
-            net,
-            stride,
-            normalisation,
-            part,
-            affine,
-            image,
-            mixture.output,
-            mixture.deviation,
-            fitness,
-        )
+        return run(mixture.output, mixture.deviation, fitness)
     if isinstance(net, Repairing):
         maps = tiling.join_pieces(partial(_repair, net), image, 3, progress)
-        return NetworkRun(
-            net,
-            stride,
-            normalisation,
-            part,
-            affine,
-            image,
-            image + maps[0],
-            maps[1] if uncertainty else None,
-            unrepaired=maps[2] > 0,
-        )
+        return run(image + maps[0], maps[1] if uncertainty else None, unrepaired=maps[2] > 0)
     deviation = None
     if uncertainty:
         output, deviation = tiling.apply_with_deviation(net, image, net.window, stride, progress)
     else:
         output = tiling.apply_network(net, image, net.window, stride, progress=progress)
-    return NetworkRun(net, stride, normalisation, part, affine, image, output, deviation)
+    return run(output, deviation)
 
 
 def _repair(net: Repairing, piece: Tensor) -> Tensor:

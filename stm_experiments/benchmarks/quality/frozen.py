@@ -150,7 +150,7 @@ def write_tables(rows: Sequence[Row], folder: Path, console: Console) -> None:
     """Print all tables and write them as CSV."""
 
     def write(table: ResultTable, title: str, caption: str, block: int) -> None:
-        (folder / f"{table.name}.csv").write_text(to_csv(table), encoding="utf-8")
+        atomic_write_text(folder / f"{table.name}.csv", to_csv(table))
         if table.rows:
             console.print(printed_table(table, title, caption, block))
 
@@ -183,7 +183,7 @@ def write_tables(rows: Sequence[Row], folder: Path, console: Console) -> None:
     write(case_tables.coverage_table(rows), "Uncertainty", "Pixels within 1 and 2 of it, %.", 1)
     write(case_tables.worst_table(rows), "Worst cases", "", 1)
     goals = goal_table(rows)
-    (folder / f"{goals.name}.csv").write_text(to_csv(goals), encoding="utf-8")
+    atomic_write_text(folder / f"{goals.name}.csv", to_csv(goals))
     for method, goal, measured, verdict in goals.rows:
         text = f"{method.text}: {goal.text}: {measured.text}: {verdict.text}"
         console.print(text, markup=False, highlight=False, soft_wrap=True)

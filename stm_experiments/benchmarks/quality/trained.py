@@ -32,6 +32,7 @@ from stm_experiments.benchmarks.quality.scores import (
     quality_table,
     score_all,
 )
+from stm_experiments.core.files import atomic_write_text
 from stm_experiments.core.intervals import Interval, mean_and_interval
 from stm_experiments.figures.canvas import save_figure
 from stm_experiments.metrics import whole_image
@@ -138,7 +139,7 @@ def run(options: argparse.Namespace, folder: Path, console: Console) -> None:
     folder.mkdir(parents=True, exist_ok=False)
 
     def write(table: ResultTable, title: str, caption: str = "", block: int = 0) -> None:
-        (folder / f"{table.name}.csv").write_text(to_csv(table), encoding="utf-8")
+        atomic_write_text(folder / f"{table.name}.csv", to_csv(table))
         console.print(printed_table(table, title, caption, block))
 
     with torch.inference_mode():
