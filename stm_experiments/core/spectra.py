@@ -76,14 +76,15 @@ def bragg_peaks(
     shorter = min(height, width)
     radius = torch.hypot(u[:, None] * (shorter / height), v * (shorter / width))
     background = _ring_median(power, (radius / _RING).long())
-    if along_columns:
-        background = torch.maximum(background, _column_median(power))
     around = pad(power[None, None], (reach,) * 4, mode="circular")
     highest = max_pool2d(around, 2 * reach + 1, 1)[0, 0]
     half = (u[:, None] > 0) | ((u[:, None] == 0) & (v > 0))  # holds one of each pair
     is_peak = (power == highest) & half & (radius > least_radius)
     is_peak &= power > prominence * background
     place, height_of = is_peak.nonzero(), power[is_peak]
+    if along_columns:
+        clear = height_of > prominence * _column_median(power, place)
+        place, height_of = place[clear], height_of[clear]
     order = height_of.argsort(descending=True)[:most]
     if len(order):
         order = order[height_of[order] >= weakest * height_of.max()]
@@ -98,18 +99,16 @@ def bragg_peaks(
 
 def _ring_median(power: Tensor, ring: Tensor) -> Tensor:
     """Return for each frequency the median power of its ring, [H, W]."""
-    medians = torch.stack([power[ring == r].median() for r in range(int(ring.max()) + 1)])
-    return medians[ring]
+    members = ring.flatten().argsort()
+    rings = power.flatten()[members].split(ring.flatten().bincount().tolist())
+    return torch.stack([values.median() for values in rings])[ring]
 
 
-def _column_median(power: Tensor) -> Tensor:
-    """Return for each frequency the median power around it along its column, [H, W]."""
-    half = _COLUMN // 2
-    index = torch.arange(-half, len(power) + half, device=power.device) % len(power)
-    blocks = [  # of a few columns, for each value is copied with its whole surroundings
-        block[index].unfold(0, _COLUMN, 1).median(-1).values for block in power.split(64, 1)
-    ]
-    return torch.cat(blocks, 1)
+def _column_median(power: Tensor, place: Tensor) -> Tensor:
+    """Return the median power around each place [P, 2] along its column, [P]."""
+    reach = torch.arange(_COLUMN, device=power.device) - _COLUMN // 2
+    rows = (place[:, :1] + reach) % len(power)
+    return power[rows, place[:, 1:]].median(1).values
 
 
 def _vertex(logs: Tensor, place: Tensor, axis: int) -> Tensor:

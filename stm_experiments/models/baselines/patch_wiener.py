@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import scipy  # its parts are loaded when they are first used
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -34,7 +35,8 @@ class PatchWiener(NetworkModule):
 
     With all overlapping patches this is one convolution, and C follows from the image's
     autocorrelation: the work does not grow with the number of components. Near the borders, where
-    fewer patches overlap, the patches are filtered one by one.
+    fewer patches overlap, each line has its own convolution; in the corners, the patches are
+    filtered one by one.
 
     Args:
         rows: Height of the patches, px.
@@ -109,13 +111,18 @@ class PatchWiener(NetworkModule):
         result = torch.empty_like(heights)
         inner = (slice(down, height - down), slice(right, width - right))
         result[inner] = _convolved(heights, self._kernel(patch_filter))
-        # A strip of twice the edge holds all patches that cover its outer half.
-        result[:down] = self._one_by_one(heights[: 2 * down], patch_filter)[:down]
-        result[-down:] = self._one_by_one(heights[-2 * down :], patch_filter)[-down:]
-        left = self._one_by_one(heights[:, : 2 * right], patch_filter)
-        result[inner[0], :right] = left[inner[0], :right]
-        last = self._one_by_one(heights[:, -2 * right :], patch_filter)
-        result[inner[0], -right:] = last[inner[0], -right:]
+        weights = (patch_filter.back @ patch_filter.components).view(self.sides * 2)
+        turned = weights.permute(1, 0, 3, 2)
+        result[:down, inner[1]] = _border(heights, weights)
+        result[-down:, inner[1]] = _border(heights.flip(0), weights.flip(0, 2)).flip(0)
+        result[inner[0], :right] = _border(heights.T, turned).T
+        result[inner[0], -right:] = _border(heights.T.flip(0), turned.flip(0, 2)).T.flip(1)
+        # A block of twice the edges holds all patches that cover its outer quarter.
+        for rows in (slice(down), slice(-down, None)):
+            for columns in (slice(right), slice(-right, None)):
+                corner = (_doubled(rows), _doubled(columns))
+                block = self._one_by_one(heights[corner], patch_filter)
+                result[rows, columns] = block[rows, columns]
         return result
 
     def _kernel(self, patch_filter: PatchFilter) -> Tensor:
@@ -156,7 +163,8 @@ def _central(lags: Tensor, sides: tuple[int, int]) -> Tensor:
 def _autocovariance(heights: Tensor, sides: tuple[int, int]) -> Tensor:
     """Return the mean product of pixels at each lag of less than a patch, along both axes."""
     lengths = list(zip(heights.shape, sides, strict=True))
-    size = [length + side for length, side in lengths]  # the transform is periodic
+    # The transform is periodic.
+    size = [scipy.fft.next_fast_len(length + side, real=True) for length, side in lengths]
     products = torch.fft.irfft2(torch.fft.rfft2(heights, size).abs().square(), size)
     pairs = [length - torch.arange(1 - side, side).abs() for length, side in lengths]
     return _central(products, sides) / (pairs[0][:, None] * pairs[1]).to(heights)
@@ -165,6 +173,36 @@ def _autocovariance(heights: Tensor, sides: tuple[int, int]) -> Tensor:
 def _convolved(heights: Tensor, kernel: Tensor) -> Tensor:
     """Convolve an image where the kernel fits into it, [H - h + 1, W - w + 1]."""
     down, right = (length - 1 for length in kernel.shape)
-    spectrum = torch.fft.rfft2(heights) * torch.fft.rfft2(kernel, heights.shape)
-    result: Tensor = torch.fft.irfft2(spectrum, heights.shape)[down:, right:]
-    return result
+    size = [scipy.fft.next_fast_len(length, real=True) for length in heights.shape]
+    spectrum = torch.fft.rfft2(heights, size) * torch.fft.rfft2(kernel, size)
+    result: Tensor = torch.fft.irfft2(spectrum, size)
+    return result[down : heights.shape[0], right : heights.shape[1]]
+
+
+def _border(heights: Tensor, weights: Tensor) -> Tensor:
+    """Filter the first rows of an image, where patches begin in fewer rows than a patch has.
+
+    Args:
+        heights: [H, W].
+        weights: Of the pixels of a patch (last two axes) in those of the filtered patch,
+            [h, w, h, w].
+
+    Returns:
+        [h - 1, W - 2 (w - 1)].
+    """
+    rows, columns = weights.shape[:2]
+    along = weights.new_zeros(rows, rows, 2 * columns - 1)  # by the lag along a row
+    for column in range(columns):
+        begin = columns - 1 - column
+        along[:, :, begin : begin + columns] += weights[:, column] / columns
+    kernel = weights.new_zeros(rows - 1, 2 * rows - 2, 2 * columns - 1)
+    for top in range(rows - 1):
+        kernel[top:, top : top + rows] += along[: rows - 1 - top]
+    kernel /= torch.arange(1, rows)[:, None, None].to(kernel)
+    strip = heights[None, : 2 * rows - 2].float()
+    return F.conv1d(strip, kernel.float())[0].to(heights.dtype)
+
+
+def _doubled(edge: slice) -> slice:
+    """Return twice the first or last pixels of an axis."""
+    return slice(2 * edge.start, None) if edge.start else slice(2 * edge.stop)
