@@ -8,7 +8,6 @@ import torch
 from torch.nn import functional as F
 
 from stm_experiments.benchmarks.quality.surfaces.catalogue import SURFACES
-from stm_experiments.models import tiling
 from stm_experiments.models.interfaces import NetworkModule
 from stm_experiments.restoration.local_risk import LocalRisk, MixtureRules, _project
 
@@ -145,21 +144,13 @@ def test_a_small_image_stays_as_it_is():
     assert mixture.noise == 0
 
 
-def test_pieces_of_a_large_image_are_those_of_one_pass(monkeypatch):
+def test_pieces_of_a_large_image_are_those_of_one_pass():
     image = noisy(surface("kagome", shape=(96, 480)), 0.2)
-    net = LocalRisk(Blur(), MixtureRules(patches=((9, 9),)))
-    one = net.whole(image)
-    calls = []
-    whole = tiling.join_pieces
-
-    def small(run, image, maps, progress=None):
-        return whole(
-            lambda piece: calls.append(1) or run(piece), image, maps, progress, piece=256, margin=48
-        )
-
-    monkeypatch.setattr(tiling, "join_pieces", small)
-    pieces = net.whole(image)
-    assert len(calls) > 1
+    one = LocalRisk(Blur(), MixtureRules(patches=((9, 9),))).whole(image)
+    done = []
+    small = LocalRisk(Blur(), MixtureRules(patches=((9, 9),), piece=256))
+    pieces = small.whole(image, progress=lambda *count: done.append(count))
+    assert done[-1] == (3, 3)
     changed = (image - one.output).square().mean()
     difference = (one.output - pieces.output)[:, 60:-60].square().mean()
     assert difference < 0.03 * changed
