@@ -1,11 +1,12 @@
-"""Damage the last checkpoint of a run in many ways, and check that nothing passes unnoticed.
+"""Damage the checkpoints of a run in many ways, and check that nothing passes unnoticed.
 
     python -m stm_experiments.benchmarks.damage
 
-Each damage, zeros in place of a block or one flipped bit, is done to the whole ``last.ckpt`` of a
-tiny run. The run then chooses the checkpoint to resume from, and ``load`` reads the damaged file.
-Some of the runs are also resumed to their end, in a copy of this process, and compared with the
-undisturbed run: weights, optimiser, learning rates, metrics.csv and metrics.json, bit for bit.
+Each damage, zeros in place of a block or one flipped bit, is done to ``last.ckpt`` and to
+``best.ckpt`` of a tiny run. The run then chooses the checkpoint to resume from and the weights to
+score, and ``best.ckpt`` is used as ``checkpoint=`` and as ``init=`` of another run. Some of the
+runs are also resumed to their end, in a copy of this process, and compared with the undisturbed
+run: weights, optimiser, learning rates, metrics.csv and metrics.json, bit for bit.
 """
 
 import argparse
@@ -28,19 +29,27 @@ from rich.table import Table
 from stm_experiments.benchmarks.kills.comparison import are_equal, differences
 from stm_experiments.benchmarks.kills.kinds import ALL_SIMULATED
 from stm_experiments.benchmarks.kills.processes import start, wait, without_figures
+from stm_experiments.core.config_files import read_yaml
 from stm_experiments.models import CAEA, checkpoint
-from stm_experiments.training.run_folder import newest_checkpoint
+from stm_experiments.models.interfaces import Network
+from stm_experiments.training.run_folder import RunFolder, newest_checkpoint
 
 BLOCK = 4096  # bytes, as a disk loses them
-USES = ("chosen to resume from", "loaded", "resumed to the end")
+RESUME, SCORE, LOAD, INIT, FINISH = USES = (
+    "last.ckpt: resume=",
+    "best.ckpt: scores",
+    "best.ckpt: checkpoint=",
+    "best.ckpt: init=",
+    "last.ckpt: resumed to the end",
+)
 OUTCOMES = (
     "harmless, identical",
-    "identical through previous.ckpt",
+    "another checkpoint in its place, as printed",
     "refused with the file's name",
     "without the file's name",
     "silently different",
 )
-UNCHANGED, FELL_BACK, REFUSED, UNNAMED, DIFFERENT = OUTCOMES
+UNCHANGED, REPLACED, REFUSED, UNNAMED, DIFFERENT = OUTCOMES
 
 Damage = Callable[[bytearray], None]
 
@@ -66,36 +75,69 @@ def random_damages(blocks: int, bits: int, draw: random.Random) -> list[Damage]:
     return damages
 
 
-def resume_from(checkpoints: Path, good: dict[str, dict[str, Any]]) -> str:
+def tiny_training() -> torch.nn.Module:
+    """Return a training with the network of the tiny run."""
+    training = torch.nn.Module()
+    training.net = CAEA()
+    return training
+
+
+def resume_from(run: Path, good: dict[str, dict[str, Any]]) -> str:
     """Return the outcome of choosing the checkpoint to resume from.
 
     Args:
-        checkpoints: Folder with a damaged ``last.ckpt``.
-        good: The undamaged contents of ``last.ckpt`` and ``previous.ckpt``, by name.
+        run: With a damaged ``last.ckpt``.
+        good: The undamaged contents of the checkpoints, by name.
     """
-    training = torch.nn.Module()
-    training.net = CAEA()
+    folder = run / "checkpoints"
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        path = newest_checkpoint(checkpoints, training)
+        path = newest_checkpoint(folder, tiny_training())
     if path is None or not are_equal(checkpoint.read(path), good[path.name]):
         return DIFFERENT
     if path.name == "last.ckpt":
         return UNCHANGED
-    return FELL_BACK if f"{checkpoints}/last.ckpt: " in printed.getvalue() else UNNAMED
+    return REPLACED if f"{folder}/last.ckpt: " in printed.getvalue() else UNNAMED
 
 
-def load_damaged(path: Path, good: dict[str, Any]) -> str:
-    """Return the outcome of ``load``.
+def score_best(run: Path, good: dict[str, dict[str, Any]]) -> str:
+    """Return the outcome of choosing the weights of a run to score.
+
+    Args:
+        run: With a damaged ``best.ckpt``.
+        good: As for ``resume_from``; if the best one is replaced, it is ``last.ckpt`` by which.
+    """
+    folder = RunFolder(run, read_yaml(run / "config.yaml"), {})
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        weights = folder.trained_weights(tiny_training(), "best.ckpt")
+    replaced = "replaced" in folder.about
+    source = "last.ckpt" if replaced else "best.ckpt"
+    if not are_equal(weights, good[source]["state_dict"]):
+        return DIFFERENT
+    if not replaced:
+        return UNCHANGED
+    return REPLACED if f"{run}/checkpoints/best.ckpt: " in printed.getvalue() else UNNAMED
+
+
+def load_damaged(path: Path, good: dict[str, Any], load: Callable[[Path], Network]) -> str:
+    """Return the outcome of loading a network.
 
     Args:
         path: A damaged model file.
         good: Its undamaged weights.
+        load: Returns the network in a file.
     """
     try:
-        net = checkpoint.load(path)
+        net = load(path)
     except checkpoint.CheckpointError as error:
         return REFUSED if str(error).startswith(f"{path}: ") else UNNAMED
     return UNCHANGED if are_equal(dict(net.state_dict()), good) else DIFFERENT
+
+
+def start_from(path: Path) -> Network:
+    """Return a network that starts from the weights of another."""
+    net = CAEA()
+    checkpoint.start_from(path, net)
+    return net
 
 
 def train_tiny(folder: Path) -> str:
@@ -128,7 +170,14 @@ def resume_to_the_end(whole: Path, run: Path) -> str:
         return DIFFERENT
     if "tryingprevious.ckpt" not in text:
         return UNCHANGED
-    return FELL_BACK if f"{run}/checkpoints/last.ckpt:" in text else UNNAMED
+    return REPLACED if f"{run}/checkpoints/last.ckpt:" in text else UNNAMED
+
+
+def damage_file(path: Path, damage: Damage) -> None:
+    """Damage a file in its place."""
+    content = bytearray(path.read_bytes())
+    damage(content)
+    path.write_bytes(content)
 
 
 def count_outcomes(whole: Path, damages: list[Damage], resumed: int) -> Counter[tuple[str, str]]:
@@ -142,21 +191,23 @@ def count_outcomes(whole: Path, damages: list[Damage], resumed: int) -> Counter[
     Returns:
         Number of damages by use and outcome.
     """
-    names = ("last.ckpt", "previous.ckpt")
+    names = ("last.ckpt", "previous.ckpt", "best.ckpt")
     good = {name: checkpoint.read(whole / "checkpoints" / name) for name in names}
-    weights = dict(checkpoint.load(whole / "checkpoints" / "last.ckpt").state_dict())
+    best = dict(checkpoint.load(whole / "checkpoints" / "best.ckpt").state_dict())
     outcomes: Counter[tuple[str, str]] = Counter()
     for number, damage in enumerate(damages):
         run = whole.with_name(f"{whole.name}_{number}")
         shutil.copytree(whole, run)
-        path = run / "checkpoints" / "last.ckpt"
-        content = bytearray(path.read_bytes())
-        damage(content)
-        path.write_bytes(content)
-        results = [resume_from(path.parent, good), load_damaged(path, weights)]
+        path = run / "checkpoints" / "best.ckpt"
+        damage_file(path, damage)
+        outcomes[LOAD, load_damaged(path, best, checkpoint.load)] += 1
+        outcomes[INIT, load_damaged(path, best, start_from)] += 1
+        outcomes[SCORE, score_best(run, good)] += 1
+        shutil.copy(whole / "checkpoints" / "best.ckpt", path)
+        damage_file(path.with_name("last.ckpt"), damage)
+        outcomes[RESUME, resume_from(run, good)] += 1
         if number < resumed:
-            results.append(resume_to_the_end(whole, run))
-        outcomes.update(zip(USES, results, strict=False))
+            outcomes[FINISH, resume_to_the_end(whole, run)] += 1
         shutil.rmtree(run)
     return outcomes
 
@@ -177,7 +228,7 @@ def main() -> None:
     table = Table(
         title=f"{options.blocks} blocks of 4 KiB set to zero, {options.bits} bits flipped"
     )
-    table.add_column("last.ckpt")
+    table.add_column("outcome")
     for use in USES:
         table.add_column(use, justify="right")
     for outcome in OUTCOMES:

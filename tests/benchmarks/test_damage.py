@@ -5,10 +5,13 @@ import random
 from stm_experiments.benchmarks.damage import (
     BLOCK,
     DIFFERENT,
-    FELL_BACK,
+    INIT,
+    LOAD,
     REFUSED,
+    REPLACED,
+    RESUME,
+    SCORE,
     UNNAMED,
-    USES,
     count_outcomes,
     flip_bit,
     random_damages,
@@ -21,12 +24,12 @@ def test_no_damage_passes_unnoticed(train_in, tmp_path, no_figures):
     train_in(tmp_path / "whole", *TINY)
     damages = random_damages(8, 32, random.Random(0))
     outcomes = count_outcomes(tmp_path / "whole", damages, 0)
-    choosing, loading, _ = USES
-    for use, noticed in ((choosing, FELL_BACK), (loading, REFUSED)):
+    noticed_by = {RESUME: REPLACED, SCORE: REPLACED, LOAD: REFUSED, INIT: REFUSED}
+    for use, noticed in noticed_by.items():
         assert outcomes[use, noticed] > 30
         assert not outcomes[use, DIFFERENT]
         assert not outcomes[use, UNNAMED]
-    assert outcomes.total() == 80
+    assert outcomes.total() == 160
     assert [path.name for path in tmp_path.iterdir()] == ["whole"]
 
 
