@@ -28,6 +28,7 @@ from stm_experiments.models.networks.rvae_poster import RVAEPoster
 from stm_experiments.models.networks.stacked_autoencoder import StackedAutoencoder
 from stm_experiments.models.networks.stripe_cae import StripeCAE
 from stm_experiments.models.networks.surface_denoiser import SurfaceDenoiser
+from stm_experiments.models.networks.swin_denoiser import SwinDenoiser
 from stm_experiments.models.networks.vae import VAE
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "StackedAutoencoder",
     "StripeCAE",
     "SurfaceDenoiser",
+    "SwinDenoiser",
     "TotalVariation",
     "Wavelet",
 ]

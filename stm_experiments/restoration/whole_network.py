@@ -4,6 +4,7 @@ from stm_experiments.models.interfaces import Network
 from stm_experiments.models.networks.denoiser import Denoiser
 from stm_experiments.models.networks.destripe import Destripe
 from stm_experiments.models.networks.surface_denoiser import SurfaceDenoiser
+from stm_experiments.models.networks.swin_denoiser import SwinDenoiser
 from stm_experiments.restoration.local_risk import LocalRisk
 from stm_experiments.restoration.stripe_repair import StripeRepair
 
@@ -17,7 +18,7 @@ def whole_image_network(net: Network) -> Network:
     Returns:
         The network to call with whole images, in evaluation mode if ``net`` is.
     """
-    if isinstance(net, Denoiser | SurfaceDenoiser):
+    if isinstance(net, Denoiser | SurfaceDenoiser | SwinDenoiser):
         return LocalRisk(net).train(net.training)
     if isinstance(net, Destripe):
         return StripeRepair(net).train(net.training)

@@ -8,7 +8,7 @@ import scipy
 
 from stm_experiments.benchmarks.quality import __main__ as quality
 from stm_experiments.benchmarks.quality import case_scores, collection, goals
-from stm_experiments.benchmarks.quality.methods import Estimate
+from stm_experiments.benchmarks.quality.methods import Estimate, method_named
 from stm_experiments.benchmarks.quality.noises import COLLECTION_NOISES
 from stm_experiments.benchmarks.quality.surfaces.catalogue import FEATURE_ENTRIES, SURFACES
 from stm_experiments.benchmarks.quality.surfaces.lattices import CELLS, draw_atoms
@@ -156,6 +156,16 @@ def test_true_deviations_cover_68_and_95_percent():
     scores = case_scores.coverage(case, Estimate(case.noisy, sigma))
     assert scores["within_1"] == pytest.approx(0.683, abs=0.01)
     assert scores["within_2"] == pytest.approx(0.954, abs=0.01)
+
+
+def test_a_model_is_scored_alone_or_in_the_mixture():
+    noisy = case_of("kagome", "white_0.1", (64, 64)).noisy
+    named, shipped, alone = (
+        method_named(name)(None)[""](noisy).heights
+        for name in ("denoise by surface_denoiser", "denoise", "surface_denoiser")
+    )
+    np.testing.assert_array_equal(named, shipped)
+    assert not np.array_equal(alone, shipped)
 
 
 def test_goals_are_met_and_missed():

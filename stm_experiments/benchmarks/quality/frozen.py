@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=SPLITS, default="development", help="of the seeds")
     parser.add_argument(
         "--method", nargs="*", default=["denoise", "patch PCA", "Gaussian"],
-        help=f"of {', '.join(METHODS)}; or a trained model, applied once",
+        help=f"of {'; '.join(METHODS)}; or a trained model, applied once; denoise by <model>",
     )  # fmt: skip
     parser.add_argument(
         "--strata",

@@ -13,7 +13,7 @@ from stm_experiments.benchmarks.quality.collection import Case
 from stm_experiments.core.arrays import Array
 from stm_experiments.core.normalisation import NORMALISATIONS, denormalise
 from stm_experiments.models import checkpoint, tiling
-from stm_experiments.restoration.denoise import denoise
+from stm_experiments.restoration.denoise import DEFAULT, denoise
 
 
 class Estimate(NamedTuple):
@@ -35,14 +35,27 @@ that a baseline is shown at its best; a method with one setting gets no help fro
 
 _GAUSSIAN_WIDTHS = (0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.4, 2.0, 3.0)  # px
 _COMPONENTS = (16, 32, 64)
+_MIXED = "denoise by "
 _SIGMAS = (1.0, 1.5, 2.0)  # over the true deviation of the noise
 
 
-def shipped(*, uncertainty: bool = False) -> Candidates:
-    """Return ``stm_experiments.denoise`` as users call it, with or without the uncertainty."""
+def mixture(
+    name: str | None = None, *, uncertainty: bool = False, remove_waves: bool = False
+) -> Candidates:
+    """Return ``stm_experiments.denoise`` as users call it.
+
+    Args:
+        name: A trained model; None: the shipped one.
+        uncertainty: See ``denoise``.
+        remove_waves: See ``denoise``.
+
+    Raises:
+        ValueError: If the model cannot be loaded.
+    """
+    net = checkpoint.load(name or DEFAULT)
 
     def run(image: Array) -> Estimate:
-        result = denoise(image, uncertainty=uncertainty)
+        result = denoise(image, net, uncertainty=uncertainty, remove_waves=remove_waves)
         return Estimate(result.data, result.uncertainty)
 
     return lambda case: {"": run}
@@ -88,9 +101,10 @@ def non_local_means(case: Case) -> dict[str, Denoise]:
 
 
 METHODS: dict[str, Callable[[], Candidates]] = {
-    "denoise": shipped,
-    "denoise with uncertainty": partial(shipped, uncertainty=True),
-    "network alone": partial(network_alone, "denoiser"),
+    "denoise": mixture,
+    "denoise with uncertainty": partial(mixture, uncertainty=True),
+    "denoise, remove_waves": partial(mixture, remove_waves=True),
+    "network alone": partial(network_alone, DEFAULT),
     "patch PCA": lambda: patch_pca,
     "Gaussian": lambda: gaussian,
     "BM3D": lambda: bm3d,
@@ -101,11 +115,16 @@ METHODS: dict[str, Callable[[], Candidates]] = {
 def method_named(name: str) -> Candidates:
     """Return a method of ``METHODS``, or a trained model by its file or name.
 
+    The model alone, applied once, or in the mixture of ``denoise`` if the name begins with
+    ``denoise by``.
+
     Raises:
         ValueError: If it does not exist or is not installed.
     """
     if name == "BM3D":
         models.BM3D()  # says where it is missing
+    if name.startswith(_MIXED):
+        return mixture(name.removeprefix(_MIXED))
     return METHODS[name]() if name in METHODS else network_alone(name)
 
 
