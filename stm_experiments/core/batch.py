@@ -21,8 +21,9 @@ class Batch(NamedTuple):
         orientation: The three uniforms (azimuth, tilt, rotation), NaN where unknown, [B, 3].
         image: Number of the source image within its split and epoch, [B].
         position: Row and column of the patch's first pixel in its image, px, [B, 2].
-        truth: What else the source knows of each pixel, by name. ``stripes``: whether the pixel
-            lies in a stripe, [B, 1, h, w] bool (sources with stripes). Empty for other sources.
+        truth: What else the source knows, by name: of each pixel, [B, 1, h, w], or of the whole
+            image, [B, K]. ``stripes``: whether the pixel lies in a stripe, bool (sources with
+            stripes). ``description``: the image's description (``PatchSettings.description``).
         total: Patches of the batch over all processes that share it; None: one process takes all.
     """
 

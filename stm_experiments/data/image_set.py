@@ -19,8 +19,8 @@ class Images(NamedTuple):
         lattice: Lattice labels, as in ``Batch``, [N].
         orientation: The three uniforms (azimuth, tilt, rotation), NaN where unknown, [N, 3].
         number: Numbers of the images within their split and epoch, [N].
-        truth: What else the source knows of each pixel, by name, as in ``Batch``, [N, 1, H, W]
-            each.
+        truth: What else the source knows, by name, as in ``Batch``: of each pixel, [N, 1, H, W],
+            or of each image, [N, K].
     """
 
     noisy: Tensor

@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 from lightning import LightningDataModule
+from torch import Tensor
 
 from stm_experiments.core.batch import Batch
+from stm_experiments.data.described import DescribedImages
 from stm_experiments.data.loader import ALONE, START, Consumer, Loader, PatchLoader, Place
 from stm_experiments.data.settings import PatchSettings
 from stm_experiments.data.sites.site_loader import SiteImages, SiteLoader
@@ -70,6 +72,18 @@ class PatchData(LightningDataModule):
         """Return the validation patches, the same in every epoch."""
         return self._trainer_loader("validation") if "validation" in self.sources else []
 
+    def descriptions(self, count: int) -> Tensor:
+        """Return the descriptions of the first training images, at most ``count``, [N, K].
+
+        Raises:
+            ValueError: If the settings name no description.
+        """
+        source = described(self._source("train"), self.settings)
+        images = source(0, 0, min(count, source.count))
+        if "description" not in images.truth:
+            raise ValueError("this network learns from descriptions of its images: it names none")
+        return images.truth["description"]
+
     def _trainer_loader(self, split: str) -> Loader:
         trainer = self.trainer
         if trainer is None:
@@ -100,5 +114,13 @@ def make_loader(
 ) -> Loader:
     """Return the loader of a source: patches around its sites if it has sites, else of its area."""
     if isinstance(source, SiteImages):
+        settings.require("patches around sites", description=None)
         return SiteLoader(source, split, settings, consumer)
-    return PatchLoader(source, split, settings, consumer)
+    return PatchLoader(described(source, settings), split, settings, consumer)
+
+
+def described(source: ImageSource, settings: PatchSettings) -> ImageSource:
+    """Return the source, with a description of each image if the settings name one."""
+    if settings.description is None:
+        return source
+    return DescribedImages(source, settings.description)

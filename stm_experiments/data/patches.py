@@ -102,7 +102,10 @@ class Cutter:
             image=images.number[image],
             position=position.to(device),
             truth={
-                name: cut_patches(mask, first_pixel, offsets) for name, mask in images.truth.items()
+                name: cut_patches(values, first_pixel, offsets)
+                if values.ndim == images.noisy.ndim
+                else values[image]
+                for name, values in images.truth.items()
             },
         )
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
+from stm_experiments.core.descriptions import check_description
+
 SPLITS = ("train", "validation", "test")
 
 
@@ -26,9 +28,11 @@ class PatchSettings:
             threads train. (On two cores a process would cost more than it saves.)
         seed: Seed of everything random.
         need_clean: Whether training compares with noise-free images.
+        description: Name in ``DESCRIPTIONS`` of the description of its image that each patch brings
+            along; None: none.
 
     Raises:
-        ValueError: If a number makes no sense.
+        ValueError: If a number makes no sense, or there is no such description.
     """
 
     window: int
@@ -41,6 +45,7 @@ class PatchSettings:
     num_workers: int | None = None
     seed: int = 0
     need_clean: bool = False
+    description: str | None = None
 
     def __post_init__(self) -> None:
         check_whole_numbers(
@@ -52,6 +57,8 @@ class PatchSettings:
         check_whole_numbers(least=0, num_workers=self.workers)
         if self.sampling not in ("random", "grid"):
             raise ValueError(f"data.sampling is 'random' or 'grid', not {self.sampling!r}")
+        if self.description is not None:
+            check_description(self.description)
 
     @property
     def workers(self) -> int:

@@ -22,7 +22,7 @@ from stm_experiments.latent.report import latent_report
 from stm_experiments.metrics.measures import patch_measures
 from stm_experiments.metrics.three_patches import three_patch_statistic
 from stm_experiments.models import checkpoint
-from stm_experiments.models.interfaces import Autoencoder, Network, Variational
+from stm_experiments.models.interfaces import Autoencoder, Contextual, Network, Variational
 from stm_experiments.simulator import LATTICES
 from stm_experiments.training.run_folder import RunFolder
 
@@ -83,9 +83,9 @@ def assess(
     name, net = next(iter(networks.items()))
     codes = encode_split(net, data, MOST_CODES)
     latent = latent_of_lattices(networks, data, scores)
+    numbers = scores.numbers | run_numbers(scores, net.window, record) | latent_numbers(latent)
     images = listed_images(data.sources)
     sites = examine_sites(net, images) if images and isinstance(net, Variational) else None
-    numbers = scores.numbers | run_numbers(scores, net.window, record)
     loss = "mse_clean" if data.settings.need_clean else "mse_noisy"
     references = {
         other: row[loss].mean
@@ -104,6 +104,9 @@ def assess(
     figures["patches"] = montage(data)
     if latent:
         figures |= pooled_figure(net, name, data)
+    if isinstance(net, Contextual) and record.curves:
+        ylabel = "mean squared error of the description (1: a guess)"
+        figures["curves"] = training_curves(record.curves, f"{name}: training", ylabel=ylabel)
     if sites is not None:
         ylabel = "loss (of the pose, where it learns first; then nats per patch)"
         curves = training_curves(record.curves, f"{name}: training", ylabel=ylabel)
@@ -189,6 +192,25 @@ def latent_of_lattices(
         list(LATTICE_NAMES),
         LATTICES | simulated_lattices(source),
     )
+
+
+def latent_numbers(latent: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Return what single codes tell of the lattice type, for metrics.json.
+
+    Args:
+        latent: Content of latent.json, the run's own network first.
+
+    Returns:
+        ``latent/probe``, ``latent/knn`` and ``latent/ari``; with ``baselines/<name>/`` before them
+        those of the other networks.
+    """
+    numbers = {}
+    for position, (network, measures) in enumerate(latent.items()):
+        head = f"baselines/{network}/latent" if position else "latent"
+        for name in ("probe", "knn", "ari"):
+            if (key := f"single/{name}") in measures:
+                numbers[f"{head}/{name}"] = measures[key]
+    return numbers
 
 
 def pooled_figure(net: Network, name: str, data: PatchData) -> dict[str, Figure]:

@@ -17,6 +17,7 @@ from stm_experiments.models.baselines.stripes import (
     MedianOfDifferences,
     RowMedian,
 )
+from stm_experiments.models.codes.context_code import ContextCode
 from stm_experiments.models.networks.cae_a import CAEA
 from stm_experiments.models.networks.cae_b import CAEB
 from stm_experiments.models.networks.denoiser import Denoiser
@@ -40,6 +41,7 @@ __all__ = [
     "RVAE",
     "VAE",
     "BraggFilter",
+    "ContextCode",
     "Denoiser",
     "Destripe",
     "DetectAndInterpolate",

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from stm_experiments.models.codes.whitening import Whitening
+
 
 @dataclass
 class Card:
@@ -230,6 +232,21 @@ class Posed(Variational, Protocol):
 
     def pose_loss(self, patches: Tensor, turn: Tensor, shift: Tensor, /) -> Tensor:
         """Return the loss of the poses of patches that are moved by ``turn`` and ``shift``."""
+        ...
+
+
+@runtime_checkable
+class Contextual(Autoencoder, Protocol):
+    """A network whose code predicts a description of the image that a patch was cut from."""
+
+    @property
+    def description(self) -> str:
+        """Return the name of the description in ``core.descriptions.DESCRIPTIONS``."""
+        ...
+
+    @property
+    def whitening(self) -> Whitening:
+        """Return the map from descriptions to the numbers that the code predicts."""
         ...
 
 

@@ -1,9 +1,10 @@
 """Training: one LightningModule per objective, callbacks, loggers and the run folder."""
 
+from stm_experiments.training.context import Context
 from stm_experiments.training.destriping import Destriping
 from stm_experiments.training.reconstruction import Reconstruction
 from stm_experiments.training.row_blind import RowBlind
 from stm_experiments.training.stacked import Stacked
 from stm_experiments.training.variational import Variational
 
-__all__ = ["Destriping", "Reconstruction", "RowBlind", "Stacked", "Variational"]
+__all__ = ["Context", "Destriping", "Reconstruction", "RowBlind", "Stacked", "Variational"]

@@ -9,6 +9,7 @@ from torch import nn
 from stm_experiments import models
 from stm_experiments.models.interfaces import (
     Autoencoder,
+    Contextual,
     Fitted,
     Network,
     NetworkModule,
@@ -20,11 +21,12 @@ from stm_experiments.models.interfaces import (
 
 ABILITIES = {
     Autoencoder: {
-        "CAEA", "CAEB", "MLP", "PCA", "RVAE", "RVAECoordinates", "RVAEPoster", "StackedAutoencoder",
-        "VAE",
+        "CAEA", "CAEB", "ContextCode", "MLP", "PCA", "RVAE", "RVAECoordinates", "RVAEPoster",
+        "StackedAutoencoder", "VAE",
     },
     Variational: {"RVAE", "RVAECoordinates", "RVAEPoster", "VAE"},
     Posed: {"RVAE", "RVAEPoster"},
+    Contextual: {"ContextCode"},
     Fitted: {"PCA"},
     Uncertain: set(),  # restoration.StripeRepair is one
     Repairing: set(),

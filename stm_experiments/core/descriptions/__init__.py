@@ -1,0 +1,39 @@
+"""Descriptions of whole images by a few numbers that do not depend on where the image was taken.
+
+A network can learn to predict such a description from a patch alone (``training.Context``). Nobody
+has to label anything: an image is described by itself.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor
+
+from stm_experiments.core.descriptions.radial_spectrum import RINGS, radial_spectrum
+
+
+class Description(NamedTuple):
+    """A description of images.
+
+    Attributes:
+        length: Its numbers, K.
+        describe: Maps images [N, 1, H, W] to descriptions [N, K] float32.
+    """
+
+    length: int
+    describe: Callable[[Tensor], Tensor]
+
+
+# The descriptions by their names in ``model.net.description``.
+DESCRIPTIONS = {"radial_spectrum": Description(RINGS, radial_spectrum)}
+
+
+def check_description(name: str) -> None:
+    """Refuse the name of a description that does not exist.
+
+    Raises:
+        ValueError: If there is no such description.
+    """
+    if name not in DESCRIPTIONS:
+        known = " or ".join(DESCRIPTIONS)
+        raise ValueError(f"model.net.description is {known}, not {name!r}")

@@ -1,0 +1,44 @@
+"""The power of an image in rings of equal frequency."""
+
+import torch
+from torch import Tensor
+
+SMALLEST = 256  # px; smaller images are surrounded by zeros, so that no ring is empty
+RINGS = 108  # from frequency 0 to 1/2 cycles per px
+FAINTEST = 1e-7  # power relative to the strongest ring, below which nothing is told apart
+
+
+def radial_spectrum(images: Tensor) -> Tensor:
+    """Return the logarithm of the power in rings of equal frequency.
+
+    It depends neither on a shift of the lattice nor on its direction in the image; a ring is 1/216
+    cycles per px wide, for images of every size.
+
+    Args:
+        images: [N, 1, H, W].
+
+    Returns:
+        [N, 108] float32, the lowest frequency first.
+    """
+    power = hann_powers(images[:, 0].float())
+    rows, columns = (torch.fft.fftfreq(n, device=power.device) for n in power.shape[-2:])
+    ring = (torch.hypot(rows[:, None], columns) * 2 * RINGS).long().flatten()
+    inside = ring < RINGS
+    counts = ring[inside].bincount(minlength=RINGS)
+    sums = power.new_zeros(len(power), RINGS)
+    means = sums.index_add_(1, ring[inside], power.flatten(1)[:, inside]) / counts
+    faintest = FAINTEST * means.amax(1, keepdim=True)
+    return torch.maximum(means, faintest.clamp(min=torch.finfo(means.dtype).tiny)).log()
+
+
+def hann_powers(images: Tensor) -> Tensor:
+    """Return the power of Hann-windowed images [N, H, W] less their weighted means, [N, H', W']."""
+    height, width = images.shape[-2:]
+    down, across = (
+        torch.hann_window(n, dtype=images.dtype, device=images.device) for n in (height, width)
+    )
+    window = down[:, None] * across
+    means = (images * window).sum((-2, -1), keepdim=True) / window.sum()
+    size = (max(height, SMALLEST), max(width, SMALLEST))
+    power: Tensor = torch.fft.fft2((images - means) * window, s=size).abs().square()
+    return power

@@ -1,0 +1,1 @@
+"""Networks whose codes have a meaning, and their layers."""

@@ -1,0 +1,68 @@
+"""A code of a patch that says from which kind of image the patch was cut."""
+
+from torch import nn
+
+from stm_experiments.core.descriptions import DESCRIPTIONS, check_description
+from stm_experiments.models.codes.dihedral import DihedralLinear, DihedralMean, PatchLinear
+from stm_experiments.models.codes.whitening import Whitening
+from stm_experiments.models.interfaces import AutoencoderModule
+
+
+class ContextCode(AutoencoderModule):
+    """Predicts the whitened description of the image that a patch was cut from.
+
+    The code is the prediction. Where a patch was cut in the unit cell, and in which of the eight
+    turns and mirror images, does not change the image's description: the code is free of the first
+    by training, and of the second by design, for the layers of the encoder turn with the patch and
+    the last one takes the mean over the turns.
+
+    The decoder draws the mean of all patches of a code. It learns from codes that it cannot change:
+    what it cannot draw, the code does not know.
+
+    Args:
+        latent: Length of the code: components of the description.
+        width: Neurons of the widest layers, a multiple of 16.
+        window: Patch size, px.
+        description: Name in ``core.descriptions.DESCRIPTIONS``.
+
+    Raises:
+        ValueError: If a size makes no sense, or there is no such description.
+    """
+
+    label = "context code"
+
+    def __init__(
+        self,
+        latent: int = 10,
+        width: int = 768,
+        window: int = 17,
+        description: str = "radial_spectrum",
+    ) -> None:
+        super().__init__()
+        check_description(description)
+        length = DESCRIPTIONS[description].length
+        if not 1 <= latent <= length or window < 1 or width < 16 or width % 16:
+            raise ValueError(
+                f"latent is 1 to {length}, window at least 1 and width a multiple of 16, not "
+                f"{latent}, {window}, {width}"
+            )
+        self.window = window
+        self.description = description
+        kinds = width // 8
+        self.encoder = nn.Sequential(
+            PatchLinear(window, kinds),
+            nn.SiLU(),
+            DihedralLinear(kinds, kinds),
+            nn.SiLU(),
+            DihedralLinear(kinds, kinds // 2),
+            nn.SiLU(),
+            DihedralMean(),
+            nn.Linear(kinds // 2, latent),
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(latent, 128),
+            nn.SiLU(),
+            nn.Linear(128, window**2),
+            nn.Unflatten(1, (1, window, window)),
+        )
+        self.whitening = Whitening(length, latent)

@@ -1,0 +1,84 @@
+"""Context codes: what is learnt, from what, and that a resumed run cannot tell."""
+
+import json
+import os
+import signal
+
+import pytest
+import torch
+
+from stm_experiments import load
+from stm_experiments.benchmarks.kills.comparison import differences
+from stm_experiments.core.descriptions import DESCRIPTIONS
+from stm_experiments.training import Context
+
+SMALL = (
+    *("experiment=context_code", "model.net.width=32", "model.net.latent=3"),
+    *("data.images_per_epoch=10", "data.validation_images=5", "data.test_images=20"),
+    *("data.patches_per_image=8", "trainer.max_epochs=3", "baselines=[10]"),
+)
+
+
+def test_each_patch_brings_the_description_of_its_image(compose_config):
+    from stm_experiments.app import build
+
+    config = build.resolve(compose_config("experiment=context_code", "data.size=96"))
+    data = build.build_data(config, 17)
+    batch = next(iter(data.loader("train")))
+    images = data.sources["train"](0, 0, 32)
+    described = DESCRIPTIONS[config["model"]["net"]["description"]].describe(images.noisy)
+    torch.testing.assert_close(batch.truth["description"], described[batch.image])
+    torch.testing.assert_close(data.descriptions(7), described[:7])
+
+
+def test_a_run_is_resumed_exactly_and_says_what_its_codes_tell(
+    train_in, tmp_path, no_figures, monkeypatch
+):
+    from stm_experiments.app.job import Interrupted
+
+    whole, ended, other = (tmp_path / name for name in ("whole", "ended", "other"))
+    train_in(whole, *SMALL)
+    steps, plain = [], Context.training_step
+
+    def end_at_the_fourth(*args):
+        steps.append(1)
+        if len(steps) == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return plain(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Context, "training_step", end_at_the_fourth)
+        with pytest.raises(Interrupted):
+            train_in(ended, *SMALL)
+    train_in(ended, *SMALL)
+    assert differences(whole, ended) == []
+
+    metrics = json.loads((whole / "metrics.json").read_text())
+    for head in ("", "baselines/PCA-10/", "baselines/untrained/"):
+        for name in ("probe", "knn", "ari"):
+            assert -1 <= metrics[f"{head}latent/{name}"] <= 1
+
+    # A model that starts from this one keeps the meaning of the codes.
+    best = whole / "checkpoints" / "best.ckpt"
+    train_in(other, *SMALL, f"init={best}", "seed=1")
+    before, after = (load(folder / "checkpoints" / "best.ckpt") for folder in (whole, other))
+    assert before.whitening.is_fitted
+    assert torch.equal(before.whitening.axes, after.whitening.axes)
+    assert not torch.equal(before.encoder[0].weight, after.encoder[0].weight)
+
+
+def test_what_cannot_be_described_is_refused(command, tmp_path):
+    from stm_experiments.train import main
+
+    few = ("data.images_per_epoch=5", "data.validation_images=5", "data.size=64")
+    code, _, errors = command(
+        main, "experiment=context_code", *few, "trainer=cpu", f"hydra.run.dir={tmp_path}/few"
+    )
+    assert code == 1
+    assert "5 images differ in fewer than 10 ways" in errors
+    unknown = "model.net.description=colour"
+    code, _, errors = command(
+        main, "experiment=context_code", unknown, f"hydra.run.dir={tmp_path}/unknown"
+    )
+    assert code == 1
+    assert "model.net.description is" in errors
