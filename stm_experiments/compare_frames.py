@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from stm_experiments.app import build
 from stm_experiments.app.job import new_folder
 from stm_experiments.app.launching import launch
+from stm_experiments.app.settings import resolve
 from stm_experiments.core.arrays import Array
 from stm_experiments.core.files import write_csv, write_json
 from stm_experiments.core.planes import subtract_plane
@@ -32,7 +32,7 @@ def compare(cfg: DictConfig) -> None:
     Raises:
         ValueError: If a setting, the checkpoint or a file cannot be used.
     """
-    settings = build.resolve(cfg)
+    settings = resolve(cfg)
     patterns = [*settings["images"], *([settings["image"]] if settings["image"] else [])]
     if not patterns:
         raise ValueError("image= or images= names the frames")

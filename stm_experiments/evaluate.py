@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from stm_experiments.app import build, job, launching, tables
+from stm_experiments.app.settings import resolve
 from stm_experiments.core.files import write_json
 from stm_experiments.core.texts import printable
 from stm_experiments.evaluation.baselines import fit_baselines
@@ -26,7 +27,7 @@ def evaluate(cfg: DictConfig) -> None:
     Raises:
         ValueError: If a model or the data cannot be used.
     """
-    settings = build.resolve(cfg)
+    settings = resolve(cfg)
     folder = job.new_folder()
     models = load_models(settings["checkpoint"], settings["net"])
     # Nothing is trained here: PCA is fitted to the patches as they are.

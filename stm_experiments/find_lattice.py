@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from stm_experiments.app import build
 from stm_experiments.app.job import new_folder
 from stm_experiments.app.launching import launch
+from stm_experiments.app.settings import resolve
 from stm_experiments.core.files import write_csv, write_json
 from stm_experiments.core.texts import printable
 from stm_experiments.figures import save_figure
@@ -32,7 +32,7 @@ def find_lattices(cfg: DictConfig) -> None:
     Raises:
         ValueError: If a setting or the checkpoint cannot be used, or some of the files.
     """
-    settings = build.resolve(cfg)
+    settings = resolve(cfg)
     paths = scan_files.find_scan_files(settings["image"])
     folder = new_folder()
     scan_files.check_unit_settings(settings["unit"], settings["pixel_nm"])

@@ -2,9 +2,9 @@
 
 from omegaconf import DictConfig
 
-from stm_experiments.app import build
 from stm_experiments.app.job import new_folder
 from stm_experiments.app.launching import launch
+from stm_experiments.app.settings import resolve
 from stm_experiments.core.texts import printable
 from stm_experiments.data.sites.site_data import read_site_images
 from stm_experiments.evaluation.site_report import examine_sites, write_sites
@@ -23,7 +23,7 @@ def find_sites(cfg: DictConfig) -> None:
     Raises:
         ValueError: If the model was not trained on sites, or none of the images can be used.
     """
-    settings = build.resolve(cfg)
+    settings = resolve(cfg)
     folder = new_folder()
     scan_files.check_unit_settings(None, settings["pixel_nm"])
     net = checkpoint.load(settings["checkpoint"])

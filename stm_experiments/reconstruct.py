@@ -9,9 +9,9 @@ from omegaconf import DictConfig
 from rich.markup import escape
 from rich.progress import Progress
 
-from stm_experiments.app import build
 from stm_experiments.app.job import new_folder
 from stm_experiments.app.launching import launch
+from stm_experiments.app.settings import resolve
 from stm_experiments.core.files import atomic_write, write_json
 from stm_experiments.core.texts import printable
 from stm_experiments.figures import save_figure, whole_image
@@ -36,7 +36,7 @@ def reconstruct(cfg: DictConfig) -> None:
     Raises:
         ValueError: If a setting or the checkpoint cannot be used, or some of the files.
     """
-    settings = build.resolve(cfg)
+    settings = resolve(cfg)
     paths = scan_files.find_scan_files(settings["image"])
     if settings["list"]:
         scan_files.for_each_file(paths, lambda path: print(scan_files.describe_channels(path)))

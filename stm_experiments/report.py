@@ -4,9 +4,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from stm_experiments.app import build
 from stm_experiments.app.job import job_folder
 from stm_experiments.app.launching import launch
+from stm_experiments.app.settings import resolve
 from stm_experiments.core.texts import printable
 from stm_experiments.reporting.report import write_report
 from stm_experiments.reporting.runs import find_runs
@@ -21,7 +21,7 @@ def report(cfg: DictConfig) -> None:
     Raises:
         ValueError: If there is no run.
     """
-    settings = build.resolve(cfg)
+    settings = resolve(cfg)
     source = Path(settings["runs"])
     runs = find_runs(source)
     page = write_report(runs, source, job_folder())

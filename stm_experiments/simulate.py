@@ -8,21 +8,28 @@ import numpy as np
 import tifffile
 from omegaconf import DictConfig
 
-from stm_experiments.app import build
+from stm_experiments.app.construct import construct
 from stm_experiments.app.job import choice, new_folder
 from stm_experiments.app.launching import launch
+from stm_experiments.app.settings import resolve
 from stm_experiments.core.files import atomic_write
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.core.texts import printable
-from stm_experiments.data.sources.simulated import choose_lattices
 from stm_experiments.figures import artefact_sheet, save_figure, simulation_sheet
-from stm_experiments.simulator import PRESETS, AnyLattice, Topographs, simulate
+from stm_experiments.simulator import (
+    PRESETS,
+    AnyLattice,
+    Noise,
+    Topographs,
+    choose_lattices,
+    simulate,
+)
 from stm_experiments.simulator.examples import artefacts_alone
 
 
 def simulate_sheet(cfg: DictConfig) -> None:
     """Simulate topographs, draw them and, if asked, write their arrays; see conf/simulate.yaml."""
-    settings = build.resolve(cfg)
+    settings = resolve(cfg)
     check_settings(settings)
     folder = new_folder()
     preset, size, angles = settings["preset"], settings["size"], settings["orientation"]
@@ -34,7 +41,8 @@ def simulate_sheet(cfg: DictConfig) -> None:
         save_figure(artefact_sheet(images, kinds[0].spread), folder / "artefacts.png")
         return print(printable(f"{folder}: artefacts.png"))
     orientation = None if angles is None else [angles] * len(lattices)
-    noise, domains = build.build_noise(settings), settings["domains"]
+    noise: Noise = construct(settings["noise"])
+    domains = settings["domains"]
     topographs = simulate(lattices, seeds, noise, preset, size, domains, orientation=orientation)
     title = f"Simulated topographs: preset {preset}, noise {choice('noise')}"
     save_figure(simulation_sheet(topographs, lattices, title), folder / "topographs.png")

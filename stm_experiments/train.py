@@ -14,9 +14,11 @@ from stm_experiments.app.completion import (
     attempt,
     finish,
     log_again,
+    noted_end,
     print_finished,
     scored_weights,
 )
+from stm_experiments.app.settings import new_config, saved_config
 from stm_experiments.core.texts import printable
 from stm_experiments.evaluation.assess import SAMPLES, TrainingRecord
 from stm_experiments.evaluation.baselines import check_baselines
@@ -34,11 +36,11 @@ def train(cfg: DictConfig) -> float:
         Error compared with the noisy test images, for sweepers that optimise; NaN on other ranks.
     """
     folder = job.job_folder()
-    settings = job.saved_config(folder) if cfg.resume else build.new_config(cfg)
+    settings = saved_config(folder) if cfg.resume else new_config(cfg)
     run = RunFolder(folder, settings, job.describe_job(), anyway=cfg.resume_anyway)
     if run.metrics is not None and run.leads:
         print_finished(run)
-    with job.noted_end(run):
+    with noted_end(run):
         metrics = run_once(settings, run) if run.metrics is None else run.metrics
         if run.metrics is not None and run.leads and not run.is_complete:
             finish(run, attempt(partial(log_again, settings, metrics, run)))

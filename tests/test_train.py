@@ -122,12 +122,13 @@ def test_the_reported_error_is_that_of_the_best_weights(
     train_in, compose_config, tiny, tmp_path, no_figures
 ):
     from stm_experiments.app import build
+    from stm_experiments.app.settings import resolve
 
     train_in(tmp_path, *GETS_WORSE)
     losses = [row["val/loss"] for row in rows_of(tmp_path)]
     assert losses[0] < losses[1]
     net = stm_experiments.load(tmp_path / "checkpoints" / "best.ckpt")
-    data = build.build_data(build.resolve(compose_config(*tiny)), net.window)
+    data = build.build_data(resolve(compose_config(*tiny)), net.window)
     for split, key in (("test", "test/mse_noisy"), ("validation", "val/best_loss")):
         with torch.inference_mode():
             errors = [(net(b.noisy) - b.noisy).square().mean((1, 2, 3)) for b in data.loader(split)]

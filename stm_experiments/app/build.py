@@ -1,6 +1,5 @@
-"""From the config of a run to its objects: network, data, noise, loggers, trainer, card."""
+"""From the settings of a run to its objects: network, data, loggers, trainer, card."""
 
-import os
 import warnings
 from dataclasses import fields
 from pathlib import Path
@@ -17,76 +16,16 @@ from lightning.pytorch.strategies import ParallelStrategy
 from omegaconf import DictConfig, OmegaConf
 
 from stm_experiments.app.account import has_wandb_account, refuse_wandb_settings
-from stm_experiments.app.allow import refuse_unknown_targets
 from stm_experiments.app.construct import construct
 from stm_experiments.app.messages import choices
 from stm_experiments.core.config_files import config_dir
 from stm_experiments.core.memory import keep_freed_memory
-from stm_experiments.data import DataSource, PatchData, PatchSettings
+from stm_experiments.data import DataSource, PatchSettings
+from stm_experiments.data.module import PatchData
 from stm_experiments.models.checkpoint import read, write_checkpoint
 from stm_experiments.models.interfaces import Card, Network
-from stm_experiments.simulator import Noise
 from stm_experiments.training import Reconstruction
 from stm_experiments.training.callbacks import Patience
-
-
-def resolve(config: DictConfig) -> dict[str, Any]:
-    """Resolve a config to plain data, and check every ``_target_``.
-
-    Raises:
-        PermissionError: If the config would build something that is not on the allow list.
-    """
-    resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    assert isinstance(resolved, dict)
-    refuse_unknown_targets(resolved)
-    return {str(key): value for key, value in resolved.items()}
-
-
-def new_config(config: DictConfig) -> dict[str, Any]:
-    """Return the config of a run that begins, as its folder keeps it.
-
-    Paths are absolute, so that the run can be resumed from any folder.
-
-    Raises:
-        PermissionError: If the config would build something that is not on the allow list.
-        ValueError: If the scale is not in (0, 1].
-    """
-    resolved = scale_down(resolve(config))
-    del resolved["resume_anyway"]  # of one start, not of the run
-    if isinstance(resolved["data"].get("root"), str):
-        resolved["data"]["root"] = os.path.abspath(resolved["data"]["root"])
-    if resolved["init"] is not None and os.path.exists(resolved["init"]):  # else a model's name
-        resolved["init"] = os.path.abspath(resolved["init"])
-    return resolved
-
-
-def scale_down(config: dict[str, Any]) -> dict[str, Any]:
-    """Multiply epochs, images and schedules counted in epochs by the ``scale`` of a config.
-
-    Raises:
-        ValueError: If the scale is not in (0, 1].
-    """
-    scale = config["scale"]
-    if not isinstance(scale, int | float) or not 0 < scale <= 1:
-        raise ValueError(f"scale is above 0 and at most 1, not {scale!r}")
-    if scale == 1:
-        return config
-
-    def shrink(epochs: Any) -> Any:
-        if isinstance(epochs, list):
-            return [shrink(each) for each in epochs]
-        return max(1, round(epochs * scale)) if isinstance(epochs, int) else epochs
-
-    trainer, data, model = (dict(config[key]) for key in ("trainer", "data", "model"))
-    trainer["max_epochs"] = shrink(trainer["max_epochs"])
-    data["fraction"] *= scale
-    if model.get("scheduler"):
-        model["scheduler"] = {
-            key: shrink(value) if key in ("step_size", "T_max", "milestones") else value
-            for key, value in model["scheduler"].items()
-        }
-    changed = {"trainer": trainer, "data": data, "model": model}
-    return {**config, **changed, "patience": shrink(config["patience"])}
 
 
 def build_model(config: dict[str, Any]) -> Reconstruction:
@@ -128,12 +67,6 @@ def build_data(config: dict[str, Any], window: int | None) -> PatchData:
     patches["description"] = config["model"].get("net", {}).get("description")
     source: DataSource = construct(data)
     return PatchData(source, PatchSettings(**patches))
-
-
-def build_noise(config: dict[str, Any]) -> Noise:
-    """Build the strengths of all noises and artefacts."""
-    noise: Noise = construct(config["noise"])
-    return noise
 
 
 def build_loggers(config: dict[str, Any], folder: Path, about: dict[str, Any]) -> list[Logger]:

@@ -1,14 +1,16 @@
 """The end of a run: results are assessed and logged, and logged again where that failed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from lightning import seed_everything
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from stm_experiments.app import build, tables
 from stm_experiments.app.messages import one_sentence
 from stm_experiments.core.texts import printable
-from stm_experiments.data import PatchData
+from stm_experiments.data.module import PatchData
 from stm_experiments.evaluation.assess import SAMPLES, TrainingRecord, assess, write_assessment
 from stm_experiments.evaluation.baselines import fit_baselines
 from stm_experiments.evaluation.held_out import score_held_out
@@ -18,6 +20,28 @@ from stm_experiments.reporting.checks import check_numbers
 from stm_experiments.reporting.paper import NETWORKS
 from stm_experiments.training.loggers import close_loggers, log_results
 from stm_experiments.training.run_folder import RunFolder
+
+
+class Interrupted(KeyboardInterrupt):
+    """The end of a run by Ctrl-C or a signal; the message says how to resume the run."""
+
+
+@contextmanager
+def noted_end(run: RunFolder) -> Iterator[None]:
+    """Note in the folder of a run that it was interrupted, or why it failed.
+
+    Raises:
+        Interrupted: In place of what Ctrl-C and signals raise.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, SIGTERMException):
+        # Lightning ends with SystemExit after Ctrl-C.
+        run.finish("interrupted")
+        raise Interrupted(f"interrupted; resume with: python train.py resume={run.path}") from None
+    except BaseException as error:
+        run.finish(f"failed: {one_sentence(error)}")
+        raise
 
 
 def scored_weights(data: PatchData) -> str:

@@ -2,19 +2,11 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import OmegaConf
-
-from stm_experiments.app.allow import refuse_unknown_targets
-from stm_experiments.app.messages import one_sentence
-from stm_experiments.core.config_files import read_yaml
-from stm_experiments.training.run_folder import RunFolder
 
 # Hydra's grammar gives brackets, commas and equals signs a meaning: paths are quoted for the user.
 PATH_KEYS = (
@@ -28,10 +20,6 @@ PATH_KEYS = (
     "data.root",
 )
 MOST_CHARACTERS = 99  # of a folder's name, without the underscore before it
-
-
-class Interrupted(KeyboardInterrupt):
-    """The end of a run by Ctrl-C or a signal; the message says how to resume the run."""
 
 
 def run_name(overrides: list[str]) -> str:
@@ -103,35 +91,3 @@ def describe_job() -> dict[str, Any]:
         "experiment": choice("experiment"),
         "sweep": Path(job.sweep.dir).name if is_swept else None,
     }
-
-
-def saved_config(folder: Path) -> dict[str, Any]:
-    """Return the config of a run folder, which may be a stranger's: text in it is never resolved.
-
-    Raises:
-        ValueError: If it cannot be read.
-        PermissionError: If it would build something that is not on the allow list.
-    """
-    config = read_yaml(folder / "config.yaml")
-    if not isinstance(config, dict):
-        raise ValueError(f"{folder / 'config.yaml'}: not the config of a run")
-    refuse_unknown_targets(config)
-    return config
-
-
-@contextmanager
-def noted_end(run: RunFolder) -> Iterator[None]:
-    """Note in the folder of a run that it was interrupted, or why it failed.
-
-    Raises:
-        Interrupted: In place of what Ctrl-C and signals raise.
-    """
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit, SIGTERMException):
-        # Lightning ends with SystemExit after Ctrl-C.
-        run.finish("interrupted")
-        raise Interrupted(f"interrupted; resume with: python train.py resume={run.path}") from None
-    except BaseException as error:
-        run.finish(f"failed: {one_sentence(error)}")
-        raise

@@ -36,7 +36,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from stm_experiments.data import PatchData, PatchSettings, SimulatedSites
+from stm_experiments.data import PatchSettings, SimulatedSites
+from stm_experiments.data.module import PatchData
 from stm_experiments.data.sites.site_loader import listed_images
 from stm_experiments.evaluation.site_report import infer_sites, site_numbers, variance_under_turns
 from stm_experiments.models import RVAE, VAE, RVAECoordinates, RVAEPoster

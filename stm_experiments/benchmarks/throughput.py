@@ -29,7 +29,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from stm_experiments.core.memory import keep_freed_memory
-from stm_experiments.data import PatchData, PatchSettings, SimulatedData
+from stm_experiments.data import PatchSettings, SimulatedData
+from stm_experiments.data.module import PatchData
 from stm_experiments.models import CAEA
 from stm_experiments.simulator import (
     CUT_LATTICES,

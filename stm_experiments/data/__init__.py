@@ -1,9 +1,11 @@
-"""Images, simulated or from files, cut into batches of patches."""
+"""Images, simulated or from files, cut into batches of patches.
+
+Lightning's data module is in ``module``: its import takes seconds that most commands do not need.
+"""
 
 from stm_experiments.core.batch import Batch
 from stm_experiments.data.image_set import LATTICE_NAMES, Images
 from stm_experiments.data.loader import PatchLoader
-from stm_experiments.data.module import PatchData
 from stm_experiments.data.settings import PatchSettings
 from stm_experiments.data.sites.simulated_sites import SimulatedSites
 from stm_experiments.data.sites.site_data import SiteData
@@ -22,7 +24,6 @@ __all__ = [
     "ImageData",
     "ImageSource",
     "Images",
-    "PatchData",
     "PatchLoader",
     "PatchSettings",
     "ScanData",

@@ -7,7 +7,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from stm_experiments.data import LATTICE_NAMES, PatchData
+from stm_experiments.data import LATTICE_NAMES
+from stm_experiments.data.module import PatchData
 from stm_experiments.data.sites.site_loader import listed_images
 from stm_experiments.data.sources.simulated import simulated_lattices
 from stm_experiments.evaluation.baselines import untrained_copy

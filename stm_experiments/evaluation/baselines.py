@@ -4,7 +4,7 @@ import copy
 
 import torch
 
-from stm_experiments.data import PatchData
+from stm_experiments.data.module import PatchData
 from stm_experiments.models import PCA
 from stm_experiments.models.interfaces import Network
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from stm_experiments.data import LATTICE_NAMES, PatchData
+from stm_experiments.data import LATTICE_NAMES
+from stm_experiments.data.module import PatchData
 from stm_experiments.metrics.measures import noise_floor
 from stm_experiments.metrics.scores import NOISY_INPUT, Scores, flatten_scores, score_networks
 from stm_experiments.models.interfaces import Network

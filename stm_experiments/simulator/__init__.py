@@ -9,6 +9,7 @@ from stm_experiments.simulator.lattices.registry import (
     FLAT_LATTICES,
     LATTICES,
     AnyLattice,
+    choose_lattices,
     configured_lattice,
 )
 from stm_experiments.simulator.microscope.detector import DetectorNoise
@@ -49,6 +50,7 @@ __all__ = [
     "TipNoise",
     "Topographs",
     "Wave",
+    "choose_lattices",
     "configured_lattice",
     "place_atoms",
     "render_topographs",

@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 
 from stm_experiments.app import build
 from stm_experiments.app.allow import FOREIGN, is_allowed, refuse_unknown_targets
+from stm_experiments.app.settings import resolve
 from stm_experiments.core.config_files import config_dir
 
 REFUSED = [
@@ -76,12 +77,12 @@ def test_the_message_names_the_key():
 def test_a_config_is_refused_before_anything_of_it_is_built(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = {"first": {"_target_": "stm_experiments.models.CAEA"}, "x": {"y": "${z}"}, "z": {}}
-    assert build.resolve(OmegaConf.create(config))["x"]["y"] == {}
+    assert resolve(OmegaConf.create(config))["x"]["y"] == {}
     # Also where the name only appears once the config is resolved.
     config["z"] = {"_target_": "${name}", "args": ["touch run"]}
     config["name"] = "os.system"
     with pytest.raises(PermissionError, match=r"x\.y\._target_='os\.system' is not allowed"):
-        build.resolve(OmegaConf.create(config))
+        resolve(OmegaConf.create(config))
     assert not list(tmp_path.iterdir())
 
 

@@ -10,6 +10,8 @@ from hydra.errors import ConfigCompositionException
 from torch.optim.lr_scheduler import OneCycleLR
 
 from stm_experiments.app import build
+from stm_experiments.app.construct import construct
+from stm_experiments.app.settings import resolve
 from stm_experiments.core.config_files import config_dir
 from stm_experiments.data.sources.simulated import choose_lattices
 from stm_experiments.simulator import CUT_LATTICES, LATTICES, NOISES
@@ -69,7 +71,7 @@ def test_the_reader_of_comments_reads():
 
 @pytest.mark.parametrize(("group", "name"), GROUPS, ids=map("=".join, GROUPS))
 def test_every_choice_composes(group, name, compose_config):
-    settings = build.resolve(compose_config(f"{group}={name}"))
+    settings = resolve(compose_config(f"{group}={name}"))
     assert {"seed", "lattice", "noise", "data", "model", "trainer", "logger"} <= set(settings)
     if group == "lattice":
         assert list(settings["lattice"]) == (list(CUT_LATTICES) if name == "all" else [name])
@@ -81,7 +83,7 @@ TRAINED = [(group, name) for group, name in GROUPS if group in ("model", "experi
 
 @pytest.mark.parametrize(("group", "name"), TRAINED, ids=map("=".join, TRAINED))
 def test_every_optimiser_and_schedule_takes_its_settings(group, name, compose_config):
-    module = build.build_model(build.resolve(compose_config(f"{group}={name}")))
+    module = build.build_model(resolve(compose_config(f"{group}={name}")))
     if module.optimizer is None:
         assert hasattr(module.net, "fit")
         return
@@ -95,12 +97,12 @@ def test_every_optimiser_and_schedule_takes_its_settings(group, name, compose_co
 def test_every_entry_point_composes(name, compose_config):
     text = (CONF / f"{name}.yaml").read_text(encoding="utf-8")
     needed = re.findall(r"^(\w+): \?\?\?", text, re.MULTILINE)
-    build.resolve(compose_config(*(f"{key}=x" for key in needed), name=name))
+    resolve(compose_config(*(f"{key}=x" for key in needed), name=name))
 
 
 @pytest.mark.parametrize("name", LATTICES)
 def test_lattices_are_the_registrys_without_a_copy_of_it(name, compose_config):
-    settings = build.resolve(compose_config(f"lattice={name}"))["lattice"]
+    settings = resolve(compose_config(f"lattice={name}"))["lattice"]
     assert list(settings) == [name]
     assert set(settings[name].values()) == {None}
     assert choose_lattices(settings) == (LATTICES[name],)
@@ -108,13 +110,13 @@ def test_lattices_are_the_registrys_without_a_copy_of_it(name, compose_config):
 
 def test_settings_of_lattices_are_overridden_one_by_one(compose_config):
     overrides = ("lattice=[sc,tas2]", "lattice.sc.azimuth_max=90", "lattice.tas2.wave=[.1,.2]")
-    settings = build.resolve(compose_config(*overrides))["lattice"]
+    settings = resolve(compose_config(*overrides))["lattice"]
     sc, tas2 = choose_lattices(settings)
     assert sc == replace(LATTICES["sc"], azimuth_max=90)
     assert tas2 == replace(LATTICES["tas2"], wave=(0.1, 0.2))
     with pytest.raises(ConfigCompositionException):
         compose_config("lattice.fcc.azimut_max=90")
-    unknown = build.resolve(compose_config("+lattice.fcc.azimut_max=90"))["lattice"]
+    unknown = resolve(compose_config("+lattice.fcc.azimut_max=90"))["lattice"]
     with pytest.raises(ValueError, match=r"lattice\.fcc\.azimut_max is not known; there are"):
         choose_lattices(unknown)
 
@@ -138,11 +140,11 @@ def test_options_listed_in_comments_are_the_groups_files(path, group, names):
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "noise").glob("*.yaml")))
 def test_noises_are_the_simulators(name, compose_config):
     assert name in NOISES
-    assert build.build_noise(build.resolve(compose_config(f"noise={name}"))) == NOISES[name]
+    assert construct(resolve(compose_config(f"noise={name}"))["noise"]) == NOISES[name]
 
 
 def test_mixtures_and_exclusions_compose(compose_config):
-    assert list(build.resolve(compose_config("lattice=[fcc,sc]"))["lattice"]) == ["fcc", "sc"]
+    assert list(resolve(compose_config("lattice=[fcc,sc]"))["lattice"]) == ["fcc", "sc"]
 
 
 def test_numbers_in_conf_are_numbers():

@@ -1,12 +1,13 @@
 import pytest
 
 from stm_experiments.app import build
+from stm_experiments.app.settings import resolve, scale_down
 from stm_experiments.data.settings import part_of
 
 
 def test_scale_shrinks_epochs_images_and_schedules_but_not_patches(compose_config):
-    config = build.resolve(compose_config("experiment=paper_lr_decay", "scale=0.1", "patience=20"))
-    scaled = build.scale_down(config)
+    config = resolve(compose_config("experiment=paper_lr_decay", "scale=0.1", "patience=20"))
+    scaled = scale_down(config)
     assert scaled["trainer"]["max_epochs"] == 10
     assert scaled["model"]["scheduler"]["step_size"] == 3
     assert scaled["patience"] == 2
@@ -18,7 +19,7 @@ def test_scale_shrinks_epochs_images_and_schedules_but_not_patches(compose_confi
 
 
 def test_the_twin_of_the_published_data_has_its_counts(compose_config):
-    config = build.resolve(compose_config("data=simulated_published", "lattice=[sc,fcc]"))
+    config = resolve(compose_config("data=simulated_published", "lattice=[sc,fcc]"))
     train = build.build_data(config, 17).sources["train"]
     assert [lattice.name for lattice in train.lattices] == ["sc"] * 52 + ["fcc"] * 67
 
@@ -26,7 +27,7 @@ def test_the_twin_of_the_published_data_has_its_counts(compose_config):
 @pytest.mark.parametrize("scale", [0, -1, 2, "big"])
 def test_a_senseless_scale_is_refused(compose_config, scale):
     with pytest.raises(ValueError, match="above 0 and at most 1"):
-        build.scale_down({**build.resolve(compose_config()), "scale": scale})
+        scale_down({**resolve(compose_config()), "scale": scale})
     if isinstance(scale, int):
         with pytest.raises(ValueError, match="above 0 and at most 1"):
             part_of(10, scale)
@@ -49,8 +50,7 @@ def test_a_paper_configuration_is_the_baseline_but_for_its_name(compose_config, 
         return {keys: node}
 
     baseline, other = (
-        flat(build.resolve(compose_config(f"experiment=paper_{which}")))
-        for which in ("baseline", name)
+        flat(resolve(compose_config(f"experiment=paper_{which}"))) for which in ("baseline", name)
     )
     assert {key: value for key, value in other.items() if baseline.get(key) != value} == differs
     assert baseline[("model", "optimizer", "lr")] == 1e-3

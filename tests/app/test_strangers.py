@@ -12,11 +12,11 @@ import torch
 import yaml
 from omegaconf import OmegaConf, open_dict
 
-from stm_experiments.app import build
 from stm_experiments.app.allow import refuse_unknown_targets
 from stm_experiments.app.construct import construct
 from stm_experiments.app.foreign_files import refuse_foreign_hydra_nodes
 from stm_experiments.app.messages import EXPECTED, one_sentence
+from stm_experiments.app.settings import resolve
 
 SECRET = "the-secret-of-the-environment"
 NAME = "STM_TEST_SECRET"
@@ -179,7 +179,7 @@ def tiny_config(tiny):
 def saved(tiny_config):
     """Return the config of a tiny run as plain data."""
     config = OmegaConf.masked_copy(tiny_config, [key for key in tiny_config if key != "hydra"])
-    return build.resolve(config)
+    return resolve(config)
 
 
 @pytest.fixture
@@ -349,7 +349,7 @@ def test_experiments_of_other_folders_build_nothing(marker, tiny_config, name):
         theirs = dict(REFERRED)
         put(theirs, place, payload)
         try:
-            resolved = build.resolve(OmegaConf.merge(own, OmegaConf.create(yaml.safe_dump(theirs))))
+            resolved = resolve(OmegaConf.merge(own, OmegaConf.create(yaml.safe_dump(theirs))))
         except EXPECTED as error:
             result = one_sentence(error)
         else:
@@ -405,7 +405,7 @@ def test_flags_that_bring_a_whole_config_are_refused(command, tmp_path, monkeypa
 )  # fmt: skip
 def test_foreign_classes_take_listed_keywords_only(compose_config, override):
     with pytest.raises(PermissionError, match="is not allowed"):
-        build.resolve(compose_config("logger=wandb", override))
+        resolve(compose_config("logger=wandb", override))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from stm_experiments.app import build
+from stm_experiments.app.settings import resolve
 from stm_experiments.evaluation.baselines import check_baselines, fit_baselines, untrained_copy
 from stm_experiments.models import CAEA, PCA
 
@@ -17,7 +18,7 @@ def test_numbers_that_cannot_be_fitted_are_refused(components):
 
 
 def test_one_fit_gives_all_sizes(compose_config, tiny):
-    data = build.build_data(build.resolve(compose_config(*tiny)), 17)
+    data = build.build_data(resolve(compose_config(*tiny)), 17)
     networks = fit_baselines(data, [2, 5])
     assert list(networks) == ["PCA-2", "PCA-5"]
     alone = PCA(2, 17)

@@ -9,6 +9,7 @@ from torch import nn
 import stm_experiments
 from stm_experiments import models
 from stm_experiments.app import build
+from stm_experiments.app.settings import resolve
 from stm_experiments.core.config_files import config_dir
 from stm_experiments.models import checkpoint
 
@@ -98,7 +99,7 @@ def test_the_number_of_latent_numbers_can_be_chosen(network):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_goes_from_config_to_file_and_back(name, compose_config, tmp_path):
-    config = build.resolve(compose_config(f"model={name}", "lattice=[sc,fcc]"))
+    config = resolve(compose_config(f"model={name}", "lattice=[sc,fcc]"))
     objective = build.build_model(config)
     net = objective.net
     window = net.window or 32

@@ -10,7 +10,8 @@ from lightning.pytorch.callbacks import Callback
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
 import stm_experiments
-from stm_experiments.data import PatchData, PatchSettings, SimulatedData
+from stm_experiments.data import PatchSettings, SimulatedData
+from stm_experiments.data.module import PatchData
 from stm_experiments.models import CAEA
 from stm_experiments.models.checkpoint import Card
 from stm_experiments.simulator import NOISES

@@ -122,10 +122,11 @@ def test_twenty_steps_of_two_processes_are_those_of_one(runs, net):
 def test_metrics_count_every_patch_once(runs, net, compose_config):
     import stm_experiments
     from stm_experiments.app import build
+    from stm_experiments.app.settings import resolve
 
     folder = runs / f"{net}2" / "run"
     model = stm_experiments.load(folder / "checkpoints" / "last.ckpt")
-    settings = build.resolve(compose_config(*RUN, *RUNS[f"{net}2"]))
+    settings = resolve(compose_config(*RUN, *RUNS[f"{net}2"]))
     batches = list(build.build_data(settings, model.window).loader("validation"))
     with torch.inference_mode():
         errors = [(model(b.noisy) - b.noisy).square().mean((1, 2, 3)).double() for b in batches]
@@ -194,10 +195,11 @@ def test_without_cuda_the_cpu_is_used_even_beside_apples_gpu(compose_config, tmp
     from lightning.pytorch.accelerators import MPSAccelerator
 
     from stm_experiments.app import build
+    from stm_experiments.app.settings import resolve
 
     monkeypatch.setattr(MPSAccelerator, "is_available", staticmethod(lambda: True))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    config = build.resolve(compose_config())
+    config = resolve(compose_config())
     assert config["trainer"]["accelerator"] == "auto"
     trainer = build.build_trainer(config, tmp_path, [], [])
     assert trainer.strategy.root_device.type == "cpu"

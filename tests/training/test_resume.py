@@ -41,7 +41,7 @@ def test_real_kills_change_nothing(tmp_path):
 
 
 def test_sigterm_saves_within_the_epoch(train_in, tmp_path, no_figures, monkeypatch):
-    from stm_experiments.app.job import Interrupted
+    from stm_experiments.app.completion import Interrupted
     from stm_experiments.training import Reconstruction
 
     whole, ended = tmp_path / "whole", tmp_path / "ended"

@@ -81,7 +81,7 @@ def test_pretraining_of_the_first_layer_denoises():
 def test_a_run_that_is_resumed_goes_on_in_its_stage(
     step, train_in, tmp_path, no_figures, monkeypatch
 ):
-    from stm_experiments.app.job import Interrupted
+    from stm_experiments.app.completion import Interrupted
 
     whole, ended = tmp_path / "whole", tmp_path / "ended"
     train_in(whole, *SMALL)

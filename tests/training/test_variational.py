@@ -120,7 +120,7 @@ def test_wrong_settings_are_refused(wrong):
 def test_a_run_that_is_resumed_goes_on_in_its_stage(
     step, train_sites, tmp_path, no_figures, monkeypatch
 ):
-    from stm_experiments.app.job import Interrupted
+    from stm_experiments.app.completion import Interrupted
 
     whole, ended = tmp_path / "whole", tmp_path / "ended"
     train_sites(whole, "model.pretraining=0.5")

@@ -16,7 +16,7 @@ from stm_experiments.data.settings import SPLITS, PatchSettings, check_whole_num
 from stm_experiments.data.sites.site_data import check_site_settings
 from stm_experiments.data.sites.site_loader import SiteImages
 from stm_experiments.data.sites.sites import SiteImage, make_site_image
-from stm_experiments.data.sources.simulated import check_presets, choose_lattices
+from stm_experiments.data.sources.simulated import check_presets
 from stm_experiments.lattice.vectors import LatticeError
 from stm_experiments.simulator import (
     PRESETS,
@@ -25,6 +25,7 @@ from stm_experiments.simulator import (
     FlatLattice,
     Noise,
     Topographs,
+    choose_lattices,
     simulate,
 )
 

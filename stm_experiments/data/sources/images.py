@@ -17,9 +17,8 @@ from stm_experiments.core.images import ImageError
 from stm_experiments.core.normalisation import normalise_minmax
 from stm_experiments.data.image_set import Images
 from stm_experiments.data.settings import SPLITS, PatchSettings, part_of
-from stm_experiments.data.sources.simulated import choose_lattices
 from stm_experiments.io.image import DECODERS, read_image
-from stm_experiments.simulator import LATTICES
+from stm_experiments.simulator import LATTICES, choose_lattices
 
 log = logging.getLogger(__name__)
 

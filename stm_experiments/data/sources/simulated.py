@@ -25,11 +25,10 @@ from stm_experiments.simulator import (
     Preset,
     StripeNoise,
     Topographs,
-    configured_lattice,
+    choose_lattices,
     simulate,
 )
-
-FINEST = 4  # px per lattice constant at which an atom is still visible
+from stm_experiments.simulator.lattices.registry import FINEST
 
 
 class Version(NamedTuple):
@@ -281,21 +280,3 @@ def simulated_lattices(source: ImageSource) -> dict[str, AnyLattice]:
     if not isinstance(source, SimulatedImages):
         return {}
     return {lattice.name: lattice for lattice in source.lattices}
-
-
-def choose_lattices(settings: Mapping[str, Mapping[str, Any]]) -> tuple[AnyLattice, ...]:
-    """Return the lattices that are named in a config, with its settings.
-
-    Raises:
-        ValueError: If there is no lattice, or an unknown one, or a setting makes no sense.
-    """
-    if not settings:
-        raise ValueError("choose at least one lattice, such as lattice=fcc or lattice=[sc,fcc]")
-    lattices = tuple(configured_lattice(name, values) for name, values in settings.items())
-    for lattice in lattices:
-        if lattice.spread < FINEST:
-            raise ValueError(
-                f"lattice.{lattice.name}.spread={lattice.spread} px per lattice constant is too "
-                f"fine to show an atom: at least {FINEST}"
-            )
-    return lattices

@@ -15,9 +15,15 @@ from stm_experiments.core.normalisation import normalise_minmax
 from stm_experiments.core.seeds import generator, seed_of
 from stm_experiments.data.image_set import Images
 from stm_experiments.data.settings import SPLITS, PatchSettings, check_whole_numbers, part_of
-from stm_experiments.data.sources.simulated import choose_lattices
 from stm_experiments.io.image import DECODERS, read_image
-from stm_experiments.simulator import LATTICES, PRESETS, AnyLattice, Noise, simulate
+from stm_experiments.simulator import (
+    LATTICES,
+    PRESETS,
+    AnyLattice,
+    Noise,
+    choose_lattices,
+    simulate,
+)
 
 # How the thesis varies its clean images.
 TURN = 10.0  # largest rotation, degrees

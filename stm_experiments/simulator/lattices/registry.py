@@ -13,6 +13,8 @@ from stm_experiments.simulator.lattices.flat import FlatLattice, Site, Substitut
 
 AnyLattice = Lattice | FlatLattice
 
+FINEST = 4  # px per lattice constant at which an atom is still visible
+
 _CENTRED = ((0.0, 0.0, 0.0), (0.5, 0.5, 0.0))
 
 CUT_LATTICES: dict[str, Lattice] = {
@@ -180,3 +182,21 @@ def configured_lattice(name: str, overrides: Mapping[str, Any]) -> AnyLattice:
                 f"lattice.{name}.{key} is not known; there are {', '.join(sorted(attributes))}"
             )
     return replace(lattice, **changes)
+
+
+def choose_lattices(settings: Mapping[str, Mapping[str, Any]]) -> tuple[AnyLattice, ...]:
+    """Return the lattices that are named in a config, with its settings.
+
+    Raises:
+        ValueError: If there is no lattice, or an unknown one, or a setting makes no sense.
+    """
+    if not settings:
+        raise ValueError("choose at least one lattice, such as lattice=fcc or lattice=[sc,fcc]")
+    lattices = tuple(configured_lattice(name, values) for name, values in settings.items())
+    for lattice in lattices:
+        if lattice.spread < FINEST:
+            raise ValueError(
+                f"lattice.{lattice.name}.spread={lattice.spread} px per lattice constant is too "
+                f"fine to show an atom: at least {FINEST}"
+            )
+    return lattices

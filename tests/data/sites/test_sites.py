@@ -7,8 +7,9 @@ import pytest
 import torch
 from scipy.spatial import KDTree
 
-from stm_experiments.data import PatchData, PatchSettings, SiteData
+from stm_experiments.data import PatchSettings, SiteData
 from stm_experiments.data.loader import Consumer, Place
+from stm_experiments.data.module import PatchData
 from stm_experiments.data.sites.simulated_sites import find_simulated_sites
 from stm_experiments.data.sites.site_loader import SiteImages, SiteLoader, listed_images
 from stm_experiments.data.sites.sites import add_hollows, cut_squares, disc, turn_and_shift

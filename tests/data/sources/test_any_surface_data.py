@@ -6,7 +6,8 @@ import math
 import pytest
 import torch
 
-from stm_experiments.data import AnySurfaceData, PatchData, PatchSettings
+from stm_experiments.data import AnySurfaceData, PatchSettings
+from stm_experiments.data.module import PatchData
 from stm_experiments.models import SurfaceDenoiser
 from stm_experiments.models.checkpoint import load
 from stm_experiments.simulator import NOISES

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from stm_experiments.data import ImageData, PatchData, PatchSettings
+from stm_experiments.data import ImageData, PatchSettings
+from stm_experiments.data.module import PatchData
 from stm_experiments.simulator import LATTICES
 
 LIMITS = {"spread": 10.0, "azimuth_max": 45.0, "tilt_max": 45.0}

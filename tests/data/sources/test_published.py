@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from stm_experiments.data import ImageData, PatchData, PatchSettings
+from stm_experiments.data import ImageData, PatchSettings
+from stm_experiments.data.module import PatchData
 from stm_experiments.models import CAEA
 
 

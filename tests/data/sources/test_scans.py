@@ -10,7 +10,8 @@ import tifffile
 import torch
 
 from stm_experiments import load
-from stm_experiments.data import LATTICE_NAMES, PatchData, PatchSettings, ScanData
+from stm_experiments.data import LATTICE_NAMES, PatchSettings, ScanData
+from stm_experiments.data.module import PatchData
 from stm_experiments.data.sources.scans import GAP, cut_tiles, longest_run, measured_block
 from stm_experiments.io import Scan
 

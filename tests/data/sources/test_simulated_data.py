@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from stm_experiments.core.seeds import seed_of
-from stm_experiments.data import PatchData, PatchSettings, SimulatedData
+from stm_experiments.data import PatchSettings, SimulatedData
+from stm_experiments.data.module import PatchData
 from stm_experiments.simulator import (
     LATTICES,
     NOISES,

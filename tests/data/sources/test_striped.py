@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from stm_experiments.app import build
-from stm_experiments.data import PatchData, PatchSettings, StripedData
+from stm_experiments.app.settings import resolve
+from stm_experiments.data import PatchSettings, StripedData
+from stm_experiments.data.module import PatchData
 from stm_experiments.simulator import NOISES
 
 
@@ -99,7 +101,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
 
 
 def test_simulated_patches_carry_their_stripes(compose_config):
-    settings = build.resolve(
+    settings = resolve(
         compose_config(
             "experiment=destripe", "data.size=97", "data.images_per_epoch=4",
             "data.patches_per_image=8", "data.batch_size=16", "noise.stripes.replaced=0.05",
@@ -115,7 +117,7 @@ def test_simulated_patches_carry_their_stripes(compose_config):
 
 
 def test_other_data_know_of_no_stripes(compose_config):
-    settings = build.resolve(compose_config("data.size=64", "data.images_per_epoch=2"))
+    settings = resolve(compose_config("data.size=64", "data.images_per_epoch=2"))
     assert next(iter(build.build_data(settings, 17).loader("train"))).truth == {}
 
 
