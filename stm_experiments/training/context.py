@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stm_experiments.core.batch import Batch
-from stm_experiments.data import PatchData
+from stm_experiments.data.module import PatchData
 from stm_experiments.models.interfaces import Contextual
 from stm_experiments.training.reconstruction import Reconstruction
 

@@ -21,8 +21,9 @@ SMALL = (
 
 def test_each_patch_brings_the_description_of_its_image(compose_config):
     from stm_experiments.app import build
+    from stm_experiments.app.settings import resolve
 
-    config = build.resolve(compose_config("experiment=context_code", "data.size=96"))
+    config = resolve(compose_config("experiment=context_code", "data.size=96"))
     data = build.build_data(config, 17)
     batch = next(iter(data.loader("train")))
     images = data.sources["train"](0, 0, 32)
@@ -34,7 +35,7 @@ def test_each_patch_brings_the_description_of_its_image(compose_config):
 def test_a_run_is_resumed_exactly_and_says_what_its_codes_tell(
     train_in, tmp_path, no_figures, monkeypatch
 ):
-    from stm_experiments.app.job import Interrupted
+    from stm_experiments.app.completion import Interrupted
 
     whole, ended, other = (tmp_path / name for name in ("whole", "ended", "other"))
     train_in(whole, *SMALL)
