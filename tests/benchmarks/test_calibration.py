@@ -4,11 +4,18 @@ import pytest
 import torch
 
 from stm_experiments import load
+from stm_experiments.benchmarks import calibration
 from stm_experiments.benchmarks.calibration import calibrate, errors_and_deviations, main
 from stm_experiments.models import Denoiser, checkpoint
 from stm_experiments.models.interfaces import Card, NetworkModule
 
 IMAGES = range(1)
+
+
+@pytest.fixture(autouse=True)
+def few_lattices(monkeypatch):
+    """Leave out most lattices, to save time."""
+    monkeypatch.setattr(calibration, "CUT_LATTICES", ("sc", "hex1"))
 
 
 @pytest.fixture
