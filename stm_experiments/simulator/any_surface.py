@@ -20,10 +20,12 @@ class SurfaceScans(NamedTuple):
     Attributes:
         noisy: The recorded images, [N, 1, H, H] float32.
         clean: The same without noise, in the geometry in which they were scanned, [N, 1, H, H].
+        stripes: Pixels in stripes, [N, 1, H, H] bool.
     """
 
     noisy: Tensor
     clean: Tensor
+    stripes: Tensor
 
 
 def check_any_noise(noise: Noise) -> None:
@@ -76,15 +78,17 @@ def simulate_any_surfaces(
         striation_draws=torch.zeros(len(seeds), 2, dtype=torch.float64),
         generators={Trace.FORWARD: [image_stream(seed, "detector") for seed in seeds]},
     )
-    noisy = clean
+    noisy, stripes = clean, torch.zeros_like(clean, dtype=torch.bool)
     for effect in noise.effects:
         draws = effect.draw(scene)
         if draws:
-            noisy, _ = effect.apply(noisy, draws, scene, Trace.FORWARD)
+            noisy, truth = effect.apply(noisy, draws, scene, Trace.FORWARD)
+            if "stripes_forward" in truth:
+                stripes = truth["stripes_forward"][:, None]
     low, high = bounds(strength)
     factors = [
         low * (high / low) ** float(torch.rand(1, generator=image_stream(seed, "strength")))
         for seed in seeds
     ]
     noisy = torch.lerp(clean, noisy, torch.tensor(factors)[:, None, None, None])
-    return SurfaceScans(noisy, clean)
+    return SurfaceScans(noisy, clean, stripes)

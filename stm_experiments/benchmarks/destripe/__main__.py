@@ -12,9 +12,8 @@ printed, and written as CSV and pictures to a new folder.
 """
 
 import argparse
-import sys
-import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from stm_experiments.benchmarks.command import Writer, run_benchmark
 from stm_experiments.benchmarks.destripe.figures import examples_figure, widths_figure
 from stm_experiments.benchmarks.destripe.images import (
     AFTER,
@@ -37,14 +37,13 @@ from stm_experiments.benchmarks.destripe.images import (
     stripe_removers,
     striped_image,
 )
-from stm_experiments.benchmarks.printing import printed_table, wide_console
-from stm_experiments.core.files import atomic_write_text
+from stm_experiments.benchmarks.destripe.unstriped import unstriped_table
 from stm_experiments.core.intervals import Interval, mean_and_interval
 from stm_experiments.figures.canvas import save_figure
 from stm_experiments.metrics.whole_image import change_outside
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Repairing
-from stm_experiments.reporting.result_table import Cell, ResultTable, embolden, number, to_csv
+from stm_experiments.reporting.result_table import Cell, ResultTable, embolden, number
 from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import LATTICES
 
@@ -191,27 +190,12 @@ def _repair_scores(net: Repairing, image: StripedImage) -> list[float]:
     ]
 
 
-class Writer:
-    """Prints tables and writes them as CSV to a new folder."""
-
-    def __init__(self, folder: Path, console: Console) -> None:
-        folder.mkdir(parents=True, exist_ok=False)
-        self.folder, self.console = folder, console
-
-    def __call__(self, table: ResultTable, title: str, caption: str = "", block: int = 1) -> None:
-        """Write and print one table; the arguments are those of ``printed_table``."""
-        path = self.folder / f"{table.name}.csv"
-        atomic_write_text(path, to_csv(table))
-        self.console.print(printed_table(table, title, caption, block))
-
-
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: argparse.Namespace, folder: Path, console: Console) -> None:
     """Score, print and write.
 
     Raises:
         ValueError: If an option names something that does not exist.
     """
-    start = time.perf_counter()
     unknown = set(options.lattices) - set(LATTICES)
     if unknown:
         raise ValueError(f"lattices {', '.join(sorted(unknown))} are not known")
@@ -226,7 +210,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
     }
     groups = {name: lattices for name, lattices in groups.items() if lattices}
     alone, denoised = stripe_removers(nets), stripe_removers(nets, denoised=True)
-    folder = Path(options.out)
     write = Writer(folder, console)
     names = "; ".join(f"{group}: {', '.join(lattices)}" for group, lattices in groups.items())
     console.print(f"{names}; {options.images} image(s) of each, {options.size} px", highlight=False)
@@ -243,6 +226,11 @@ def run(options: argparse.Namespace, console: Console) -> None:
             "Amplitude at the wave's peaks over the clean image's, stripes 4 px wide, white noise; "
             "change where there is no stripe, on [-1, 1], and share of such pixels.",
         )
+        write(
+            unstriped_table(nets, options.images, options.size),
+            "Scans without stripes",
+            "Pixels that denoise changes, per cent: all of them are changed wrongly.",
+        )
         for path, net in nets.items():
             whole = whole_image_network(net)
             if isinstance(whole, Repairing):
@@ -253,7 +241,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
             for name, noise in SEVERITIES.items()
         }
         save_figure(examples_figure(examples, alone), folder / "examples.png")
-    console.print(f"{folder}: {time.perf_counter() - start:.0f} s", highlight=False)
 
 
 def main() -> None:
@@ -266,12 +253,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="no method with the denoiser after it")
     parser.add_argument("--out", help="folder to be made; default: outputs/destripe_<time>")
     options = parser.parse_args()
-    options.out = options.out or time.strftime("outputs/destripe_%Y-%m-%d_%H-%M-%S")
-    try:
-        run(options, wide_console(180))
-    except (ValueError, FileExistsError) as error:
-        print(f"destripe: {error}", file=sys.stderr)
-        sys.exit(1)
+    run_benchmark("destripe", options.out, partial(run, options), width=180)
 
 
 if __name__ == "__main__":

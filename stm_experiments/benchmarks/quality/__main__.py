@@ -10,11 +10,9 @@ folder. Omitted parts are listed with the reason.
 """
 
 import argparse
-import sys
-import time
-from pathlib import Path
+from functools import partial
 
-from stm_experiments.benchmarks.printing import wide_console
+from stm_experiments.benchmarks.command import run_benchmark
 from stm_experiments.benchmarks.quality import frozen, trained
 
 PARTS = {"frozen": frozen, "trained": trained}
@@ -29,14 +27,8 @@ def main() -> None:
         part.add_arguments(command)
         command.add_argument("--out", help="folder to be made; default: outputs/quality_<time>")
     options = parser.parse_args()
-    folder = Path(options.out or time.strftime("outputs/quality_%Y-%m-%d_%H-%M-%S"))
-    console, start = wide_console(200), time.perf_counter()
-    try:
-        PARTS[options.part].run(options, folder, console)
-    except (ValueError, FileExistsError) as error:
-        print(f"quality: {error}", file=sys.stderr)
-        sys.exit(1)
-    console.print(f"{folder}: {time.perf_counter() - start:.0f} s", highlight=False)
+    work = partial(PARTS[options.part].run, options)
+    run_benchmark("quality", options.out, work, width=200)
 
 
 if __name__ == "__main__":

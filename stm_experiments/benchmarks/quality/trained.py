@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from stm_experiments.benchmarks.printing import printed_table
+from stm_experiments.benchmarks.command import Writer
 from stm_experiments.benchmarks.quality.figures import quality_figure, strength_figure
 from stm_experiments.benchmarks.quality.images import (
     KnownImage,
@@ -32,11 +32,10 @@ from stm_experiments.benchmarks.quality.scores import (
     quality_table,
     score_all,
 )
-from stm_experiments.core.files import atomic_write_text
 from stm_experiments.core.intervals import Interval, mean_and_interval
 from stm_experiments.figures.canvas import save_figure
 from stm_experiments.metrics import whole_image
-from stm_experiments.reporting.result_table import Cell, ResultTable, number, to_csv
+from stm_experiments.reporting.result_table import Cell, ResultTable, number
 from stm_experiments.simulator import CUT_LATTICES, LATTICES, NOISES
 
 STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)  # factors on the paper's noise
@@ -136,11 +135,7 @@ def run(options: argparse.Namespace, folder: Path, console: Console) -> None:
 
     makers = image_makers(options)
     methods = denoising_methods(options.models, options.stride, say)
-    folder.mkdir(parents=True, exist_ok=False)
-
-    def write(table: ResultTable, title: str, caption: str = "", block: int = 0) -> None:
-        atomic_write_text(folder / f"{table.name}.csv", to_csv(table))
-        console.print(printed_table(table, title, caption, block))
+    write = Writer(folder, console)
 
     with torch.inference_mode():
         results = score_all(methods, (make() for make in makers), len(makers), say)

@@ -9,8 +9,6 @@ written as CSV and pictures to a new folder. Omitted parts are listed with the r
 """
 
 import argparse
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +18,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from stm_experiments.benchmarks.printing import printed_table, wide_console
+from stm_experiments.benchmarks.command import Writer, run_benchmark
 from stm_experiments.benchmarks.srtio3.fault import (
     FAULT_NOISES,
     LEGEND,
@@ -39,12 +37,11 @@ from stm_experiments.benchmarks.srtio3.patches import (
     relative_error,
     srtio3_of_constant,
 )
-from stm_experiments.core.files import atomic_write_text
 from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.figures.canvas import save_figure
 from stm_experiments.models import Gaussian, PatchPCA, checkpoint, tiling
 from stm_experiments.models.interfaces import Network
-from stm_experiments.reporting.result_table import Cell, ResultTable, embolden, number, to_csv
+from stm_experiments.reporting.result_table import Cell, ResultTable, embolden, number
 from stm_experiments.restoration.fit_weighted import apply_fit_weighted
 from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import CUT_LATTICES
@@ -158,7 +155,7 @@ def transfer_table(nets: Mapping[str, Network], count: int) -> ResultTable:
     return table
 
 
-def run(options: argparse.Namespace, console: Console) -> None:
+def run(options: argparse.Namespace, folder: Path, console: Console) -> None:
     """Score, print and write.
 
     Raises:
@@ -166,22 +163,10 @@ def run(options: argparse.Namespace, console: Console) -> None:
     """
     if min(options.patches, options.faults) < 1:
         raise ValueError("--patches and --faults are at least 1")
-    start = time.perf_counter()
-
-    def say(text: str) -> None:
-        console.print(text, style="yellow", highlight=False, markup=False)
-
     tested = named_networks(options.models)
     classical: dict[str, Network] = {name: kind() for name, kind in CLASSICAL.items()}
     nets = {**classical, **named_networks(["denoiser"]), **tested}
-    folder = Path(options.out)
-    folder.mkdir(parents=True, exist_ok=False)
-
-    def write(table: ResultTable, title: str, caption: str) -> None:
-        atomic_write_text(folder / f"{table.name}.csv", to_csv(table))
-        console.print(printed_table(table, title))
-        console.print(caption, highlight=False)
-
+    write = Writer(folder, console)
     with torch.inference_mode():
         learnt = {name: net for name, net in nets.items() if name not in CLASSICAL}
         write(
@@ -214,8 +199,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
                 folder / f"{Path(path).stem}.png",
             )
     if not options.images:
-        say("left out: real images: give --images")
-    console.print(f"{folder}: {time.perf_counter() - start:.0f} s", highlight=False)
+        console.print("left out: real images: give --images", style="yellow", highlight=False)
 
 
 def main() -> None:
@@ -227,12 +211,7 @@ def main() -> None:
     parser.add_argument("--images", nargs="*", default=[], help="real images to look at")
     parser.add_argument("--out", help="folder to be made; default: outputs/srtio3_<time>")
     options = parser.parse_args()
-    options.out = options.out or time.strftime("outputs/srtio3_%Y-%m-%d_%H-%M-%S")
-    try:
-        run(options, wide_console(160))
-    except (ValueError, FileExistsError) as error:
-        print(f"srtio3: {error}", file=sys.stderr)
-        sys.exit(1)
+    run_benchmark("srtio3", options.out, partial(run, options), width=160)
 
 
 if __name__ == "__main__":

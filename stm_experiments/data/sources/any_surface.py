@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from stm_experiments.core.normalisation import NORMALISATIONS
 from stm_experiments.core.seeds import seed_of
@@ -57,8 +58,14 @@ class AnySurfaceImages:
             lattice=torch.full((len(numbers),), -1),
             orientation=torch.full((len(numbers), 3), torch.nan, dtype=torch.float64),
             number=torch.tensor(numbers),
-            truth={},
+            truth=self._stripes(scans),
         )
+
+    def _stripes(self, scans: list[SurfaceScans]) -> dict[str, Tensor]:
+        """Return the pixels in stripes if any noise has stripes, [N, 1, H, H] bool."""
+        if all(noise.stripes.none for noise in self.noises):
+            return {}
+        return {"stripes": torch.cat([scan.stripes for scan in scans])}
 
 
 def _scaled(scan: SurfaceScans, normalisation: str) -> ImagePairs:
