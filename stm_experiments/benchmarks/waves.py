@@ -1,6 +1,6 @@
 """The part of a charge-density wave that a whole-image network keeps.
 
-    python -m stm_experiments.benchmarks.waves --models denoiser denoiser_cdw
+    python -m stm_experiments.benchmarks.waves
 
 Simulated surfaces of ZrTe3, 1T-TaS2 and TiSe2, at seeds that no training uses. The amplitude of
 each wave is measured under a Hann window at its true wave vector, in the result and in the clean
@@ -14,6 +14,7 @@ A second table (``wave_reports``) says how often waves are reported as the instr
 import argparse
 import math
 import sys
+from collections.abc import Iterable
 
 import numpy as np
 from rich import box
@@ -32,7 +33,7 @@ from stm_experiments.simulator import FLAT_LATTICES, LATTICES, NOISES, PRESETS, 
 MATERIALS = [name for name, lattice in FLAT_LATTICES.items() if lattice.waves]
 
 
-def kept_shares(after: Array, clean: Array, vectors: Array) -> list[float]:
+def kept_shares(after: Array, clean: Array, vectors: Iterable[Array]) -> list[float]:
     """Return the amplitude of each wave in one image over that in another.
 
     Args:
@@ -61,7 +62,7 @@ def relative_variance(after: Array, clean: Array) -> float:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--models", nargs="+", default=["denoiser", "denoiser_cdw"])
+    parser.add_argument("--models", nargs="+", default=["surface_denoiser"])
     parser.add_argument("--noise", nargs="+", default=["none", "paper", "realistic"])
     parser.add_argument("--images", type=int, default=6, help="per material and noise")
     options = parser.parse_args()

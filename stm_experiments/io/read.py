@@ -79,7 +79,27 @@ def read_scan(path: str | Path, channel: str | None = None, direction: str = "fo
         names,
         tuple(_printable(line) for line in trace.history),
         printable(path.name),
+        path,
     )
+
+
+def read_other_trace(scan: Scan) -> Scan | None:
+    """Read the same channel in the other direction of the fast axis.
+
+    Args:
+        scan: One trace.
+
+    Returns:
+        The other trace; None if the scan is not as it was read from a file, or its file has no
+        other trace.
+    """
+    if scan.source is None:
+        return None
+    way, *passes = scan.direction.split("/")
+    other = "/".join(["backward" if way == "forward" else "forward", *passes])
+    if other not in list_channels(scan.source).get(scan.channel, []):
+        return None
+    return read_scan(scan.source, scan.channel, other)
 
 
 def list_channels(path: str | Path) -> dict[str, list[str]]:

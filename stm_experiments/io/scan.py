@@ -38,6 +38,7 @@ class Scan:
         history: One line for each step that changed the data since the microscope's file was read;
             ``.gwy`` and ``.tif`` keep it.
         name: File name without its folder.
+        source: The file from which the data were read; None once they have been changed.
     """
 
     data: NDArray[np.float64]
@@ -49,6 +50,7 @@ class Scan:
     channels: tuple[str, ...] = ()
     history: tuple[str, ...] = ()
     name: str = ""
+    source: Path | None = None
 
     def with_data(self, data: NDArray[Any], *steps: str) -> "Scan":
         """Return a copy with other data.
@@ -63,7 +65,7 @@ class Scan:
         data = np.asarray(data, np.float64)
         if data.shape != self.mask.shape:
             raise ValueError(f"data of shape {data.shape} for a scan of {self.mask.shape}.")
-        return replace(self, data=data, history=(*self.history, *steps))
+        return replace(self, data=data, history=(*self.history, *steps), source=None)
 
     def save(self, path: str | Path) -> None:
         """Write the scan to a new file; the suffix chooses the format.

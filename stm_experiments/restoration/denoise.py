@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from stm_experiments.core.normalisation import NORMALISATIONS, denormalise
+from stm_experiments.io.read import read_other_trace
 from stm_experiments.io.scan import Scan
 from stm_experiments.models import tiling
 from stm_experiments.models.checkpoint import load
@@ -20,9 +21,9 @@ from stm_experiments.restoration import preparation
 from stm_experiments.restoration.denoised import Denoised, NetworkRun
 from stm_experiments.restoration.fitness import assess_fitness
 from stm_experiments.restoration.history import history_of, model_name
-from stm_experiments.restoration.instrument_waves import treat_waves
 from stm_experiments.restoration.local_risk import LocalRisk
 from stm_experiments.restoration.measured import as_scan, measured_part
+from stm_experiments.restoration.waves.instrument_waves import treat_waves
 from stm_experiments.restoration.whole_network import whole_image_network
 
 DEFAULT = "surface_denoiser"  # the shipped model that is used if no other is named
@@ -62,7 +63,8 @@ def denoise(
         uncertainty: Whether to return the uncertainty of each pixel (up to 4 times slower).
         prepare: Steps to apply first, of ``stm_experiments.restoration.preparation.STEPS``.
         remove_waves: Whether plane waves that look like the instrument's, such as striations and
-            hum, are subtracted first; the history names them in any case.
+            hum, are subtracted first; the history names them in any case. The other trace of the
+            scan's file, if there is one, tells them from waves of the sample.
         normalisation: The map to [-1, 1], ``minmax`` or ``plane``; None: as in the training of the
             network.
         progress: Called as ``progress(done, total)``.
@@ -77,7 +79,10 @@ def denoise(
     check_denoising(net, stride, prepare, normalisation, remove_waves=remove_waves)
     # A filter was not trained on any map: it gets the one that suits scans.
     kind = normalisation or (net.card.normalisation if net.card else "plane")
-    before = treat_waves(preparation.prepare(as_scan(scan), prepare), remove=remove_waves)
+    recorded = as_scan(scan)
+    before = treat_waves(
+        preparation.prepare(recorded, prepare), read_other_trace(recorded), remove=remove_waves
+    )
     run = run_network(
         whole_image_network(net), before, kind, stride, uncertainty=uncertainty, progress=progress
     )
@@ -177,6 +182,7 @@ def described(before: Scan, run: NetworkRun, prepared: Sequence[str] = ()) -> De
         uncertainty = part.embed(deviation.cpu().numpy(), mask)
     attributes = {field.name: getattr(before, field.name) for field in fields(Scan)}
     attributes["history"] = (*before.history, *history_of(before, run, after, uncertainty))
+    attributes["source"] = None
     attributes["data"] = after if mask.all() else np.where(mask, after, np.nanmedian(after))
     return Denoised(
         **attributes,

@@ -158,4 +158,4 @@ def _mean_scan(first: Scan, images: Sequence[Array], registrations: Sequence[Reg
     )
     step = f"mean of {len(images)} frames aligned to this one ({moved})"
     filled = np.where(mask, mean, np.median(mean[mask]))
-    return replace(first, data=filled, mask=mask, history=(*first.history, step))
+    return replace(first, mask=mask).with_data(filled, step)

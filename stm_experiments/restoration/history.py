@@ -9,7 +9,7 @@ from stm_experiments.io.scan import Scan
 from stm_experiments.models import tiling
 from stm_experiments.models.interfaces import Network, Uncertain
 from stm_experiments.restoration.denoised import Denoised, NetworkRun
-from stm_experiments.restoration.wave_report import wave_report
+from stm_experiments.restoration.waves.wave_report import wave_report
 
 
 def history_of(before: Scan, run: NetworkRun, after: Array, uncertainty: Array | None) -> list[str]:

@@ -35,6 +35,7 @@ class Destriping(Reconstruction):
         optimizer: As for ``Reconstruction``.
         scheduler: As for ``Reconstruction``.
         target: ``clean``, the only one.
+        finder_only: Whether only the term of finding is used; the repairer keeps its weights.
 
     Raises:
         ValueError: If the target is another one.
@@ -48,13 +49,16 @@ class Destriping(Reconstruction):
         optimizer: Callable[..., Optimizer] | None = None,
         scheduler: Callable[..., LRScheduler] | None = None,
         target: str = "clean",
+        *,
+        finder_only: bool = False,
     ) -> None:
         super().__init__(net, optimizer, scheduler, target)
         if target != "clean":
             raise ValueError(f"stripes are repaired towards model.target=clean, not {target!r}")
+        self.finder_only = finder_only
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the sum of the three terms.
+        """Return the sum of the terms.
 
         Raises:
             ValueError: If the data have no clean images, or do not know their stripes.
@@ -67,6 +71,8 @@ class Destriping(Reconstruction):
         logits = self.net.logits(noisy)
         finding = _FINDING_WEIGHT * F.binary_cross_entropy_with_logits(logits, stripes.to(noisy))
 
+        if self.finder_only:
+            return finding
         gaps = stripes | (logits.detach() > 0)
         damaged = gaps.any(3).any(2).any(1)
         if not damaged.any():

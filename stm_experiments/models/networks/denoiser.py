@@ -18,7 +18,7 @@ class Denoiser(UNet, NetworkModule):
     2017).
 
     One pass removes only a part of a plane wave that fills the whole image, such as a striation or
-    the mains hum. ``restoration.plane_waves.WaveSearch`` removes the rest of it.
+    the mains hum. ``restoration.waves.plane_waves.WaveSearch`` removes the rest of it.
 
     Args:
         width: Channels of the finest level; the coarser levels have twice and three times as many.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from stm_experiments.core.units import amount
-from stm_experiments.restoration.plane_waves import SMALLEST, strongest_wave
+from stm_experiments.restoration.waves.plane_waves import SMALLEST, strongest_wave
 
 LARGEST = 512  # px; larger images are judged by their centre, to save time
 

@@ -5,7 +5,7 @@ import re
 
 import torch
 
-from stm_experiments.restoration.wave_report import wave_report
+from stm_experiments.restoration.waves.wave_report import wave_report
 
 ROWS, COLUMNS = torch.meshgrid(torch.arange(200.0), torch.arange(180.0), indexing="ij")
 LATTICE = (2 * math.pi / 11 * ROWS).sin() * (2 * math.pi / 11 * COLUMNS).sin()

@@ -1,13 +1,10 @@
-"""Plane waves that fill an image: the fit of the strongest one, and a search around a denoiser."""
+"""Plane waves that fill an image: the fit of one, and of the strongest one."""
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-
-from stm_experiments.models.interfaces import Network, NetworkModule
 
 SMALLEST = 128  # px, least side of an image that is judged by its plane waves
 
@@ -116,77 +113,3 @@ def _amplitude(kappa: Tensor, windowed: Tensor) -> Tensor:
     angle = kappa[0] * rows
     down = torch.stack((angle.cos(), -angle.sin())) @ windowed
     return 2 * torch.complex(*down) @ torch.exp(-1j * kappa[1] * columns)
-
-
-@dataclass(frozen=True)
-class WaveRules:
-    """The constants of ``WaveSearch``.
-
-    They were set by hand on simulated images and on the published training pairs, and tested by
-    ``benchmarks.ablation`` on 15 to 25 images of each kind. "Equal" means that no error changes by
-    more than its 95 % interval.
-
-    Attributes:
-        most: Plane waves that are subtracted from an image, at most. None: a third more error where
-            there is a striation; 4 and 16: equal.
-        smallest: Least side of an image in which waves are sought, px. Off: in images of 96 px the
-            error doubles where the sample has a wave, and is a fifth less where there is a
-            striation.
-        share: Least part of a wave that the network removes by itself. Off: a third more error
-            where the sample has a charge-density wave; 0.075 and 0.3: equal.
-        prominence: Least height of its peak over the median of the noise's spectrum; white noise
-            alone reaches 4. Off: 5 % more error in images without a wave; 16: equal.
-    """
-
-    most: int = 8
-    smallest: int = SMALLEST
-    share: float = 0.15
-    prominence: float = 8.0
-
-
-class WaveSearch(NetworkModule):
-    """A denoiser that is called again until the noise holds no plane wave.
-
-    A striation or the mains hum fills the whole image: it is a sharp peak in the image's Fourier
-    transform, but weak within a network's field of view, and one pass removes only a part of it.
-    So the strongest plane wave of the noise is subtracted from the image, and the rest passes the
-    network again.
-
-    Args:
-        net: The denoiser, for images of any size.
-        rules: When a wave is subtracted, and when the search ends.
-    """
-
-    def __init__(self, net: Network, rules: WaveRules | None = None) -> None:
-        super().__init__()
-        self.net = net
-        self.rules = rules or WaveRules()
-        self.label, self.window, self.card = net.label, net.window, net.card
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map noisy images [B, 1, H, W] to denoised images of the same scale; any H and W."""
-        clean = self.net(images)
-        if min(images.shape[-2:]) < self.rules.smallest:
-            return clean
-        waves = torch.zeros_like(images)
-        active = list(range(len(images)))
-        for _ in range(self.rules.most):
-            totals = {}
-            for i in active:
-                total = self._with_next(waves[i, 0], images[i, 0], clean[i, 0])
-                if total is not None:
-                    totals[i] = total
-            if not totals:
-                break
-            active = list(totals)
-            waves[active, 0] = torch.stack([*totals.values()])
-            clean[active] = self.net(images[active] - waves[active])
-        return clean
-
-    def _with_next(self, waves: Tensor, image: Tensor, clean: Tensor) -> Tensor | None:
-        """Return the waves to subtract with the next one added, [H, W]; None: there is no other."""
-        rest = image - waves
-        wave = strongest_wave(rest - clean, rest)
-        if wave.share <= self.rules.share or wave.prominence <= self.rules.prominence:
-            return None
-        return waves + wave.wave

@@ -5,11 +5,16 @@ image, in any direction, because its phase goes on from row to row. The waves of
 others: a lattice has several Bragg peaks whose wave vectors add up to each other, a charge-density
 wave or a moire changes the lattice, so that satellites surround the lattice's peaks. One image
 alone does not always tell them apart, so that such waves are removed only on request.
+
+The other trace of a scan tells: it was recorded with time running the other way along the rows. A
+wave of the sample has the same wave vector in both traces. One that is locked to time has the
+wave vector (k0, k1) in one and (k0, -k1) in the other, as each row takes the same time in both.
 """
 
 import cmath
 import math
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +27,7 @@ from stm_experiments.core.spectra import BraggPeaks, bragg_peaks, hann_power
 from stm_experiments.core.units import amount
 from stm_experiments.io.scan import Scan
 from stm_experiments.restoration.measured import measured_part
-from stm_experiments.restoration.plane_waves import SMALLEST, fit_wave
+from stm_experiments.restoration.waves.plane_waves import SMALLEST, fit_wave
 
 LARGEST = 1024  # px; of larger images the middle is judged
 
@@ -43,8 +48,10 @@ class SuspicionRules:
         periods: Least periods in the image: terraces and bows have fewer.
         across: Least periods along the fast axis; with fewer it is an offset of rows.
         even: Least amplitude in a quarter of the image, of the mean over all quarters.
-        suspects: Waves of an instrument in an image, at most. If more have no relatives, those of
-            the sample have none either, and no wave is suspected.
+        suspects: Waves without relatives in an image, at most. If there are more, those of the
+            sample have none either, and none of them is suspected.
+        agrees: Least amplitude of a wave that is in the other trace too, of that in the image.
+        apart: Least distance of a wave vector from its mirror image, frequency steps.
     """
 
     prominence: float = 30.0
@@ -58,9 +65,20 @@ class SuspicionRules:
     across: float = 1.5
     even: float = 0.5
     suspects: int = 2
+    agrees: float = 0.5
+    apart: float = 3.0
 
 
 RULES = SuspicionRules()
+
+
+class Evidence(Enum):
+    """Why a wave is suspected, or not, as the history says it."""
+
+    ALONE = "without the partners and satellites that waves of a sample have"
+    ABSENT = f"{ALONE}, and not in the other trace of the scan"
+    MIRRORED = "and mirrored in the other trace of the scan"
+    SAME = "the same in the other trace"
 
 
 class SuspectedWave(NamedTuple):
@@ -70,11 +88,13 @@ class SuspectedWave(NamedTuple):
         kappa: Wave vector along axes 0 and 1, rad per px.
         amplitude: a, unit of the image.
         phase: In the image's pixel (H // 2, W // 2), rad.
+        evidence: Why it is suspected.
     """
 
     kappa: tuple[float, float]
     amplitude: float
     phase: float
+    evidence: Evidence
 
     def heights(self, shape: tuple[int, ...]) -> Tensor:
         """Return the wave on an image of this shape, [H, W] float32."""
@@ -88,18 +108,23 @@ class SuspectedWave(NamedTuple):
         return torch.outer(down[:, 0], across[:, 0]) - torch.outer(down[:, 1], across[:, 1])
 
 
-def treat_waves(scan: Scan, *, remove: bool) -> Scan:
+def treat_waves(scan: Scan, other: Scan | None = None, *, remove: bool) -> Scan:
     """Name the waves of a scan that look like the instrument's in its history, or subtract them.
 
     Args:
         scan: As it goes to a denoiser.
+        other: The trace of the other direction; None: not known.
         remove: Whether the waves are subtracted from the measured pixels.
     """
     part = measured_part(scan)
     if min(part.data.shape) < SMALLEST:
         small = f"waves were not sought: the scan has less than {SMALLEST} px along a side"
         return replace(scan, history=(*scan.history, small)) if remove else scan
-    waves = find_suspected_waves(torch.from_numpy(subtract_plane(_middle(part.data))))
+    image = _without_plane(part.data)
+    mirrored = None
+    if other is not None and other.data.shape == scan.data.shape:
+        mirrored = _without_plane(other.data[part.rows, part.columns])
+    waves = find_suspected_waves(image, mirrored)
     sentences = [_sentence(wave, scan, remove=remove) for wave in waves]
     if not remove:
         return replace(scan, history=(*scan.history, *sentences))
@@ -124,18 +149,21 @@ def _sentence(wave: SuspectedWave, scan: Scan, *, remove: bool) -> str:
         f"plane wave of period {period}, its normal {angle:.0f} degrees from the fast axis, "
         f"amplitude {amount(wave.amplitude, scan.unit)}, locked to the scan's time "
         f"({abs(across) * scan.data.shape[1]:.3g} periods in a row, {abs(down):.3g} of a period "
-        "further in the next), without the partners and satellites that waves of a sample have"
+        f"further in the next), {wave.evidence.value}"
     )
     if remove:
         return f"removed as the instrument's: {name}"
     return f"perhaps the instrument's, and kept (remove_waves=true subtracts it): {name}"
 
 
-def find_suspected_waves(image: Tensor, rules: SuspicionRules = RULES) -> list[SuspectedWave]:
+def find_suspected_waves(
+    image: Tensor, other: Tensor | None = None, rules: SuspicionRules = RULES
+) -> list[SuspectedWave]:
     """Find the plane waves of an image that look like the instrument's, the strongest first.
 
     Args:
         image: Without its plane, [H, W].
+        other: The other trace of the same scan without its plane, [H, W]; None: not known.
         rules: When a wave is suspected.
     """
     power = hann_power(image.double(), periodic=False)
@@ -144,30 +172,67 @@ def find_suspected_waves(image: Tensor, rules: SuspicionRules = RULES) -> list[S
         for prominence in (rules.prominence, rules.related)
     )
     clear = (peaks.place[:, None] == candidates.place).all(2).any(1)
-    least = rules.least * float(image.std())
+    deviation = float(image.std())
     rest = image.double()
     waves: list[SuspectedWave] = []
     for number in clear.nonzero()[:, 0].tolist():
         start = peaks.frequency[number]
         periods = [abs(f) * side for f, side in zip(start.tolist(), image.shape, strict=True)]
         excluded = periods[1] < rules.across or math.hypot(*periods) < rules.periods
-        if excluded or _has_relatives(peaks, number, image.shape, rules):
+        if excluded:
+            continue
+        related = _has_relatives(peaks, number, image.shape, rules)
+        if related and other is None:
             continue
         kappa, amplitude = fit_wave(rest, 2 * math.pi * start)
-        if abs(amplitude) < least or not _is_even(rest, kappa, rules):
+        share = abs(amplitude) / deviation
+        if share < rules.least or not _is_even(rest, kappa, rules):
+            continue
+        evidence = Evidence.ALONE if other is None else _evidence(kappa, share, other, rules)
+        if evidence is Evidence.SAME or (related and evidence is not Evidence.MIRRORED):
             continue
         down, across = kappa.tolist()
-        wave = SuspectedWave((down, across), abs(amplitude), cmath.phase(amplitude))
+        wave = SuspectedWave((down, across), abs(amplitude), cmath.phase(amplitude), evidence)
         rest = rest - wave.heights(image.shape)
         waves.append(wave)
-    return waves if len(waves) <= rules.suspects else []
+    unproved = sum(wave.evidence is not Evidence.MIRRORED for wave in waves)
+    if unproved <= rules.suspects:
+        return waves
+    return [wave for wave in waves if wave.evidence is Evidence.MIRRORED]
 
 
-def _middle(image: Array) -> Array:
-    """Return the middle of an image; px (H // 2, W // 2) is that of the whole image."""
+def _evidence(kappa: Tensor, share: float, other: Tensor, rules: SuspicionRules) -> Evidence:
+    """Look for a wave in the other trace.
+
+    Args:
+        kappa: Wave vector, rad per px, [2].
+        share: Its amplitude, of the image's standard deviation.
+        other: The other trace without its plane, [H, W].
+        rules: When it is there.
+    """
+    height, width = other.shape
+    turned = float(kappa[0]) / math.pi  # twice the wave vector along axis 0, periods per px
+    down, across = abs(turned - round(turned)) * height, abs(float(kappa[1])) / math.pi * width
+    if min(down, across) < rules.apart:  # the wave is its own mirror image
+        return Evidence.ALONE
+    least = rules.agrees * share * float(other.std())
+    same, mirrored = (
+        abs(fit_wave(other, kappa * torch.tensor(signs)).amplitude) >= least
+        for signs in ((1.0, 1.0), (1.0, -1.0))
+    )
+    if same:
+        return Evidence.SAME
+    return Evidence.MIRRORED if mirrored else Evidence.ABSENT
+
+
+def _without_plane(image: Array) -> Tensor:
+    """Return the middle of an image without its plane.
+
+    Its px (H // 2, W // 2) is that of the whole image.
+    """
     half = LARGEST // 2
     rows, columns = (slice(max(0, n // 2 - half), n // 2 + half) for n in image.shape)
-    return image[rows, columns]
+    return torch.from_numpy(subtract_plane(image[rows, columns]))
 
 
 def _has_relatives(

@@ -1,6 +1,7 @@
 """Waves of the instrument are named and, on request, subtracted; waves of the sample stay."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +9,23 @@ import torch
 
 import stm_experiments
 from stm_experiments.io import Scan
-from stm_experiments.restoration.instrument_waves import find_suspected_waves, treat_waves
-from stm_experiments.restoration.plane_waves import strongest_wave
-from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate
+from stm_experiments.io.read import read_other_trace
+from stm_experiments.restoration.waves.instrument_waves import (
+    Evidence,
+    find_suspected_waves,
+    treat_waves,
+)
+from stm_experiments.restoration.waves.plane_waves import strongest_wave
+from stm_experiments.simulator import (
+    LATTICES,
+    NOISES,
+    PRESETS,
+    DetectorNoise,
+    MotionNoise,
+    Noise,
+    ScanNoise,
+    simulate,
+)
 
 SHAPE = (230, 250)
 ROWS, COLUMNS = np.mgrid[: SHAPE[0], : SHAPE[1]]
@@ -75,6 +90,63 @@ def test_half_of_the_papers_striations_are_found_and_few_other_waves():
                 right, wrong = right + same, wrong + (not same)
     assert right >= 5
     assert wrong <= 5  # these slices of crystals have peaks that are no lattice's
+
+
+def both_traces(lattice, noise, seed):
+    seen = simulate([LATTICES[lattice]], [seed], noise, PRESETS["physical"], 220, backward=True)
+    return seen.noisy[0, 0].double(), seen.backward[0, 0].double()
+
+
+@pytest.mark.parametrize("lattice", ["tas2", "hex1"])
+def test_a_simulated_hum_is_mirrored_in_the_other_trace_and_the_lattice_is_not(lattice):
+    """The feedback lags to the other side there, noise is new, and the sample drifts in both."""
+    noise = Noise(
+        motion=MotionNoise(drift=0.02),
+        scan=ScanNoise(hum=0.1, hum_periods=(8.3, 30.0), lag=1.0),
+        detector=DetectorNoise(white=0.1),
+    )
+    for seed in range(4):
+        forward, backward = both_traces(lattice, noise, seed)
+        hums = find_suspected_waves(forward, backward)
+        assert [wave.evidence for wave in hums] == [Evidence.MIRRORED]
+        mirrored = find_suspected_waves(backward, forward)
+        np.testing.assert_allclose(mirrored[0].kappa[0], hums[0].kappa[0], atol=0.01)
+        np.testing.assert_allclose(mirrored[0].kappa[1], -hums[0].kappa[1], atol=0.01)
+    quiet = replace(noise, scan=ScanNoise(lag=1.0))
+    for seed in range(4):
+        assert find_suspected_waves(*both_traces(lattice, quiet, seed)) == []
+
+
+def test_the_other_trace_tells_what_one_trace_cannot():
+    """A wave of the sample that leaves the lattice as it is, and a hum among relatives."""
+    ground = lattice() + 0.2 * wave(29, 40)
+    other = np.random.default_rng(1).standard_normal(SHAPE)
+    image, back = (torch.from_numpy(ground + noise) for noise in (NOISE, 0.1 * other))
+    assert len(find_suspected_waves(image)) == 1
+    assert find_suspected_waves(image, back) == []
+    hums = [0.1 * (wave(17, one) + wave(17, two)) for one, two in ((25, -35), (-25, 35))]
+    image, back = (torch.from_numpy(lattice() + NOISE + hum) for hum in hums)
+    assert find_suspected_waves(image) == []
+    assert len(find_suspected_waves(image, back)) == 2
+    (absent,) = find_suspected_waves(
+        torch.from_numpy(lattice() + NOISE + 0.1 * wave(17, 25)), torch.from_numpy(lattice())
+    )
+    assert absent.evidence is Evidence.ABSENT
+
+
+def test_the_other_trace_is_read_from_the_file_of_the_scan(tmp_path):
+    forward, backward = (lattice() + NOISE + 0.1 * wave(17, turn) for turn in (25, 155))
+    gwyfile = pytest.importorskip("gwyfile.objects")
+    parts = {"/0/data/title": "Z", "/1/data/title": "Z (Backward)"}
+    for number, trace in enumerate((forward, backward)):
+        parts[f"/{number}/data"] = gwyfile.GwyDataField(trace, si_unit_z="m")
+    gwyfile.GwyContainer(parts).tofile(str(tmp_path / "both.gwy"))
+    lines = stm_experiments.denoise(tmp_path / "both.gwy", "denoiser", remove_waves=True).history
+    assert any("removed as the instrument's" in line and "mirrored" in line for line in lines)
+    scan = stm_experiments.read_scan(tmp_path / "both.gwy")
+    assert read_other_trace(scan).direction == "backward"
+    assert read_other_trace(read_other_trace(scan)).direction == "forward"
+    assert read_other_trace(scan.with_data(scan.data[:, ::-1])) is None  # not the file's any more
 
 
 def test_gaps_small_scans_and_nothing_to_remove_are_told():
