@@ -31,6 +31,7 @@ def noise_sigma(image: NDArray[np.floating]) -> float:
 
 
 _HIGH = 0.3  # cycles per px along the slow axis beyond which lattices and terraces are weak
+_SMOOTHED = 3.0  # ratio of powers along the slow axis; white noise reaches 1.5
 _LEVEL_BANDS = (0.015, 0.06, 0.2, 0.51)  # cycles per px along the fast axis
 
 
@@ -56,6 +57,30 @@ def noise_levels(images: Tensor) -> Tensor:
     bands = [torch.arange(len(columns)) < 2]
     bands += [_band(columns, low, high) for low, high in pairwise(_LEVEL_BANDS)]
     return torch.stack([_level(power, band) for band in bands], 1).sqrt()
+
+
+def correlated_noise(image: Tensor) -> float:
+    """Measure noise that is correlated between lines, as after smoothing or compression.
+
+    At high frequencies along the fast axis noise is nearly alone. If lines have noise of their own,
+    its power does not depend on the frequency along the slow axis.
+
+    Args:
+        image: [H, W].
+
+    Returns:
+        Standard deviation per px that white noise of the same power density has; 0 if the power at
+        .12 to .22 cycles per px along the slow axis is less than three times that beyond .4. Noise
+        that is smooth over 2 px or more has no power there and is not seen.
+    """
+    power = _periodogram(image[None].double())[0]
+    rows = torch.fft.fftfreq(image.shape[0]).abs()
+    fast = power[:, torch.fft.rfftfreq(image.shape[1]) > _HIGH]
+    middle, high = (
+        float(fast[part].median()) / math.log(2)
+        for part in ((rows >= 0.12) & (rows < 0.22), rows >= 0.4)
+    )
+    return math.sqrt(middle) if middle > _SMOOTHED * high else 0.0
 
 
 def noise_spectrum(image: Tensor) -> Tensor:

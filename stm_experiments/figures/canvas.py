@@ -33,6 +33,7 @@ RESIDUAL_COLOURS = "RdBu_r"  # diverging, white at zero, safe for the colour-bli
 CATEGORY_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 MARK_COLOUR = "#00E5FF"  # not contained in TOPOGRAPH_COLOURS
 HEIGHT_LABEL = "height (arbitrary units)"
+_QUANTITIES = {"m": "height", "A": "current", "V": "voltage", "": "height"}
 DPI = 150
 LARGEST = 1024  # px, side of an image that is drawn as it is
 
@@ -261,3 +262,13 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=DPI)
+
+
+def quantity_label(unit: str, scaled_unit: str) -> str:
+    """Return the label of a colour bar: "height (pm)".
+
+    Args:
+        unit: Of the scan; it tells the quantity.
+        scaled_unit: With the prefix that is drawn.
+    """
+    return f"{_QUANTITIES.get(unit, 'value')} ({scaled_unit or 'arb. units'})"

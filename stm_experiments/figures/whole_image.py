@@ -25,11 +25,10 @@ from stm_experiments.figures.canvas import (
     height_limits,
     middle,
     new_figure,
+    quantity_label,
     shrink,
     spectrum_extent,
 )
-
-_QUANTITIES = {"m": "height", "A": "current", "V": "voltage", "": "height"}
 
 
 class PixelSize(NamedTuple):
@@ -122,7 +121,7 @@ def _scaled_panels(images: dict[str, Array], unit: str) -> list[ImagePanel]:
     residual = last - first
     largest = height_limits([np.abs(residual)], clip_percent=0.5)[1]
     ends = (-largest, largest)
-    label = f"{_QUANTITIES.get(unit, 'value')} ({scaled_unit or 'arb. units'})"
+    label = quantity_label(unit, scaled_unit)
     change = f"change of {label}"
     panels = [
         ImagePanel("before", first, limits, TOPOGRAPH_COLOURS, label),

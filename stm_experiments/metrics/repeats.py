@@ -34,12 +34,17 @@ class RingCorrelation(NamedTuple):
 
     @property
     def finest_period(self) -> float:
-        """Period of the finest ring above the threshold, px; infinite if there is none.
+        """Period at which the correlation first falls below the threshold, px.
 
-        A lattice has its signal on few rings: those between them may lie below the curve.
+        It is that of the last ring before; infinite if no ring is above. Finer rings that rise
+        above again, such as those of a lattice between which nothing is alike, do not count.
         """
-        above = np.flatnonzero(self.correlation > self.threshold)
-        return 1 / float(self.frequency[above[-1]]) if len(above) else np.inf
+        above = self.correlation > self.threshold
+        if not above.any():
+            return np.inf
+        start = int(above.argmax())
+        length = int((~above[start:]).argmax()) or len(above) - start
+        return 1 / float(self.frequency[start + length - 1])
 
 
 class RepeatedError(NamedTuple):

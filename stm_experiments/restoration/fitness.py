@@ -6,7 +6,7 @@ from enum import Enum
 
 from torch import Tensor
 
-from stm_experiments.core.noise import noise_levels, noise_spectrum
+from stm_experiments.core.noise import correlated_noise, noise_levels, noise_spectrum
 from stm_experiments.core.units import amount
 from stm_experiments.restoration.local_risk import WholeMixture
 
@@ -14,6 +14,7 @@ _LINES = 4.0  # level of whole lines over that of slow changes from which lines 
 _CORRELATED = 3.0  # ratio of the levels of slow and fast changes from which noise is called slow
 _BEHIND = 2.0  # dB behind the best filter from which the network counts as unfit
 _LEAST_SHARE = 0.05  # of the noise; a smaller error cannot be told from the noise's own uncertainty
+_SEEN = 0.002  # level from which noise that is correlated between lines counts, of half the range
 _CENTRE = 1024  # px, side of the part that is judged by its levels
 
 
@@ -109,5 +110,10 @@ def _noise_sentences(image: Tensor, scale: float, unit: str) -> list[str]:
         sentences.append(
             "the noise is slow along the fast axis (1/f): part of it cannot be told from the "
             "sample and stays"
+        )
+    if correlated_noise(part) > _SEEN:
+        sentences.append(
+            "the noise is correlated between lines, as after smoothing or compression: most of it "
+            "cannot be told from the sample and stays"
         )
     return sentences

@@ -2,10 +2,17 @@
 
 import numpy as np
 import pytest
+import scipy
 import torch
 
 from stm_experiments.benchmarks.quality.surfaces.catalogue import SURFACES
-from stm_experiments.core.noise import noise_levels, noise_sigma, noise_spectrum, sample_noise
+from stm_experiments.core.noise import (
+    correlated_noise,
+    noise_levels,
+    noise_sigma,
+    noise_spectrum,
+    sample_noise,
+)
 
 SIZE = 160
 GROUNDS = ("empty", "kagome", "hexagonal_5_8px", "honeycomb_9_13px", "square_30_60px")
@@ -115,3 +122,24 @@ def test_bars_and_steps_along_the_lines_are_no_noise():
     noise = 0.02 * torch.randn(192, 256, generator=torch.Generator().manual_seed(1))
     spectrum = noise_spectrum((bar + step + noise).double())
     assert spectrum.mean().sqrt() == pytest.approx(0.02, rel=0.2)
+
+
+@pytest.mark.parametrize("name", [*GROUNDS, *STEPPED])
+@pytest.mark.parametrize("sigma", [0.01, 0.3])
+def test_noise_of_smoothed_images_is_correlated_between_lines_and_white_noise_is_not(name, sigma):
+    noise = np.random.default_rng(7).normal(0, sigma, (SIZE, SIZE))
+    image = ground(name) + torch.from_numpy(noise)
+    assert correlated_noise(image) == 0
+    smoothed = scipy.ndimage.gaussian_filter(noise, 0.8)
+    # The transfer function of the Gaussian at .17 cycles per px along rows, .4 along lines.
+    expected = sigma * np.exp(-2 * (np.pi * 0.8) ** 2 * (0.17**2 + 0.4**2))
+    found = correlated_noise(ground(name) + torch.from_numpy(smoothed))
+    assert expected / 2 < found < 4 * expected
+
+
+def test_lines_with_noise_of_their_own_are_not_correlated():
+    rng = np.random.default_rng(8)
+    pink = sample_noise(pink_power(0.3), SIZE, torch.Generator().manual_seed(0))
+    offsets = torch.from_numpy(rng.normal(0, 0.3, (SIZE, 1)) + rng.normal(0, 0.05, (SIZE, SIZE)))
+    for noise in (pink, offsets):
+        assert correlated_noise(ground("kagome") + noise) == 0

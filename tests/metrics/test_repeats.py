@@ -6,7 +6,12 @@ import scipy
 
 from stm_experiments.core.planes import subtract_plane
 from stm_experiments.metrics.registration import register
-from stm_experiments.metrics.repeats import common_rectangle, repeated_error, ring_correlation
+from stm_experiments.metrics.repeats import (
+    RingCorrelation,
+    common_rectangle,
+    repeated_error,
+    ring_correlation,
+)
 
 SHAPE = (140, 160)
 LARGE = (220, 240)
@@ -128,6 +133,16 @@ def test_ring_correlation_of_equal_noisy_and_unrelated_frames(surface):
     alone = [ring_correlation(*rng.normal(size=(2, 140, 160))) for _ in range(20)]
     assert np.mean([np.isfinite(x.finest_period) for x in alone]) <= 0.15
     assert np.mean([x.correlation for x in alone]) == pytest.approx(0, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("above", "period"),
+    [([0, 1, 1, 1, 0, 1, 0], 10 / 4), ([1] * 7, 10 / 7), ([0] * 7, np.inf), ([1, 0] * 3, 10)],
+)
+def test_the_first_crossing_of_the_half_bit_curve_counts(above, period):
+    frequency = np.arange(1, len(above) + 1) / 10
+    curve = RingCorrelation(frequency, np.array(above, float), np.full(len(above), 0.5))
+    assert curve.finest_period == pytest.approx(period)
 
 
 def test_a_rectangle_avoids_gaps():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy
 import torch
 
 from stm_experiments.benchmarks.quality.surfaces.catalogue import SURFACES
@@ -101,6 +102,14 @@ def test_lines_that_are_offset_are_told_and_stay(width):
     plain = denoise(scan, mixed(), normalisation="minmax")
     assert any(line in sentence for sentence in striped.fitness.sentences())
     assert not any(line in sentence for sentence in plain.fitness.sentences())
+
+
+def test_noise_that_is_correlated_between_lines_is_told():
+    clean, noise = surface("kagome"), noisy(np.zeros(SHAPE), 0.3)
+    line = "correlated between lines"
+    for added, told in ((noise, False), (scipy.ndimage.gaussian_filter(noise, 0.8), True)):
+        sentences = denoise(clean + added, mixed(), normalisation="minmax").fitness.sentences()
+        assert any(line in sentence for sentence in sentences) is told
 
 
 FAILED_BEFORE = {

@@ -18,6 +18,7 @@ from stm_experiments.figures.canvas import (
     draw_image,
     height_limits,
     new_figure,
+    quantity_label,
 )
 
 
@@ -60,7 +61,7 @@ def frame_comparison(
         numbers: Sentences for the caption.
     """
     limits = height_limits([reference, mean], clip_percent=0.5)
-    factor, label = fitting_unit(max(abs(end) for end in limits), unit, smallest=-4)
+    factor, scaled_unit = fitting_unit(max(abs(end) for end in limits), unit, smallest=-4)
     figure = new_figure(
         11.0,
         10.0,
@@ -72,16 +73,17 @@ def frame_comparison(
     grid = figure.subplots(2, 2).ravel()
     ends = (limits[0] / factor, limits[1] / factor)
     largest = height_limits([np.abs(difference)], clip_percent=0.5)[1] / factor
+    label = quantity_label(unit, scaled_unit)
     panels = (
-        ("first frame", reference, ends, TOPOGRAPH_COLOURS),
-        ("mean of the aligned frames", mean, ends, TOPOGRAPH_COLOURS),
-        ("difference", difference, (-largest, largest), RESIDUAL_COLOURS),
+        ("first frame", reference, ends, TOPOGRAPH_COLOURS, label),
+        ("mean of the aligned frames", mean, ends, TOPOGRAPH_COLOURS, label),
+        ("difference", difference, (-largest, largest), RESIDUAL_COLOURS, f"change of {label}"),
     )
-    for axes, (name, image, span, colours) in zip(grid, panels, strict=False):
+    for axes, (name, image, span, colours, bar) in zip(grid, panels, strict=False):
         artist = draw_image(axes, image / factor, span, name, colours)
         per_unit, length = (1.0, "px") if pixel_nm is None else (1 / pixel_nm, "nm")
         add_scale_bar(axes, image.shape[1], per_unit, length)
-        figure.colorbar(artist, ax=axes, label=label or "arb. units", shrink=0.9)
+        figure.colorbar(artist, ax=axes, label=bar, shrink=0.9)
     _draw_curves(grid[3], curves)
     return figure
 
