@@ -32,6 +32,8 @@ SHAPE = (224, 208)  # px
 SIGMA = 0.1  # of white noise, c
 FIRST = 1000  # number of the first case: the collection's own have lower ones
 AMPLITUDES = (0.02, 0.05, 0.1, 0.3)  # of hums, c
+CRYSTALS = ("sc", "bcc", "fcc")
+NOISELESS = (*CRYSTALS, "zrte3", "tas2", "tise2")
 SAMPLES = ("charge_density_wave", "moire", "standing_wave", *LATTICE_ENTRIES)
 
 
@@ -116,12 +118,11 @@ def _score(examples: list[_Example], *, both: bool) -> tuple[float, float]:
 
 def report_table(count: int) -> Table:
     """Return a table of the shares, with so many images of each kind."""
-    crystals = ("sc", "bcc", "fcc")
     with_wave = {f"hum, {a:g} c": _hums(a, count) for a in AMPLITUDES}
-    for name in crystals:
+    for name in CRYSTALS:
         with_wave[f"{name}, paper's striation"] = _simulated(name, "paper", count)
     without = {name: _surfaces(name, count) for name in SAMPLES}
-    for name in (*crystals, "zrte3", "tas2", "tise2"):
+    for name in NOISELESS:
         without[f"{name} without noise"] = _simulated(name, "none", count)
     columns = ("wave named", "other wave named", "both traces: named", "both traces: other named")
     table = Table("kind", "images", *columns, box=box.SIMPLE_HEAD)

@@ -6,8 +6,11 @@ from stm_experiments.benchmarks import wave_reports
 def test_hums_are_named_and_lattices_are_not(monkeypatch):
     monkeypatch.setattr(wave_reports, "AMPLITUDES", (0.1,))
     monkeypatch.setattr(wave_reports, "SAMPLES", ("oblique", "moire"))
-    table = wave_reports.report_table(2)
-    kinds, _, named, others = ([*column.cells] for column in table.columns)
-    named, others = (dict(zip(kinds, cells, strict=True)) for cells in (named, others))
-    assert named["hum, 0.1 c"] == "100%"
-    assert others["oblique"] == others["moire"] == others["zrte3 without noise"] == "0%"
+    monkeypatch.setattr(wave_reports, "CRYSTALS", ("bcc",))
+    monkeypatch.setattr(wave_reports, "NOISELESS", ("zrte3",))
+    columns = [[*column.cells] for column in wave_reports.report_table(2).columns]
+    rows = {kind: shares for kind, _, *shares in zip(*columns, strict=True)}
+    assert rows["hum, 0.1 c"][0] == rows["hum, 0.1 c"][2] == "100%"
+    assert rows["bcc, paper's striation"][2:] == ["-", "-"]  # its images are of one trace
+    for kind in ("oblique", "moire", "zrte3 without noise"):
+        assert rows[kind] == ["-", "0%", "-", "0%"]

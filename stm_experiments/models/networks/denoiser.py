@@ -17,8 +17,8 @@ class Denoiser(UNet, NetworkModule):
     lattice constants (Ronneberger et al., "U-Net", 2015; residual learning: Zhang et al., "DnCNN",
     2017).
 
-    One pass removes only a part of a plane wave that fills the whole image, such as a striation or
-    the mains hum. ``restoration.waves.plane_waves.WaveSearch`` removes the rest of it.
+    It removes only a part of a plane wave that fills the whole image, such as a striation or the
+    mains hum.
 
     Args:
         width: Channels of the finest level; the coarser levels have twice and three times as many.
