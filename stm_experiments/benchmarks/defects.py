@@ -185,7 +185,7 @@ def compare_models(options: argparse.Namespace, console: Console) -> None:
 def main() -> None:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--models", nargs="*", default=["denoiser"], help="a+b: a, then b")
+    parser.add_argument("--models", nargs="*", default=["surface_denoiser"], help="a+b: a, then b")
     parser.add_argument("--lattices", nargs="+", default=WAVES, choices=LATTICES)
     parser.add_argument("--noise", default="stripes", choices=NOISES, help="except its defects")
     parser.add_argument("--images", type=int, default=4, help="per lattice")

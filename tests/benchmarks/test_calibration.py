@@ -38,17 +38,17 @@ class Identity(NetworkModule):
 
 def test_untouched_images_are_in_error_by_their_noise():
     net = Identity()
-    error, deviation = errors_and_deviations(net, "white", IMAGES, 96)
+    error, deviation = errors_and_deviations(net, "paper_white", IMAGES, 96)
     assert deviation.max() == 0
     assert error.median().abs() < 0.01
     assert 0.05 < error.std() < 0.2  # about 22 dB
     with pytest.raises(ValueError, match="no uncertainty"):
-        calibrate(net, ["white"], 1, 96)
+        calibrate(net, ["paper_white"], 1, 96)
 
 
 def test_the_factor_makes_uncertainty_as_large_as_the_error(net):
-    factor = calibrate(net, ["white"], 1, 96)
-    error, deviation = errors_and_deviations(net, "white", IMAGES, 96)
+    factor = calibrate(net, ["paper_white"], 1, 96)
+    error, deviation = errors_and_deviations(net, "paper_white", IMAGES, 96)
     torch.testing.assert_close((factor * deviation).square().mean(), error.square().mean())
 
 
@@ -57,11 +57,11 @@ def test_a_model_is_written_anew_with_its_factor_and_nothing_is_written_over(
 ):
     model, written = tmp_path / "model.ckpt", tmp_path / "shipped.ckpt"
     checkpoint.save(net, net.card, model)
-    short = ["--noise", "white", "--images", "1", "--size", "96"]
+    short = ["--noise", "paper_white", "--images", "1", "--size", "96"]
     monkeypatch.setattr(sys, "argv", ["calibration", str(model), "--write", str(written), *short])
     main()
     shipped = load(written)
-    assert shipped.card.calibration == pytest.approx(calibrate(net, ["white"], 1, 96))
+    assert shipped.card.calibration == pytest.approx(calibrate(net, ["paper_white"], 1, 96))
     x = torch.rand(1, 1, 40, 33)
     torch.testing.assert_close(shipped(x), net(x))
     with pytest.raises(SystemExit):

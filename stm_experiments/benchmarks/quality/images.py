@@ -29,6 +29,7 @@ from stm_experiments.simulator.rendering.render import Centres, DrawnAtoms, draw
 PRESET = PRESETS["physical"]
 PUBLISHED = ("sc", "bcc", "fcc")
 # The paper's noise without its striation: white noise and the variation of the sample.
+PAPER_WHITE = "paper_white"
 WHITE = replace(NOISES["paper"], scan=NOISES["none"].scan)
 VACANCIES = 9  # of a vacancy test, at most
 VACANCY_SIZE = 129  # px, to save time
@@ -77,12 +78,12 @@ class KnownImage(NamedTuple):
 
 
 def named_noise(name: str) -> Noise:
-    """Return the noise of a name: those of the simulator, and ``white``.
+    """Return the noise of a name: those of the simulator, and ``paper_white``.
 
     Raises:
         ValueError: If the name is not known.
     """
-    noises = {**NOISES, "white": WHITE}
+    noises = {**NOISES, PAPER_WHITE: WHITE}
     if name not in noises:
         raise ValueError(f"noise {name!r} is not known; there are {', '.join(noises)}")
     return noises[name]
@@ -128,7 +129,7 @@ def simulated_image(
     noise = noise or named_noise(name)
     seed = seed_of("quality", lattice, index)
     topographs = simulate([LATTICES[lattice]], [seed], noise, PRESET, size)
-    of_the_paper = name in ("none", "paper", "white")
+    of_the_paper = name in ("none", "paper", PAPER_WHITE)
     vacancies = None
     if of_the_paper and lattice in CUT_LATTICES:
         vacancies = vacancy_test(lattice, noise, index, min(size, VACANCY_SIZE))
