@@ -16,7 +16,7 @@ from stm_experiments.evaluation.error_matrix import ErrorMatrix
 from stm_experiments.evaluation.held_out import HeldOutScores
 from stm_experiments.latent.factors import FACTORS
 from stm_experiments.latent.invariance import SHIFTS
-from stm_experiments.latent.report import POOL_SIZES
+from stm_experiments.latent.report import FEW_IMAGES, POOL_SIZES
 from stm_experiments.metrics.measures import METRICS
 from stm_experiments.metrics.scores import NOISY_INPUT, Scores
 
@@ -133,6 +133,9 @@ def _latent_rows(chance: str) -> list[_LatentRow]:
             _LatentRow(f"lattice: k-means ARI, {words}", f"{kind}/ari", "0"),
             _LatentRow(f"lattice: silhouette, {words}", f"{kind}/silhouette", "<= 0"),
         ]
+    words = f"one patch, labels of {FEW_IMAGES} images"
+    key = f"single/probe_{FEW_IMAGES}_images"
+    rows.append(_LatentRow(f"lattice: linear probe, {words}", key, chance))
     for size in POOL_SIZES:
         label = f"lattice: linear probe, {size} patches"
         rows.append(_LatentRow(label, f"pooled_{size}/probe", chance))

@@ -16,10 +16,11 @@ from stm_experiments.evaluation.held_out import HeldOutScores, lattice_floor
 from stm_experiments.evaluation.run_figures import run_figures
 from stm_experiments.evaluation.site_report import SiteReport, examine_sites, write_sites
 from stm_experiments.figures import patch_montage, save_figure, training_curves
+from stm_experiments.figures.codes.confusion import confusion_figure
 from stm_experiments.figures.pooled_latent import pooled_latent
 from stm_experiments.latent.codes import Codes, encode_all
 from stm_experiments.latent.codes_csv import write_latent_csv
-from stm_experiments.latent.report import latent_report
+from stm_experiments.latent.report import FEW_IMAGES, latent_report
 from stm_experiments.metrics.measures import patch_measures
 from stm_experiments.metrics.three_patches import three_patch_statistic
 from stm_experiments.models import checkpoint
@@ -202,13 +203,13 @@ def latent_numbers(latent: Mapping[str, Mapping[str, float]]) -> dict[str, float
         latent: Content of latent.json, the run's own network first.
 
     Returns:
-        ``latent/probe``, ``latent/knn`` and ``latent/ari``; with ``baselines/<name>/`` before them
-        those of the other networks.
+        ``latent/probe``, ``latent/knn``, ``latent/ari`` and ``latent/probe_3_images``; with
+        ``baselines/<name>/`` before them those of the other networks.
     """
     numbers = {}
     for position, (network, measures) in enumerate(latent.items()):
         head = f"baselines/{network}/latent" if position else "latent"
-        for name in ("probe", "knn", "ari"):
+        for name in ("probe", "knn", "ari", f"probe_{FEW_IMAGES}_images"):
             if (key := f"single/{name}") in measures:
                 numbers[f"{head}/{name}"] = measures[key]
     return numbers
@@ -226,7 +227,8 @@ def pooled_figure(net: Network, name: str, data: PatchData) -> dict[str, Figure]
     lattices = [LATTICE_NAMES[label] for label in labels]
     title = f"{name}: lattice types in the latent codes"
     return {
-        "latent_pooled": pooled_latent(codes.codes, codes.image, classes, lattices, title=title)
+        "latent_pooled": pooled_latent(codes.codes, codes.image, classes, lattices, title=title),
+        "confusion": confusion_figure(codes, lattices, f"{name}: what a probe takes lattices for"),
     }
 
 

@@ -86,13 +86,19 @@ def _caption(parts: dict[str, float], n_images: int) -> str:
     """
     if not parts:
         return "All codes are equal: the latent space has collapsed."
+    share = f"{parts['patch']:.1%} of the variance of the codes lies between patches of one image"
+    if parts["lattice"] < parts["patch"]:
+        reason = (
+            f"Single patches do not cluster because {share}: a code depends mainly on where in the "
+            f"unit cell its patch was cut. Only {parts['lattice']:.1%} lies between lattices."
+        )
+    else:
+        reason = f"{parts['lattice']:.1%} lies between lattices; {share}."
     return (
         "Left: a point is the code of one patch. Right: a point is one image, described by the "
         "mean and the covariance of the codes of all its patches. The axes separate the lattices "
         f"best in one half of {n_images} held-out images; the points are of the other half. "
-        "Percentages: accuracy of a linear probe on images from which it did not learn. Single "
-        f"patches do not cluster because {parts['patch']:.1%} of the variance of the codes lies "
-        "between patches of the same image: a code depends mainly on where in the unit cell its "
-        f"patch was cut. Only {parts['lattice']:.1%} lies between lattices. Over an image the "
-        "place in the unit cell averages out, and what its patches have in common remains."
+        "Percentages: accuracy of a linear probe on images from which it did not learn. "
+        f"{reason} Over an image the place in the unit cell averages out, and what its patches "
+        "have in common remains."
     )

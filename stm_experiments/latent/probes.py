@@ -16,7 +16,12 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import adjusted_rand_score, balanced_accuracy_score, pairwise_distances
+from sklearn.metrics import (
+    adjusted_rand_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    pairwise_distances,
+)
 from sklearn.model_selection import PredefinedSplit, StratifiedKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -102,8 +107,57 @@ def probe_accuracy(codes: Codes) -> float:
     fifths of the images and tested on the rest, five times. Balanced: the mean over lattices of the
     share of their rows that is recognised; chance is 1 over the number of lattices.
     """
-    model = LogisticRegression(max_iter=1000, class_weight="balanced")
-    return _held_out_accuracy(model, codes)
+    return _held_out_accuracy(_probe(), codes)
+
+
+def lattice_confusion(codes: Codes) -> Array:
+    """Return what the probe of ``probe_accuracy`` takes the rows of each lattice for.
+
+    Returns:
+        [L, L]: share of the rows of lattice i that is taken for lattice j, in ascending order of
+        the labels; the mean of the diagonal is ``probe_accuracy``.
+    """
+    predictions = _held_out_predictions(_probe(), codes)
+    shares: Array = confusion_matrix(codes.lattice.numpy(), predictions, normalize="true")
+    return shares
+
+
+def _probe() -> LogisticRegression:
+    return LogisticRegression(max_iter=1000, class_weight="balanced")
+
+
+def few_images_accuracy(codes: Codes, images: int = 3, draws: int = 20) -> float:
+    """Return the balanced accuracy of a linear probe that knows a few images of each lattice.
+
+    The probe of ``probe_accuracy`` is fitted to all rows of so many images of each lattice, drawn
+    at random, and tested on all other images; the mean over the draws. NaN if a lattice has no
+    other image.
+
+    Args:
+        codes: Patches or pools.
+        images: Images of each lattice whose label is known.
+        draws: Draws of these images.
+    """
+    points, lattice, image = codes.codes.double().numpy(), codes.lattice.numpy(), codes.image
+    _, first, number = np.unique(image.numpy(), return_index=True, return_inverse=True)
+    label = lattice[first]
+    if np.unique(label, return_counts=True)[1].min() <= images:
+        return float("nan")
+    random = np.random.default_rng(0)
+    accuracies = []
+    for _ in range(draws):
+        known = [
+            random.choice(np.flatnonzero(label == one), images, replace=False)
+            for one in np.unique(label)
+        ]
+        is_known = np.isin(number, np.concatenate(known))
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(points[is_known], lattice[is_known])
+        predicted = model.predict(points[~is_known])
+        accuracies.append(balanced_accuracy_score(lattice[~is_known], predicted))
+    return float(np.mean(accuracies))
 
 
 def knn_accuracy(codes: Codes, neighbours: int) -> float:
@@ -116,17 +170,23 @@ def knn_accuracy(codes: Codes, neighbours: int) -> float:
 
 
 def _held_out_accuracy(model: BaseEstimator, codes: Codes) -> float:
+    predictions = _held_out_predictions(model, codes)
+    return float(balanced_accuracy_score(codes.lattice.numpy(), predictions))
+
+
+def _held_out_predictions(model: BaseEstimator, codes: Codes) -> Labels:
+    """Return the lattice that a model, fitted to other images, assigns to each row, [n]."""
     fold = image_folds(codes.image, codes.lattice)
     lattice = codes.lattice.numpy()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        predictions = cross_val_predict(
+        predictions: Labels = cross_val_predict(
             make_pipeline(StandardScaler(), model),
             codes.codes.double().numpy(),
             lattice,
             cv=PredefinedSplit(fold),
         )
-    return float(balanced_accuracy_score(lattice, predictions))
+    return predictions
 
 
 def kmeans_ari(codes: Codes) -> float:

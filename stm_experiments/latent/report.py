@@ -1,5 +1,6 @@
 """One row of numbers per network: what its codes contain, and what they are invariant to."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -17,12 +18,18 @@ from stm_experiments.latent.codes import (
 )
 from stm_experiments.latent.factors import factor_measures
 from stm_experiments.latent.invariance import measure_invariance
-from stm_experiments.latent.probes import can_tell_lattices, measure_lattice, probe_accuracy
+from stm_experiments.latent.probes import (
+    can_tell_lattices,
+    few_images_accuracy,
+    measure_lattice,
+    probe_accuracy,
+)
 from stm_experiments.models.evaluating import evaluating
 from stm_experiments.models.interfaces import Autoencoder, Network
 from stm_experiments.simulator import LATTICES, AnyLattice
 
 MOST_PATCHES = 1_000_000
+FEW_IMAGES = 3  # of each lattice whose label a probe knows
 PER_IMAGE = 48  # patches of each image from which the single-patch probes learn
 SAMPLING = 16  # one patch of so many is turned and mirrored
 MOST_SAMPLES = 4096  # patches that are turned and mirrored
@@ -56,6 +63,7 @@ def latent_report(
           and covariance of their codes): ``probe``, ``knn``, ``ari``, ``silhouette`` of the lattice
           type (see ``probes``) and ``r2_azimuth``, ``r2_tilt``, ``r2_rotation``, ``r2_in_plane``
           (see ``factors``), the latter also per lattice: ``single/r2_tilt/sc``.
+        - ``single/probe_3_images``: of a probe that knows the labels of three images per lattice.
         - ``pooled_4/probe``, ``pooled_16/probe``, ``pooled_64/probe``: from so many patches of an
           image.
         - ``chance``: probe and knn of a guess. Nothing about the lattice type is measured unless
@@ -107,6 +115,9 @@ def measure_codes(
             measures |= _prefixed(kind, measure_lattice(rows, NEIGHBOURS[kind]))
         measures |= _prefixed(kind, factor_measures(rows, names, lattices))
     if many_lattices:
+        few = few_images_accuracy(kinds["single"], FEW_IMAGES)
+        if math.isfinite(few):
+            measures[f"single/probe_{FEW_IMAGES}_images"] = few
         for size in POOL_SIZES:
             if size <= fewest:
                 pools = pool(codes, size, POOLS_PER_IMAGE)

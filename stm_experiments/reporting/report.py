@@ -32,6 +32,7 @@ PICTURES = {
     "network": "The networks (the paper's Figures 8 and 9)",
     "patches": "Images and the patches cut from them (Figure 10)",
     "latent": "Latent space, first principal components (Figure 12)",
+    "confusion": "What the probe takes each lattice for, from one patch and from all of an image",
     "reconstructions": "Held-out patches: input, first and final reconstruction (Figure 13)",
     "curves": "Loss of each run",
 }

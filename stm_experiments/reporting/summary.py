@@ -43,6 +43,9 @@ BASELINE_COLUMNS = (
 )
 CODE_COLUMNS = (  # keys of latent.json
     Column("probe, one patch", "single/probe", 3, False),
+    Column("probe, labels of 3 images", "single/probe_3_images", 3, False),
+    Column("nearest codes, one patch", "single/knn", 3, False),
+    Column("k-means ARI, one patch", "single/ari", 3, False),
     Column("probe, pooled", "pooled/probe", 3, False),
     Column("nearest codes, pooled", "pooled/knn", 3, False),
     Column("k-means ARI, pooled", "pooled/ari", 3, False),

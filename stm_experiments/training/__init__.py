@@ -2,9 +2,18 @@
 
 from stm_experiments.training.context import Context
 from stm_experiments.training.destriping import Destriping
+from stm_experiments.training.labelled import Labelled
 from stm_experiments.training.reconstruction import Reconstruction
 from stm_experiments.training.row_blind import RowBlind
 from stm_experiments.training.stacked import Stacked
 from stm_experiments.training.variational import Variational
 
-__all__ = ["Context", "Destriping", "Reconstruction", "RowBlind", "Stacked", "Variational"]
+__all__ = [
+    "Context",
+    "Destriping",
+    "Labelled",
+    "Reconstruction",
+    "RowBlind",
+    "Stacked",
+    "Variational",
+]

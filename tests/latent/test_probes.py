@@ -11,8 +11,10 @@ from sklearn.preprocessing import StandardScaler
 from stm_experiments.latent.codes import Codes, pool, thin_out, variance_shares
 from stm_experiments.latent.probes import (
     can_tell_lattices,
+    few_images_accuracy,
     image_folds,
     kmeans_ari,
+    lattice_confusion,
     measure_lattice,
     probe_accuracy,
     silhouette,
@@ -53,6 +55,19 @@ def test_separable_lattices_are_found():
     moved = make(separable)
     moved = moved._replace(codes=moved.codes * torch.tensor([1, 100, 0.01, 3]) + 1000)
     assert probe_accuracy(moved) == 1
+
+
+def test_labels_of_three_images_are_enough_where_lattices_cluster():
+    assert few_images_accuracy(make(separable), 3) > 0.999
+    assert few_images_accuracy(make(noise), 3) == pytest.approx(1 / 3, abs=0.05)
+    assert math.isnan(few_images_accuracy(make(separable, images=9), 3))  # none is left to test
+
+
+def test_the_confusion_is_what_the_accuracy_is_the_mean_of():
+    codes = make(lambda *known: 0.1 * separable(*known) + noise(*known))
+    confusion = lattice_confusion(codes)
+    assert confusion.sum(1) == pytest.approx(np.ones(3))
+    assert np.trace(confusion) / 3 == pytest.approx(probe_accuracy(codes))
 
 
 def test_noise_gives_chance():

@@ -59,7 +59,7 @@ def test_a_row_per_network_from_one_pass():
         for factor in ("azimuth", "tilt", "rotation", "in_plane")
         for suffix in ("", "/sc", "/bcc")
     }
-    rest = {"chance", "pooled_4/probe", "pooled_16/probe"}
+    rest = {"chance", "single/probe_3_images", "pooled_4/probe", "pooled_16/probe"}
     rest |= {f"variance/{name}" for name in ("lattice", "image", "patch")}
     rest |= {f"invariance/{name}" for name in ("shift_1", "shift_2", "shift_4", "turns", "flips")}
     assert set(row) == set(report["sum"]) == lattice | factors | rest

@@ -9,6 +9,7 @@ import torch
 
 from stm_experiments import load
 from stm_experiments.benchmarks.kills.comparison import differences
+from stm_experiments.core.batch import Batch
 from stm_experiments.core.descriptions import DESCRIPTIONS
 from stm_experiments.training import Context
 
@@ -83,3 +84,22 @@ def test_what_cannot_be_described_is_refused(command, tmp_path):
     )
     assert code == 1
     assert "model.net.description is" in errors
+
+
+def test_labels_are_learnt_and_needed(compose_config):
+    from stm_experiments.app import build
+
+    config = build.resolve(compose_config("model=labelled_code", "model.net.width=64"))
+    module = build.build_model(config)
+    patches = torch.randn(4, 1, 17, 17)
+    lattice = torch.tensor([0, 1, 2, 0])
+    batch = Batch(patches, None, lattice, torch.zeros(4, 3), lattice, torch.zeros(4, 2), {})
+    optimizer = torch.optim.Adam(module.parameters(), 0.01)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = module.loss(batch)
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.1
+    with pytest.raises(ValueError, match="images whose lattices are known"):
+        module.loss(batch._replace(lattice=lattice - 1))

@@ -9,6 +9,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from stm_experiments.core.descriptions.autocorrelation import (
+    HARMONICS,
+    RADII,
+    autocorrelation,
+)
 from stm_experiments.core.descriptions.radial_spectrum import RINGS, radial_spectrum
 
 
@@ -25,7 +30,10 @@ class Description(NamedTuple):
 
 
 # The descriptions by their names in ``model.net.description``.
-DESCRIPTIONS = {"radial_spectrum": Description(RINGS, radial_spectrum)}
+DESCRIPTIONS = {
+    "radial_spectrum": Description(RINGS, radial_spectrum),
+    "autocorrelation": Description(RADII * HARMONICS, autocorrelation),
+}
 
 
 def check_description(name: str) -> None:

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-SMALLEST = 256  # px; smaller images are surrounded by zeros, so that no ring is empty
+from stm_experiments.core.descriptions.powers import hann_powers
+
 RINGS = 108  # from frequency 0 to 1/2 cycles per px
 FAINTEST = 1e-7  # power relative to the strongest ring, below which nothing is told apart
 
@@ -29,16 +30,3 @@ def radial_spectrum(images: Tensor) -> Tensor:
     means = sums.index_add_(1, ring[inside], power.flatten(1)[:, inside]) / counts
     faintest = FAINTEST * means.amax(1, keepdim=True)
     return torch.maximum(means, faintest.clamp(min=torch.finfo(means.dtype).tiny)).log()
-
-
-def hann_powers(images: Tensor) -> Tensor:
-    """Return the power of Hann-windowed images [N, H, W] less their weighted means, [N, H', W']."""
-    height, width = images.shape[-2:]
-    down, across = (
-        torch.hann_window(n, dtype=images.dtype, device=images.device) for n in (height, width)
-    )
-    window = down[:, None] * across
-    means = (images * window).sum((-2, -1), keepdim=True) / window.sum()
-    size = (max(height, SMALLEST), max(width, SMALLEST))
-    power: Tensor = torch.fft.fft2((images - means) * window, s=size).abs().square()
-    return power
