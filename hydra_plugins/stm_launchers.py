@@ -156,7 +156,8 @@ class LocalLauncher(SweepLauncher):
         skipped = (*of_sweep, "hydra/launcher")
         others = [o for o in hydra.overrides.hydra if not o.startswith(skipped)]
         return [
-            *(sys.executable, "-m", f"stm_experiments.{hydra.job.config_name}"),
+            *(sys.executable, "-m", "stm_experiments.app.orphans"),
+            f"stm_experiments.{hydra.job.config_name}",
             *(*job.overrides, *others),
             f"hydra.run.dir={quote_value(str(job.folder))}",
             f"hydra.sweep.dir={quote_value(str(job.folder.parent))}",

@@ -153,18 +153,22 @@ def test_jobs_end_with_their_sweep(machine, jobs_run, command, tmp_path):
 
 
 def test_jobs_end_with_a_sweep_that_is_killed(machine, jobs_run, tmp_path):
-    """SIGKILL to the sweep: a job that runs saves as at SIGTERM; one that imports ends as well."""
+    """SIGKILL to the sweep: a job saves as at SIGTERM; it is watched before it imports anything."""
     machine(gpus=0, cores=4)
-    jobs_run(
-        "import os, signal, sys, time\n"
+    (tmp_path / "slow_command.py").write_text(
+        "import os, signal, sys, threading, time\n"
         "def end(*_):\n    print('saved', flush=True)\n    os._exit(1)\n"
         "signal.signal(signal.SIGTERM, end)\n"
-        f"sys.path.insert(0, {str(Path.cwd())!r})\n"
-        "from stm_experiments.app.orphans import end_with_sweep\n"
-        "print('imports', flush=True)\n"
-        "time.sleep(int(sys.argv[1]))\n"
-        "end_with_sweep()\n"
+        "if sys.argv[1] == '1':\n"
+        "    from stm_experiments.app.orphans import end_with_sweep\n"
+        "    end_with_sweep()\n"
+        "print(__name__, threading.active_count(), flush=True)\n"
         "time.sleep(60)\n"
+    )
+    jobs_run(
+        f"import runpy, sys\nsys.path[:0] = [{str(tmp_path)!r}, {str(Path.cwd())!r}]\n"
+        "sys.argv[1:] = ['slow_command', sys.argv[1]]\n"
+        "runpy.run_module('stm_experiments.app.orphans', run_name='__main__')\n"
     )
     sweep = tmp_path / "sweep"
     settings = (LOCAL, "hydra.launcher.cores_per_job=2", f"hydra.sweep.dir={sweep}")
@@ -173,10 +177,10 @@ def test_jobs_end_with_a_sweep_that_is_killed(machine, jobs_run, tmp_path):
     def printed():
         return [path.read_text().split() for path in sorted(sweep.glob("*/console.log"))]
 
-    wait_until(lambda: printed() == [["imports"]] * 2)
+    wait_until(lambda: printed() == [["__main__", "2"]] * 2)
     os.kill(parent, signal.SIGKILL)
     assert wait(parent) == -signal.SIGKILL
-    wait_until(lambda: printed() == [["imports", "saved"]] * 2)
+    wait_until(lambda: printed() == [["__main__", "2", "saved"]] * 2)
 
 
 def wait_until(condition):
