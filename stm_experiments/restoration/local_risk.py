@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stm_experiments.core.blur import gaussian_blur
+from stm_experiments.core.blur import gaussian_sum
 from stm_experiments.core.noise import noise_spectrum, sample_noise
 from stm_experiments.models import tiling
 from stm_experiments.models.baselines.patch_wiener import PatchWiener
@@ -36,6 +36,10 @@ class MixtureRules:
         disagreement: The stated error is larger where this multiple of the experts' variance over
             its mean exceeds 1.
         least_gain: Expected gain below which an image stays as it is, dB.
+        caution: Share by which the noise counts as stronger when experts are chosen: within the
+            error of the estimate, the smoother one is preferred.
+        least_advantage: Expected decrease of the error, as a share of the noise, from which the
+            network is used at all, and from which a place has weights of its own.
         piece: Largest side of a piece of a large image, px; a piece needs .2 KiB per px.
         margin: Pixels at the cut sides of a piece that are not used: from 32 px on, the cut changes
             the output by less than 1e-3 of the noise.
@@ -49,6 +53,8 @@ class MixtureRules:
     risk_radius: float = 40.0
     disagreement: float = 0.5
     least_gain: float = 0.1
+    caution: float = 0.1
+    least_advantage: float = 0.01
     piece: int = 1536
     margin: int = 48
 
@@ -111,8 +117,10 @@ class LocalRisk(NetworkModule):
     where s^2 is the mean squared noise and c_k the covariance of noise and estimate, measured by
     passing the image once more with a little noise added (Ramani, Blu, Unser, IEEE Trans. Image
     Process. 17, 1540 (2008)). An expert that is wrong changes the image by more than its noise, and
-    gets no weight. The weights are found for the whole image first, then for each place with a
-    preference for those of the whole. An image for which nothing is gained stays as it is.
+    gets no weight. The weights are found for the whole image first, without the network unless it
+    is needed, then for each place with a preference for those of the whole. What does not clearly
+    decrease the estimated error is left out: on mere noise, it would add specks where the estimate
+    is too low by chance. An image for which nothing is gained stays as it is.
 
     Args:
         net: The denoiser, for images of any size.
@@ -206,7 +214,7 @@ def mix(image: Tensor, spectrum: Tensor, experts: Sequence[Expert], rules: Mixtu
     quadratic = torch.stack([
         torch.stack([_blocks(one * other, rules) for other in changes]) for one in changes
     ])  # fmt: skip
-    weights = _weights(quadratic, linear, rules)
+    weights = _weights(quadratic, linear, noise, rules)
     output = image.clone()
     for weight, change in zip(_spread(weights, shape, rules), changes, strict=True):
         output += weight * change
@@ -224,21 +232,49 @@ def mix(image: Tensor, spectrum: Tensor, experts: Sequence[Expert], rules: Mixtu
     )
 
 
-def _weights(quadratic: Tensor, linear: Tensor, rules: MixtureRules) -> Tensor:
+def _weights(quadratic: Tensor, linear: Tensor, noise: float, rules: MixtureRules) -> Tensor:
     """Return the weights of the experts in each block, [K, h, w]; see ``LocalRisk``."""
-    whole = _least_risk(
-        quadratic.mean((2, 3), keepdim=True), linear.mean((1, 2), keepdim=True), steps=500
+    wanted = rules.least_advantage * noise
+    linear = (1 + rules.caution) * linear
+    mean_quadratic = quadratic.mean((2, 3), keepdim=True)
+    mean_linear = linear.mean((1, 2), keepdim=True)
+    filters = F.pad(
+        _least_risk(mean_quadratic[1:, 1:], mean_linear[1:], steps=500), (0, 0, 0, 0, 1, 0)
     )
+    everything = _least_risk(mean_quadratic, mean_linear, steps=500)
+    whole = _if_better(filters, everything, mean_quadratic, mean_linear, wanted)
     near_quadratic, near_linear = (
         _averaged(term, rules.radius / rules.block) for term in (quadratic, linear)
     )
-    pull = rules.prior * torch.diag(quadratic.mean((2, 3)).diagonal())
-    return _least_risk(
+    pull = rules.prior * torch.diag(mean_quadratic[:, :, 0, 0].diagonal())
+    whole = whole.expand_as(linear)
+    local = _least_risk(
         near_quadratic + pull[..., None, None],
-        near_linear - (pull @ whole[:, :, 0]).unsqueeze(-1),
+        near_linear - (pull @ whole[:, :1, 0]).unsqueeze(-1),
         steps=60,
-        start=whole.expand_as(linear),
+        start=whole,
     )
+    return _if_better(whole, local, near_quadratic, near_linear, wanted)
+
+
+def _if_better(
+    plain: Tensor, other: Tensor, quadratic: Tensor, linear: Tensor, wanted: float
+) -> Tensor:
+    """Return the plain weights [K, h, w], or others where their error is less by enough.
+
+    Args:
+        plain: Weights that are kept without evidence.
+        other: Weights that fade in from ``wanted`` to twice as much.
+        quadratic: A, as in ``_least_risk``.
+        linear: b.
+        wanted: Decrease of the error from which the others count.
+    """
+    first, second = (
+        (_times(quadratic, weights) * weights + 2 * linear * weights).sum(0)
+        for weights in (plain, other)
+    )
+    tiny = torch.finfo(first.dtype).tiny
+    return torch.lerp(plain, other, ((first - second) / max(wanted, tiny) - 1).clamp(0, 1))
 
 
 def _risk(error: Tensor, variance: Tensor, noise: float, rules: MixtureRules) -> Tensor:
@@ -277,9 +313,13 @@ def _blocks(term: Tensor, rules: MixtureRules) -> Tensor:
 
 
 def _averaged(terms: Tensor, radius: float) -> Tensor:
-    """Average blocks [..., h, w] under a Gaussian of this standard deviation, blocks."""
+    """Average blocks [..., h, w] under a Gaussian of this standard deviation, blocks.
+
+    At the border the blocks inside of the image count: repeated ones would decide alone.
+    """
     flat = terms.reshape(-1, 1, *terms.shape[-2:])
-    return gaussian_blur(flat, radius).view(terms.shape)
+    means = gaussian_sum(flat, radius) / gaussian_sum(torch.ones_like(flat[:1]), radius)
+    return means.view(terms.shape)
 
 
 def _spread(terms: Tensor, shape: torch.Size, rules: MixtureRules) -> Tensor:
