@@ -53,8 +53,8 @@ class MixtureRules:
     risk_radius: float = 40.0
     disagreement: float = 0.5
     least_gain: float = 0.1
-    caution: float = 0.1
-    least_advantage: float = 0.01
+    caution: float = 0.15
+    least_advantage: float = 0.003
     piece: int = 1536
     margin: int = 48
 
