@@ -41,7 +41,7 @@ class MixtureRules:
         least_advantage: Expected decrease of the error, as a share of the noise, from which the
             network is used at all, and from which a place has weights of its own.
         piece: Largest side of a piece of a large image, px; a piece needs .2 KiB per px.
-        margin: Pixels at the cut sides of a piece that are not used: from 32 px on, the cut changes
+        margin: Pixels at the cut sides of a piece that are not used: from 48 px on, the cut changes
             the output by less than 1e-3 of the noise.
     """
 
