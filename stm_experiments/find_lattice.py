@@ -16,6 +16,7 @@ from stm_experiments.figures.lattice_map import lattice_map
 from stm_experiments.io import scan_files
 from stm_experiments.lattice.fit import find_grains
 from stm_experiments.lattice.site_table import describe_lattice, site_rows
+from stm_experiments.lattice.symmetry import find_symmetries
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
 from stm_experiments.restoration.denoise import DEFAULT, denoise
@@ -49,7 +50,8 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     data = scan.data if net is None else denoise(scan, net).data
     data = -data if settings["invert"] else data
     fits = find_grains(data, scan.mask, scan.pixel_size, settings["grains"])
-    about = [describe_lattice(fit, scan.unit) for fit in fits]
+    symmetries = find_symmetries(data, scan.mask, fits)
+    about = [describe_lattice(*each, scan.unit) for each in zip(fits, symmetries, strict=True)]
     write_json(Path(f"{stem}_lattice.json"), about)
     rows = [row for grain, fit in enumerate(fits) for row in site_rows(fit, grain)]
     write_csv(Path(f"{stem}_sites.csv"), list(rows[0]), [list(row.values()) for row in rows])

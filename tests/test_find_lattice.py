@@ -31,6 +31,12 @@ def test_files_of_a_lattice(command, image, tmp_path):
     assert about["lengths_px"] == pytest.approx([10, 10], rel=0.01)
     assert about["lengths_nm"] == pytest.approx([0.5, 0.5], rel=0.01)
     assert about["angle_degrees"] == pytest.approx(90, abs=0.5)
+    assert (about["bravais"], about["confidence"]) == ("square", "high")
+    assert "square, high confidence" in said
+    vectors, reciprocal = np.array(about["vectors_nm"]), np.array(about["reciprocal_per_nm"])
+    assert vectors @ reciprocal.T == pytest.approx(np.eye(2), abs=1e-9)
+    row, column = about["vectors_px"][1]
+    assert vectors[1] == pytest.approx([0.05 * column, -0.05 * row])
     with (out / f"{path.stem}_sites.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == about["sites"] > 120

@@ -163,9 +163,7 @@ def find_grains(
     rest = np.isfinite(data) if mask is None else np.isfinite(data) & mask
     fits = [find_lattice(data, rest, pixel_nm)]
     while len(fits) < most:
-        empty = np.ones(data.shape, bool)
-        empty[tuple(np.round(fits[-1].sites).astype(int).T)] = False
-        rest = rest & (ndimage.distance_transform_edt(empty) > 0.9 * fits[-1].spacing)
+        rest = rest & ~covered_area(fits[-1], data.shape)
         try:
             fit = find_lattice(data, rest, pixel_nm)
         except LatticeError:
@@ -174,6 +172,13 @@ def find_grains(
             break
         fits.append(fit)
     return fits
+
+
+def covered_area(fit: LatticeFit, shape: tuple[int, ...]) -> Mask:
+    """Return which pixels of an image lie at the sites of a lattice or next to them, [H, W]."""
+    empty = np.ones(shape, bool)
+    empty[tuple(np.round(fit.sites).astype(int).T)] = False
+    return np.asarray(ndimage.distance_transform_edt(empty) <= 0.9 * fit.spacing, bool)
 
 
 def _levelled(data: Array, mask: Mask | None) -> tuple[Array, Mask]:

@@ -5,18 +5,24 @@ from typing import Any
 import numpy as np
 
 from stm_experiments.lattice.fit import LatticeFit
+from stm_experiments.lattice.symmetry import Symmetry
+
+_SAME_CELL = 0.15  # largest distance from a whole number of the sites' cells
 
 
-def describe_lattice(fit: LatticeFit, unit: str) -> dict[str, Any]:
+def describe_lattice(fit: LatticeFit, symmetry: Symmetry | None, unit: str) -> dict[str, Any]:
     """Return a lattice in plain numbers.
 
     Args:
         fit: The lattice.
+        symmetry: Of the same lattice; None: it could not be judged.
         unit: Of the image's heights.
 
     Returns:
-        ``summary``, one sentence; vectors (row, column), lengths, angle (in nm if the size of a
-        pixel is known, and in px), basis and so on.
+        ``summary``, one sentence; lengths and angle (nm if the size of a pixel is known, and px);
+        ``vectors_px`` and ``origin_px`` (row, column); ``vectors_nm`` and ``reciprocal_per_nm``
+        (without 2 pi) as (x, y), x along the rows, which are the fast axis, and y up the image;
+        the class ``bravais``, its ``confidence`` and ``runner_up``; basis and so on.
     """
     about: dict[str, Any] = {}
     for length, vectors in (("px", fit.vectors), ("nm", fit.vectors_nm)):
@@ -25,19 +31,53 @@ def describe_lattice(fit: LatticeFit, unit: str) -> dict[str, Any]:
         a, b = np.linalg.norm(vectors, axis=1)
         angle = float(np.degrees(np.arccos(vectors[0] @ vectors[1] / (a * b))))
         summary = f"a = {a:.4g} {length}, b = {b:.4g} {length}, {angle:.1f}°"
-        about |= {f"vectors_{length}": vectors.tolist(), f"lengths_{length}": [a, b]}
-        about["angle_degrees"] = angle
+        about |= {f"lengths_{length}": [a, b], "angle_degrees": angle}
+    about["vectors_px"] = fit.vectors.tolist()
+    if fit.vectors_nm is not None:
+        vectors = fit.vectors_nm[:, ::-1] * [1, -1]
+        about["vectors_nm"] = vectors.tolist()
+        about["reciprocal_per_nm"] = np.linalg.inv(vectors).T.tolist()
     empty = int((~fit.occupied).sum())
+    symmetry_words, symmetry_values = _describe_symmetry(fit, symmetry)
     about["summary"] = (
-        f"{summary}, {len(fit.basis)} in the cell, {len(fit.sites)} sites, {empty} empty"
+        f"{summary}, {len(fit.basis)} in the cell, {len(fit.sites)} sites, {empty} empty; "
+        + symmetry_words
     )
-    return about | {
-        "basis": fit.basis.tolist(),
-        "origin_px": fit.origin.tolist(),
-        "sites": len(fit.sites),
-        "empty": empty,
-        "residual_px": fit.residual,
-        "height_unit": unit,
+    return (
+        about
+        | symmetry_values
+        | {
+            "basis": fit.basis.tolist(),
+            "origin_px": fit.origin.tolist(),
+            "sites": len(fit.sites),
+            "empty": empty,
+            "residual_px": fit.residual,
+            "height_unit": unit,
+        }
+    )
+
+
+def _describe_symmetry(fit: LatticeFit, symmetry: Symmetry | None) -> tuple[str, dict[str, Any]]:
+    """Return a lattice's class in words and as values.
+
+    The class has a low confidence if its cell is none of the sites' cell or of several such cells.
+    """
+    if symmetry is None:
+        return "class unknown", {"bravais": None, "confidence": "low", "runner_up": None}
+    cells = symmetry.vectors @ np.linalg.inv(fit.vectors)
+    is_multiple = bool(np.abs(cells - np.round(cells)).max() < _SAME_CELL)
+    confidence = symmetry.confidence if is_multiple else "low"
+    words = f"{symmetry.bravais}, {confidence} confidence (next: {symmetry.runner_up})"
+    if round(abs(float(np.linalg.det(cells)))) > 1:
+        a, b = np.linalg.norm(symmetry.vectors, axis=1)
+        words += f"; heights repeat after a = {a:.4g} px, b = {b:.4g} px only"
+    return words, {
+        "bravais": symmetry.bravais,
+        "confidence": confidence,
+        "runner_up": symmetry.runner_up,
+        "symmetry_vectors_px": symmetry.vectors.tolist(),
+        "symmetry_strain": symmetry.strain,
+        "symmetry_asymmetry": symmetry.asymmetry,
     }
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from stm_experiments.core.arrays import Array
+from stm_experiments.core.arrays import Array, Mask
 from stm_experiments.core.spectra import bragg_peaks, hann_power
 
 _REACH = 2  # half width of a Hann-windowed peak, frequency steps
@@ -70,10 +70,10 @@ def reduce_vectors(vectors: Array) -> Array:
     while True:
         if a @ a > b @ b:
             a, b = b, a
-        steps = np.round((a @ b) / (a @ a))
-        if steps == 0:
+        shorter = b - np.round((a @ b) / (a @ a)) * a
+        if not shorter @ shorter < (1 - 1e-12) * (b @ b):  # two equal ones would alternate for ever
             break
-        b = b - steps * a
+        b = shorter
     if a[1] < 0 or (a[1] == 0 and a[0] < 0):
         a = -a
     if a[1] * b[0] - a[0] * b[1] < 0:
@@ -125,12 +125,24 @@ def candidate_lattices(
     return lattices
 
 
+def explained_waves(vectors: Array, bragg: Array, size: int) -> Mask:
+    """Return which Bragg vectors are waves of a lattice, [P].
+
+    Args:
+        vectors: Of the lattice, (row, column) each, [2, 2] px.
+        bragg: Bragg vectors (row, column), [P, 2] 1/px.
+        size: Shorter side of the image, px.
+    """
+    index = np.round(bragg @ vectors.T)
+    away = np.linalg.norm(bragg - index @ np.linalg.inv(vectors).T, axis=1)
+    return np.asarray((away * size < _TOLERANCE) & index.any(1), bool)
+
+
 def _refined(vectors: Array, bragg: Array, amplitude: Array, size: int) -> LatticeCandidate | None:
     """Fit a lattice to the Bragg peaks near its reciprocal lattice; None if they are collinear."""
     for _ in range(3):
         index = np.round(bragg @ vectors.T)
-        away = np.linalg.norm(bragg - index @ np.linalg.inv(vectors).T, axis=1)
-        near = (away * size < _TOLERANCE) & index.any(1)
+        near = explained_waves(vectors, bragg, size)
         if np.linalg.matrix_rank(index[near]) < 2:
             return None
         weight = amplitude[near, None]

@@ -192,7 +192,7 @@ def test_pixels_that_are_not_square():
     pixel = (0.03, 0.02)
     places = sites_of(turned([[0, 0.3], [0.3, 0]], 20) / pixel, [[0, 0]])
     fit = find_lattice(drawn(places, 2.4), pixel_nm=pixel)
-    about = describe_lattice(fit, "m")
+    about = describe_lattice(fit, None, "m")
     assert about["lengths_nm"] == pytest.approx([0.3, 0.3], rel=3e-3)
     assert about["angle_degrees"] == pytest.approx(90, abs=0.3)
     assert fit.sites_nm == pytest.approx(fit.sites * pixel)
@@ -227,6 +227,14 @@ def test_bragg_vectors_of_waves():
         assert away.min() < 0.1 / 128
 
 
+def test_vectors_that_can_be_reduced_in_two_ways():
+    """At half a vector, rounding must not turn the search round for ever."""
+    for tilt in (-1e-16, 0.0, 1e-16, 3e-16):
+        for short in (1.0, 1 / 3, 0.1):
+            half = np.array([[short, 0.0], [(0.5 + tilt) * short, math.sqrt(0.75) * short]])
+            assert np.linalg.norm(reduce_vectors(half), axis=1) == pytest.approx([short, short])
+
+
 def test_reduced_vectors_are_the_shortest():
     rng = np.random.default_rng(0)
     for _ in range(50):
@@ -248,7 +256,7 @@ def test_real_febr2(shared):
 
     scan = read_scan(shared / "data/scans/stm/FeBr2_Au111_4nm.sxm")
     fit = find_lattice(denoise(scan).data, scan.mask, scan.pixel_size)
-    about = describe_lattice(fit, scan.unit)
+    about = describe_lattice(fit, None, scan.unit)
     assert about["lengths_nm"] == pytest.approx([0.37, 0.37], rel=0.03)
     assert about["angle_degrees"] == pytest.approx(60, abs=2)
     assert 10 <= about["empty"] <= 25
