@@ -105,6 +105,8 @@ def test_benchmark_writes_its_tables_and_pictures(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(striped, "WIDTHS", (2,))
     monkeypatch.setattr(destripe, "WIDTHS", (2,))
     monkeypatch.setattr("stm_experiments.benchmarks.destripe.figures.WIDTHS", (2,))
+    monkeypatch.setattr("stm_experiments.benchmarks.destripe.unstriped.SURFACES", ("islands",))
+    monkeypatch.setattr("stm_experiments.benchmarks.destripe.unstriped.NOISES", ("rows",))
     monkeypatch.setattr(
         sys, "argv",
         ["destripe", "--models", str(tmp_path / "tiny.ckpt"), "--lattices", "fcc", "hex2",
@@ -119,7 +121,7 @@ def test_benchmark_writes_its_tables_and_pictures(tmp_path, monkeypatch, capsys)
     assert all(math.isfinite(float(row["2 px"])) for row in rows)
     assert {path.name for path in folder.iterdir()} == {
         *(f"{name}.{ending}" for name in ("lost", "lifted", "clean") for ending in ("csv", "png")),
-        "waves.csv", "severity.csv", "examples.png",
+        "waves.csv", "unstriped.csv", "severity.csv", "examples.png",
     }  # fmt: skip
 
 

@@ -164,7 +164,8 @@ def test_the_estimate_that_is_closest_in_trial_gaps_is_used():
 
 
 def terraces(seed, kind, size=161):
-    """A surface without stripes: a step at an angle, a tip change along the rows, or islands."""
+    """A surface without stripes: a step at an angle, a tip change along the rows, islands (with
+    strong offsets of all rows)."""
     generator = torch.Generator().manual_seed(seed)
     rows, columns = torch.meshgrid(*[torch.arange(float(size))] * 2, indexing="ij")
     place, height = torch.rand(2, generator=generator).tolist()
@@ -177,18 +178,19 @@ def terraces(seed, kind, size=161):
         coarse = torch.randn(1, 1, 8, 8, generator=generator)
         smooth = nn.functional.interpolate(coarse, (size, size), mode="bicubic")[0, 0]
         surface = torch.sigmoid(8 * (smooth - 0.5))
-    lines = 0.03 * torch.randn(size, 1, generator=generator)
+    lines = (0.3 if kind == "offset rows" else 0.03) * torch.randn(size, 1, generator=generator)
     crystal = torch.from_numpy(lattice(size, size)) * (seed % 2) / 4
     return surface + crystal + lines + 0.05 * torch.randn(size, size, generator=generator)
 
 
-@pytest.mark.parametrize("kind", ["terraces", "tip jump", "islands"])
+@pytest.mark.parametrize("kind", ["terraces", "tip jump", "islands", "offset rows"])
 def test_steps_islands_and_tip_changes_stay_as_recorded(kind):
     images = torch.stack([terraces(seed, kind) for seed in range(6)])[:, None]
     with torch.inference_mode():
         repair = whole_image_network(load("destripe")).repair(images)
     changed = repair.output != images
-    assert changed.float().mean((1, 2, 3)).max() <= 0.01
+    assert changed.float().mean() <= 0.01
+    assert changed.float().mean((1, 2, 3)).max() <= (0.02 if kind == "offset rows" else 0.01)
     assert torch.equal(changed | repair.repaired, repair.repaired)
     assert tallest_block(changed) <= 8
 
@@ -203,18 +205,21 @@ def tallest_block(changed):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["20201111--4_1.Z_mtrx", "hopg_300k_2020_08_11_16_04_06_999.sm4"])
-def test_no_block_of_more_than_eight_rows_changes_in_real_scans_with_steps(shared, name):
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("20201111--4_1.Z_mtrx", 0.0125), ("hopg_300k_2020_08_11_16_04_06_999.sm4", 0.005)],
+)
+def test_no_block_of_more_than_eight_rows_changes_in_real_scans_with_steps(shared, name, most):
     path = shared / "data" / "scans" / "formats" / name
     if not path.is_file():
         pytest.skip(f"needs the scan {path}")
     scan = denoise(path, "destripe")
     changed = (scan.data != scan.before.data) & scan.mask
-    assert 0 < changed.mean() < 0.02  # scars are repaired
+    assert 0 < changed.mean() < most  # scars are repaired
     assert tallest_block(torch.from_numpy(changed)[None, None]) <= 8
-    (sentence,) = (line for line in scan.history if line.startswith("left as recorded: "))
-    rows = [range(int(a), int(b) + 1) for a, b in re.findall(r"(\d+) to (\d+)", sentence)]
-    assert max(len(block) for block in rows) > 8
+    for sentence in (line for line in scan.history if line.startswith("left as recorded: ")):
+        rows = [range(int(a), int(b) + 1) for a, b in re.findall(r"(\d+) to (\d+)", sentence)]
+        assert max(len(block) for block in rows) > 8
 
 
 def test_a_stripe_begins_and_ends_with_a_jump():
