@@ -12,6 +12,8 @@ than its interval. A rule that is worth its place loses quality when it is switc
   lines are lost and where they are shifted, with white noise; how many of the pixels outside of the
   stripes are changed (per cent); and how many pixels of severe damage, 64 lines, are repaired,
   which should be left.
+- mixture: gain of the mixture of experts (dB) on lattices, on features, and with noise that is not
+  white; what is left of noise alone (per cent), and its maxima above three standard deviations.
 - report: per cent of the images in which the report of a removed wave is right. It should come
   where less than half of a striation, or of the sample's charge-density wave, is left by the
   denoiser, and nowhere else (lattices with white noise, without noise, with slow realistic noise).
@@ -41,12 +43,16 @@ from stm_experiments.benchmarks.destripe.images import (
     psnr_within,
     striped_image,
 )
+from stm_experiments.benchmarks.quality.case_scores import gain, invention_scores
+from stm_experiments.benchmarks.quality.collection import CaseName, build_case
 from stm_experiments.benchmarks.quality.images import WHITE
 from stm_experiments.core.intervals import mean_and_interval
+from stm_experiments.core.normalisation import denormalise, normalise_plane
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.models import Destripe, checkpoint
 from stm_experiments.models.networks.destripe import Estimate
 from stm_experiments.restoration.denoise import DEFAULT, denoise
+from stm_experiments.restoration.local_risk import LocalRisk, MixtureRules
 from stm_experiments.restoration.stripe_repair import StripeRepair, StripeRules
 from stm_experiments.restoration.waves.plane_waves import strongest_wave
 from stm_experiments.restoration.waves.wave_report import ReportRules, removed_wave
@@ -60,15 +66,16 @@ from stm_experiments.simulator import (
     simulate,
 )
 
-Rules = TypeVar("Rules", StripeRules, ReportRules)
+Rules = TypeVar("Rules", StripeRules, ReportRules, MixtureRules)
 Scores = dict[str, float]  # measure -> value, of one image
 AS_IT_IS = "as it is"
-STRIPE_SIZE, WAVE_SIZE = 129, 160  # px
+STRIPE_SIZE, WAVE_SIZE, MIXED_SIZE = 129, 160, 128  # px
 KEPT = 0.5  # share of a wave below which its removal is to be reported
 MATERIALS = ("fcc", "zrte3", "tas2", "bcc", "hex2", "srtio3")  # half of them never trained on
 OFF: dict[type, dict[str, Any]] = {
     StripeRules: {"rough": 1.0, "reach": 0, "sure": math.inf, "fewest": 0},
     ReportRules: {"share": 0.0, "rms": 0.0, "periods": 0.0},
+    MixtureRules: {"prior": 0.0, "least_gain": 0.0, "caution": 0.0, "least_advantage": 0.0},
 }
 
 
@@ -80,7 +87,7 @@ def variants(rules: Rules) -> dict[str, Rules]:
         if field.name in OFF[type(rules)]:
             off = OFF[type(rules)][field.name]
             result[f"{field.name} off"] = replace(rules, **{field.name: off})
-        if isinstance(value, tuple):
+        if isinstance(value, tuple) or field.name in ("piece", "margin"):  # of large scans
             continue
         for factor in (0.5, 2):
             changed = factor * value
@@ -175,6 +182,36 @@ def stripe_scores(count: int) -> dict[str, list[Scores]]:
     return scores
 
 
+MIXED = (
+    ("lattice", "kagome", "white_0.03"), ("lattice", "hexagonal_5_8px", "white_0.3"),
+    ("features", "holes", "white_0.1"), ("features", "half_steps", "white_0.03"),
+    ("features", "gaussian_adsorbates", "poisson_100"), ("colour", "oblique", "pink"),
+    ("colour", "islands", "rows"), ("alone", "empty", "white_0.1"), ("alone", "empty", "white_0.6"),
+)  # fmt: skip
+
+
+def mixture_scores(count: int) -> dict[str, list[Scores]]:
+    """Score every variant of the mixture's rules on every image."""
+    shipped = checkpoint.load(DEFAULT)
+    choices = variants(MixtureRules())
+    scores: dict[str, list[Scores]] = {name: [] for name in choices}
+    work = [(kind, CaseName(surface, noise, "ablation", number, (MIXED_SIZE, MIXED_SIZE)))
+            for number in range(count) for kind, surface, noise in MIXED]  # fmt: skip
+    for kind, name in track(work, "mixture"):
+        case = build_case(name)
+        pixels, affine = normalise_plane(case.noisy)
+        for variant, rules in choices.items():
+            output = LocalRisk(shipped, rules).mixture(torch.from_numpy(pixels)).output
+            heights = denormalise(output.double().numpy(), affine)
+            if kind == "alone":
+                invented = invention_scores(case, heights)
+                values = {"left": 100 * invented["left"], "maxima": invented["maxima"]}
+            else:
+                values = {f"gain {kind}": gain(case, heights)}
+            scores[variant].append(values)
+    return scores
+
+
 def wave_images(count: int) -> Iterator[tuple[str, Topographs]]:
     """Yield simulations of one image each, with the name of what their wave is."""
     realistic = NOISES["realistic"]
@@ -252,7 +289,7 @@ def difference_table(title: str, scores: Mapping[str, list[Scores]]) -> Table:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", choices=("stripes", "report"), help="one set of rules")
+    parser.add_argument("--only", choices=("stripes", "mixture", "report"), help="one set of rules")
     parser.add_argument("--images", type=int, default=5, help="of each lattice and kind")
     parser.add_argument("--models", nargs="+", default=[DEFAULT], help="denoisers of the report")
     options = parser.parse_args()
@@ -261,10 +298,13 @@ def main() -> None:
         sys.exit(1)
     console = Console(width=220)
     with torch.inference_mode():
-        if options.only != "report":
+        if options.only in (None, "stripes"):
             console.print(str(asdict(StripeRules())), highlight=False)
             console.print(difference_table("stripes", stripe_scores(options.images)))
-        if options.only != "stripes":
+        if options.only in (None, "mixture"):
+            console.print(str(asdict(MixtureRules())), highlight=False)
+            console.print(difference_table("mixture", mixture_scores(options.images)))
+        if options.only in (None, "report"):
             for model in options.models:
                 scores = report_scores(options.images, model)
                 console.print(difference_table(f"wave report, {model}", scores))

@@ -125,6 +125,40 @@ def noise_spectrum(image: Tensor) -> Tensor:
     return spectrum
 
 
+_BROAD_ROWS = (0.02, 0.08, 0.16, 0.3, 0.5)  # cycles per px along the slow axis
+_BROAD_COLUMNS = (0.06, 0.16, 0.3, 0.5)  # along the fast axis, beyond whole lines and slow changes
+
+
+def broad_power(image: Tensor) -> Tensor:
+    """Measure the power of an image that is spread over frequencies instead of lying in peaks.
+
+    In each band it is the median of the periodogram, which the few Bragg peaks of a crystal do not
+    raise, times the band's width. Noise of any kind counts, and so does a sample without order.
+
+    Args:
+        image: [H, W].
+
+    Returns:
+        Mean square of the image from bands of the slow axis (down) and of the fast axis (across;
+        whole lines first), [4, 5] float64; 0 of bands that a small image does not resolve.
+    """
+    power = _periodogram(image[None].double())[0]
+    rows = torch.fft.fftfreq(image.shape[0]).abs().to(power.device)
+    columns = torch.fft.rfftfreq(image.shape[1]).to(power.device)
+    lines = 1.5 / image.shape[1]
+    edges = [0.0, lines, *_BROAD_COLUMNS]
+    widths = [1 / image.shape[1], *(2 * (high - low) for low, high in pairwise(edges[1:]))]
+    result = torch.zeros(4, 5, dtype=torch.float64)
+    for down, (low, high) in enumerate(pairwise(_BROAD_ROWS)):
+        strip = power[(rows >= low) & (rows < high + 1e-6)]
+        for across, (left, right) in enumerate(pairwise(edges)):
+            part = strip[:, (columns >= left) & (columns < right + 1e-6 * (right == edges[-1]))]
+            if part.numel():
+                area = 2 * (high - low) * widths[across]
+                result[down, across] = part.median() / math.log(2) * area
+    return result
+
+
 def sample_noise(spectrum: Tensor, width: int, generator: torch.Generator) -> Tensor:
     """Draw noise of a given spectrum [H, W//2 + 1], [H, W] float64."""
     shape = (len(spectrum), width)

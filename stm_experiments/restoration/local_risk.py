@@ -9,11 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stm_experiments.core.blur import gaussian_sum
 from stm_experiments.core.noise import noise_spectrum, sample_noise
 from stm_experiments.models import tiling
 from stm_experiments.models.baselines.patch_wiener import PatchWiener
 from stm_experiments.models.interfaces import Network, NetworkModule
+from stm_experiments.restoration.stated_error import (
+    MixtureTerms,
+    averaged,
+    block_means,
+    stated_variance,
+)
 
 SMALLEST = 32  # px, least side of an image whose noise can be measured
 LEAST_ERROR = 0.01  # of the noise's power; an estimate below it is luck
@@ -31,10 +36,6 @@ class MixtureRules:
         radius: Standard deviation of the Gaussian over which errors are averaged, px.
         prior: Weight of the whole image in the local choice.
         probe: Size of the probe that measures how an expert passes noise, as a share of the noise.
-        risk_radius: Standard deviation of the Gaussian over which the error that is stated is
-            averaged, px: a smaller one would mostly show the noise of the estimate.
-        disagreement: The stated error is larger where this multiple of the experts' variance over
-            its mean exceeds 1.
         least_gain: Expected gain below which an image stays as it is, dB.
         caution: Share by which the noise counts as stronger when experts are chosen: within the
             error of the estimate, the smoother one is preferred.
@@ -50,8 +51,6 @@ class MixtureRules:
     radius: float = 12.0
     prior: float = 0.3
     probe: float = 0.2
-    risk_radius: float = 40.0
-    disagreement: float = 0.5
     least_gain: float = 0.1
     caution: float = 0.15
     least_advantage: float = 0.003
@@ -63,21 +62,33 @@ class Mixture(NamedTuple):
     """An image as a mixture of experts.
 
     Attributes:
-        output: The denoised image, [H, W].
-        risk: Squared error of the output to be expected at each pixel, [H, W].
+        terms: The denoised image and what is known of its error.
         error: Estimated mean squared error of the output.
         shares: Mean weight of each expert, the network first; what is missing to 1 is the image
             itself, [K].
         alone: Estimated mean squared error of each expert alone, [K].
-        noise: Mean squared noise of the image.
     """
 
-    output: Tensor
-    risk: Tensor
+    terms: MixtureTerms
     error: float
     shares: Tensor
     alone: Tensor
-    noise: float
+
+    @property
+    def output(self) -> Tensor:
+        """The denoised image, [H, W]."""
+        return self.terms.output
+
+    @property
+    def noise(self) -> float:
+        """Mean squared noise of the image."""
+        return self.terms.noise
+
+    @property
+    def risk(self) -> Tensor:
+        """Square of the deviation that is stated for each pixel, [H, W]; see ``stated_error``."""
+        blocks, shape = stated_variance(self.terms), self.terms.image.shape
+        return _spread(blocks[None], shape, self.terms.block)[0]
 
     @property
     def gain(self) -> float:
@@ -142,13 +153,11 @@ class LocalRisk(NetworkModule):
         """Mix the experts for one image [H, W]; one of less than 32 px stays as it is."""
         if min(image.shape) < SMALLEST:
             none = torch.zeros(len(self.filters) + 1)
-            return Mixture(image, torch.zeros_like(image), 0.0, none, none, 0.0)
+            zeros = block_means(torch.zeros_like(image), self.rules.block)
+            terms = MixtureTerms(image, image, 0.0, zeros, zeros, zeros, zeros, self.rules.block)
+            return Mixture(terms, 0.0, none, none)
         experts: list[Expert] = [self._network, *(module.filtered for module in self.filters)]
-        mixture = mix(image, noise_spectrum(image), experts, self.rules)
-        if mixture.gain >= self.rules.least_gain:
-            return mixture
-        noise = torch.full_like(image, mixture.noise)
-        return mixture._replace(output=image, risk=noise, shares=torch.zeros_like(mixture.shares))
+        return mix(image, noise_spectrum(image), experts, self.rules)
 
     def whole(
         self,
@@ -172,8 +181,7 @@ class LocalRisk(NetworkModule):
             errors = torch.tensor([mixture.noise, mixture.error])
             summaries.append(torch.cat((errors, mixture.shares.cpu(), mixture.alone.cpu())))
             pixels.append(piece.numel())
-            maps = [mixture.output, mixture.risk][: 1 + deviation]
-            return torch.stack(maps)
+            return torch.stack([mixture.output, *[mixture.risk] * deviation])
 
         with torch.no_grad():
             maps = tiling.join_pieces(
@@ -210,26 +218,42 @@ def mix(image: Tensor, spectrum: Tensor, experts: Sequence[Expert], rules: Mixtu
         answer = expert(image + rules.probe * probe, spectrum)
         changes.append(estimate - image)
         passed.append(probe * (answer - estimate) / rules.probe - probe.square())
-    linear = torch.stack([_blocks(term, rules) for term in passed])
+    linear = torch.stack([block_means(term, rules.block) for term in passed])
     quadratic = torch.stack([
-        torch.stack([_blocks(one * other, rules) for other in changes]) for one in changes
+        torch.stack([block_means(one * other, rules.block) for other in changes]) for one in changes
     ])  # fmt: skip
     weights = _weights(quadratic, linear, noise, rules)
+    error = _error(quadratic, linear, noise, weights)
+    mean_error = max(float(error.mean()), LEAST_ERROR * noise)
+    if noise <= 0 or 10 * math.log10(noise / mean_error) < rules.least_gain:
+        weights = torch.zeros_like(weights)
+        error = torch.full_like(error, noise)
     output = image.clone()
-    for weight, change in zip(_spread(weights, shape, rules), changes, strict=True):
+    for weight, change in zip(_spread(weights, shape, rules.block), changes, strict=True):
         output += weight * change
     change = (_times(quadratic, weights) * weights).sum(0)
-    error = noise + change + 2 * (linear * weights).sum(0)
     squares = quadratic.diagonal(dim1=0, dim2=1).movedim(-1, 0)
-    risk = _risk(error, (squares * weights).sum(0) - change, noise, rules)
-    return Mixture(
+    terms = MixtureTerms(
+        image=image,
         output=output,
-        risk=_spread(risk[None], shape, rules)[0],
-        error=max(float(error.mean()), LEAST_ERROR * noise),
+        noise=noise,
+        error=error,
+        variance=(squares * weights).sum(0) - change,
+        change=change,
+        kept=1 - weights.sum(0),
+        block=rules.block,
+    )
+    return Mixture(
+        terms=terms,
+        error=mean_error,
         shares=weights.mean((1, 2)),
         alone=noise + quadratic.mean((2, 3)).diagonal() + 2 * linear.mean((1, 2)),
-        noise=noise,
     )
+
+
+def _error(quadratic: Tensor, linear: Tensor, noise: float, weights: Tensor) -> Tensor:
+    """Return Stein's estimate of the squared error of a mixture in each block, [h, w]."""
+    return noise + ((_times(quadratic, weights) + 2 * linear) * weights).sum(0)
 
 
 def _weights(quadratic: Tensor, linear: Tensor, noise: float, rules: MixtureRules) -> Tensor:
@@ -244,7 +268,7 @@ def _weights(quadratic: Tensor, linear: Tensor, noise: float, rules: MixtureRule
     everything = _least_risk(mean_quadratic, mean_linear, steps=500)
     whole = _if_better(filters, everything, mean_quadratic, mean_linear, wanted)
     near_quadratic, near_linear = (
-        _averaged(term, rules.radius / rules.block) for term in (quadratic, linear)
+        averaged(term, rules.radius / rules.block) for term in (quadratic, linear)
     )
     pull = rules.prior * torch.diag(mean_quadratic[:, :, 0, 0].diagonal())
     whole = whole.expand_as(linear)
@@ -269,31 +293,9 @@ def _if_better(
         linear: b.
         wanted: Decrease of the error from which the others count.
     """
-    first, second = (
-        (_times(quadratic, weights) * weights + 2 * linear * weights).sum(0)
-        for weights in (plain, other)
-    )
+    first, second = (_error(quadratic, linear, 0.0, weights) for weights in (plain, other))
     tiny = torch.finfo(first.dtype).tiny
     return torch.lerp(plain, other, ((first - second) / max(wanted, tiny) - 1).clamp(0, 1))
-
-
-def _risk(error: Tensor, variance: Tensor, noise: float, rules: MixtureRules) -> Tensor:
-    """Return the squared error to be expected in each block, [h, w].
-
-    The estimated error is averaged widely, and larger where the experts disagree, the image itself
-    included: where a feature may be lost or invented.
-
-    Args:
-        error: Estimated squared error of each block, [h, w].
-        variance: Between the experts, [h, w].
-        noise: Mean squared noise.
-        rules: The constants.
-    """
-    least = max(LEAST_ERROR * noise, 0.6 * float(error.mean()))
-    wide = _averaged(error, rules.risk_radius / rules.block).clamp(min=least)
-    near = _averaged(variance.clamp(min=0), 1.0)
-    mean = near.mean().clamp(min=torch.finfo(near.dtype).tiny)
-    return wide * (rules.disagreement * near / mean).clamp(min=1)
 
 
 def _mean_power(spectrum: Tensor, width: int) -> float:
@@ -305,26 +307,8 @@ def _mean_power(spectrum: Tensor, width: int) -> float:
     return float((spectrum * twice).sum()) / (len(spectrum) * width)
 
 
-def _blocks(term: Tensor, rules: MixtureRules) -> Tensor:
-    """Average over blocks of pixels; blocks at the far borders are smaller."""
-    return F.avg_pool2d(term[None, None], rules.block, ceil_mode=True, count_include_pad=False)[
-        0, 0
-    ]
-
-
-def _averaged(terms: Tensor, radius: float) -> Tensor:
-    """Average blocks [..., h, w] under a Gaussian of this standard deviation, blocks.
-
-    At the border the blocks inside of the image count: repeated ones would decide alone.
-    """
-    flat = terms.reshape(-1, 1, *terms.shape[-2:])
-    means = gaussian_sum(flat, radius) / gaussian_sum(torch.ones_like(flat[:1]), radius)
-    return means.view(terms.shape)
-
-
-def _spread(terms: Tensor, shape: torch.Size, rules: MixtureRules) -> Tensor:
-    """Interpolate terms [K, h, w] of blocks to pixels, [K, H, W]."""
-    side = rules.block
+def _spread(terms: Tensor, shape: torch.Size, side: int) -> Tensor:
+    """Interpolate terms [K, h, w] of blocks of this side to pixels, [K, H, W]."""
     size = tuple(side * length for length in terms.shape[-2:])
     whole = F.interpolate(terms[None], size, mode="bilinear", align_corners=False)[0]
     return whole[:, : shape[0], : shape[1]]

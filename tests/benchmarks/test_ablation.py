@@ -55,6 +55,8 @@ def test_one_command_prints_the_tables(command, monkeypatch):
     monkeypatch.setattr(ablation, "WIDTHS", (4,))
     monkeypatch.setattr(ablation, "STRIPE_SIZE", 64)
     monkeypatch.setattr(ablation, "WAVE_SIZE", 128)
+    monkeypatch.setattr(ablation, "MIXED_SIZE", 64)
+    monkeypatch.setattr(ablation, "MIXED", ablation.MIXED[:1] + ablation.MIXED[-1:])
     monkeypatch.setattr(ablation, "CUT_LATTICES", ("fcc",))
     monkeypatch.setattr(ablation.waves, "MATERIALS", ["tise2"])
     code, out, err = command(ablation.main, "--images", 1)
@@ -62,6 +64,8 @@ def test_one_command_prints_the_tables(command, monkeypatch):
     for text in ("PSNR clean", "changed lost", "longest 24 -> 12", "second look off"):
         assert text in out
     for text in ("right striation", "right sample", "right none", "periods off"):
+        assert text in out
+    for text in ("gain lattice", "maxima", "caution off"):
         assert text in out
     code, _, err = command(ablation.main, "--images", 0)
     assert code == 1

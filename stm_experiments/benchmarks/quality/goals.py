@@ -167,9 +167,11 @@ def _covers(own: Sequence[Row], rows: Sequence[Row]) -> Verdict:
     ]
     good = [0.66 <= one <= 0.70 and 0.93 <= two <= 0.97 for one, two in shares]
     low, high = np.min(shares, 0), np.max(shares, 0)
+    off = 100 * np.abs(np.subtract(shares, (0.68, 0.95))).mean(0)
     text = (
         f"{sum(good)} of {len(good)} strata; within 1: {100 * low[0]:.0f} to {100 * high[0]:.0f} %,"
-        f" within 2: {100 * low[1]:.0f} to {100 * high[1]:.0f} %"
+        f" within 2: {100 * low[1]:.0f} to {100 * high[1]:.0f} %; on average {off[0]:.1f} and "
+        f"{off[1]:.1f} points from 68 and 95 %"
     )
     return text, all(good)
 
