@@ -8,14 +8,21 @@ from matplotlib.figure import Figure
 
 from stm_experiments.figures.canvas import new_figure, wrapped
 
+CAPTION = (
+    "Mean squared error per pixel between reconstruction and noisy patch, grey values on [-1, 1]"
+)
 
-def matrix_figure(matrix: Mapping[str, Mapping[str, float]], title: str) -> Figure:
+
+def matrix_figure(
+    matrix: Mapping[str, Mapping[str, float]], title: str, caption: str = CAPTION
+) -> Figure:
     """Draw errors as a coloured table, a row per model and a column per lattice.
 
     Args:
         matrix: Mean squared errors, by model and by the lattice on which it is tested. Rows with an
             error of zero, such as the noisy input compared with itself, are left out.
         title: Title of the picture.
+        caption: What the numbers are, without a full stop.
 
     Returns:
         The figure; colours are logarithmic, and each cell shows its number.
@@ -28,10 +35,7 @@ def matrix_figure(matrix: Mapping[str, Mapping[str, float]], title: str) -> Figu
         raise ValueError("matrix_figure needs at least one model with errors above zero")
     columns = list(next(iter(rows.values())))
     errors = np.array([list(row.values()) for row in rows.values()])
-    caption = (
-        "Mean squared error per pixel between reconstruction and noisy patch, grey values on "
-        "[-1, 1]: lower is better, and lighter. Bold: the best on that lattice."
-    )
+    caption = f"{caption}: lower is better, and lighter. Bold: the best on that lattice."
     figure = new_figure(max(6.0, 4 + 1.1 * len(columns)), 2.4 + 0.5 * len(rows), title, caption)
     axes = figure.subplots()
     scale = LogNorm(errors.min(), errors.max() * (1 + 1e-9))

@@ -1,0 +1,1 @@
+"""What codes know of the crystal: the tables of docs/latent.md."""
