@@ -14,7 +14,7 @@ from stm_experiments.core.descriptions.autocorrelation import (
     RADII,
     autocorrelation,
 )
-from stm_experiments.core.descriptions.radial_spectrum import RINGS, radial_spectrum
+from stm_experiments.core.descriptions.radial_spectrum import LENGTH, radial_spectrum
 
 
 class Description(NamedTuple):
@@ -31,7 +31,7 @@ class Description(NamedTuple):
 
 # The descriptions by their names in ``model.net.description``.
 DESCRIPTIONS = {
-    "radial_spectrum": Description(RINGS, radial_spectrum),
+    "radial_spectrum": Description(LENGTH, radial_spectrum),
     "autocorrelation": Description(RADII * HARMONICS, autocorrelation),
 }
 
