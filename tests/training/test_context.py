@@ -88,8 +88,9 @@ def test_what_cannot_be_described_is_refused(command, tmp_path):
 
 def test_labels_are_learnt_and_needed(compose_config):
     from stm_experiments.app import build
+    from stm_experiments.app.settings import resolve
 
-    config = build.resolve(compose_config("model=labelled_code", "model.net.width=64"))
+    config = resolve(compose_config("model=labelled_code", "model.net.width=64"))
     module = build.build_model(config)
     patches = torch.randn(4, 1, 17, 17)
     lattice = torch.tensor([0, 1, 2, 0])
