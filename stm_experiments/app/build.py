@@ -65,6 +65,7 @@ def build_data(config: dict[str, Any], window: int | None) -> PatchData:
     patches["window"] = patch if window is None else window
     patches["need_clean"] = config["model"].get("target") == "clean"
     patches["description"] = config["model"].get("net", {}).get("description")
+    patches["centred"] = "centred_weight" in config["model"]
     source: DataSource = construct(data)
     return PatchData(source, PatchSettings(**patches))
 

@@ -24,6 +24,9 @@ class Batch(NamedTuple):
         truth: What else the source knows, by name: of each pixel, [B, 1, h, w], or of the whole
             image, [B, K]. ``stripes``: whether the pixel lies in a stripe, bool (sources with
             stripes). ``description``: the image's description (``PatchSettings.description``).
+            ``centred``: the crystal with an atom in the middle and without rotation, on [-1, 1],
+            [B, h w], and ``phases``: its phases at pixel (0, 0) of the image, rad, and their
+            changes along both axes, rad/px, for each of three [B, 9] (``PatchSettings.centred``).
         total: Patches of the batch over all processes that share it; None: one process takes all.
     """
 

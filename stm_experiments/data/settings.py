@@ -30,6 +30,7 @@ class PatchSettings:
         need_clean: Whether training compares with noise-free images.
         description: Name in ``DESCRIPTIONS`` of the description of its image that each patch brings
             along; None: none.
+        centred: Whether each patch brings along its centred patch and its phases (simulated data).
 
     Raises:
         ValueError: If a number makes no sense, or there is no such description.
@@ -46,6 +47,7 @@ class PatchSettings:
     seed: int = 0
     need_clean: bool = False
     description: str | None = None
+    centred: bool = False
 
     def __post_init__(self) -> None:
         check_whole_numbers(

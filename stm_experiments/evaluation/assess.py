@@ -12,19 +12,27 @@ from stm_experiments.data.module import PatchData
 from stm_experiments.data.sites.site_loader import listed_images
 from stm_experiments.data.sources.simulated import simulated_lattices
 from stm_experiments.evaluation.baselines import untrained_copy
+from stm_experiments.evaluation.centring import centred_figure, centring_numbers
 from stm_experiments.evaluation.held_out import HeldOutScores, lattice_floor
 from stm_experiments.evaluation.run_figures import run_figures
 from stm_experiments.evaluation.site_report import SiteReport, examine_sites, write_sites
 from stm_experiments.figures import patch_montage, save_figure, training_curves
 from stm_experiments.figures.codes.confusion import confusion_figure
+from stm_experiments.figures.codes.traversals import traversals
 from stm_experiments.figures.pooled_latent import pooled_latent
-from stm_experiments.latent.codes import Codes, encode_all
+from stm_experiments.latent.codes import Codes, encode_all, encode_patches
 from stm_experiments.latent.codes_csv import write_latent_csv
 from stm_experiments.latent.report import FEW_IMAGES, latent_report
 from stm_experiments.metrics.measures import patch_measures
 from stm_experiments.metrics.three_patches import three_patch_statistic
 from stm_experiments.models import checkpoint
-from stm_experiments.models.interfaces import Autoencoder, Contextual, Network, Variational
+from stm_experiments.models.interfaces import (
+    Autoencoder,
+    Centring,
+    Contextual,
+    Network,
+    Variational,
+)
 from stm_experiments.simulator import LATTICES
 from stm_experiments.training.run_folder import RunFolder
 
@@ -32,6 +40,8 @@ MOST_CODES = 6000  # patches of one split that are enough for pictures and the p
 ALL_CODES = 10**6
 FEWEST_IMAGES = 4  # of each lattice, to learn from some and look at others
 SAMPLES = 8  # patches in pictures
+STEPS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # of a number of a variational code
+MOST_ROWS = 20  # images among which one of each lattice is looked for
 
 
 class TrainingRecord(NamedTuple):
@@ -106,15 +116,30 @@ def assess(
     figures["patches"] = montage(data)
     if latent:
         figures |= pooled_figure(net, name, data)
-    if isinstance(net, Contextual) and record.curves:
-        ylabel = "mean squared error of the description (1: a guess)"
+    if record.curves and (ylabel := loss_label(net)):
         figures["curves"] = training_curves(record.curves, f"{name}: training", ylabel=ylabel)
+    if isinstance(net, Centring) and data.settings.centred:
+        numbers |= centring_numbers(net, data)
+        figures["centred"] = centred_figure(net, data.samples(MOST_ROWS))
+    if isinstance(net, Variational) and sites is None:
+        figures["traversals"] = traversal_figure(net, data)
     if sites is not None:
         ylabel = "loss (of the pose, where it learns first; then nats per patch)"
         curves = training_curves(record.curves, f"{name}: training", ylabel=ylabel)
         figures |= {**sites.figures, "curves": curves}
         numbers |= sites.numbers
     return Assessment(numbers, figures, codes, latent, papers_statistic(net, data), sites)
+
+
+def loss_label(net: Network) -> str | None:
+    """Return what the loss of a network is; None: the mean squared error of its patches."""
+    if isinstance(net, Contextual):
+        return "mean squared error of the description (1: a guess)"
+    if isinstance(net, Variational):
+        return "negative bound of the evidence (nats per patch)"
+    if isinstance(net, Centring):
+        return "weighted squared errors of both decoders"
+    return None
 
 
 def write_assessment(assessment: Assessment, run: RunFolder) -> None:
@@ -230,6 +255,18 @@ def pooled_figure(net: Network, name: str, data: PatchData) -> dict[str, Figure]
         "latent_pooled": pooled_latent(codes.codes, codes.image, classes, lattices, title=title),
         "confusion": confusion_figure(codes, lattices, f"{name}: what a probe takes lattices for"),
     }
+
+
+def traversal_figure(net: Variational, data: PatchData) -> Figure:
+    """Draw what each number of the code of the first test patch changes."""
+    [code] = encode_patches(net, data.samples(1).noisy)
+    rows = []
+    with torch.inference_mode():
+        for number in range(len(code)):
+            changed = code.repeat(len(STEPS), 1)
+            changed[:, number] = torch.tensor(STEPS)
+            rows.append(net.decode(changed))
+    return traversals(rows, STEPS, title=f"{net.label}: what each number of the code draws")
 
 
 def papers_statistic(net: Network, data: PatchData) -> dict[str, dict[str, float]]:

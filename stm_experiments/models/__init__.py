@@ -18,6 +18,7 @@ from stm_experiments.models.baselines.stripes import (
     RowMedian,
 )
 from stm_experiments.models.codes.context_code import ContextCode
+from stm_experiments.models.codes.two_decoders import TwoDecoders
 from stm_experiments.models.networks.cae_a import CAEA
 from stm_experiments.models.networks.cae_b import CAEB
 from stm_experiments.models.networks.denoiser import Denoiser
@@ -59,5 +60,6 @@ __all__ = [
     "SurfaceDenoiser",
     "SwinDenoiser",
     "TotalVariation",
+    "TwoDecoders",
     "Wavelet",
 ]

@@ -67,6 +67,18 @@ class Inference(NamedTuple):
     shift: Tensor
 
 
+class Pose(NamedTuple):
+    """Where patches lie on the cut of a crystal, and how they are turned.
+
+    Attributes:
+        rotation: Angle of the slope of the cut against image axis 0, modulo pi, rad, [B].
+        phases: Of three reciprocal lattice vectors in the middle of the patch, rad, [B, 3].
+    """
+
+    rotation: Tensor
+    phases: Tensor
+
+
 class Repair(NamedTuple):
     """Damage in images and its repair.
 
@@ -247,6 +259,36 @@ class Contextual(Autoencoder, Protocol):
     @property
     def whitening(self) -> Whitening:
         """Return the map from descriptions to the numbers that the code predicts."""
+        ...
+
+
+@runtime_checkable
+class Centring(Autoencoder, Protocol):
+    """An autoencoder whose code has a part that draws the crystal in its canonical pose."""
+
+    @property
+    def whitening(self) -> Whitening:
+        """Return the map from centred patches to their whitened components."""
+        ...
+
+    def components(self, content: Tensor, /) -> Tensor:
+        """Map contents [B, C] to the whitened components of the centred patches, linearly."""
+        ...
+
+    def split(self, codes: Tensor, /) -> tuple[Tensor, Tensor]:
+        """Return the content [B, C] and the pose [B, P] of codes [B, C + P]."""
+        ...
+
+    def centre(self, codes: Tensor, /) -> Tensor:
+        """Map codes [B, C + P] to centred patches [B, 1, w, w]."""
+        ...
+
+    def angles(self, codes: Tensor, /) -> Tensor:
+        """Return cosines and sines of twice the rotation and of three phases, [B, 4, 2]."""
+        ...
+
+    def pose(self, codes: Tensor, /) -> Pose:
+        """Read the pose from codes [B, C + P]."""
         ...
 
 

@@ -1,5 +1,6 @@
 """Training: one LightningModule per objective, callbacks, loggers and the run folder."""
 
+from stm_experiments.training.centring import Centred
 from stm_experiments.training.context import Context
 from stm_experiments.training.destriping import Destriping
 from stm_experiments.training.labelled import Labelled
@@ -9,6 +10,7 @@ from stm_experiments.training.stacked import Stacked
 from stm_experiments.training.variational import Variational
 
 __all__ = [
+    "Centred",
     "Context",
     "Destriping",
     "Labelled",

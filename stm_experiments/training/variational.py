@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,18 @@ from stm_experiments.training.reconstruction import Reconstruction
 
 # Mean squared residual per px, in squared units of the patches, that keeps the logarithm finite.
 _LEAST_VARIANCE = 1e-6
+
+
+class Terms(NamedTuple):
+    """The terms of the loss, means over patches, nats.
+
+    Attributes:
+        reconstruction: Negative logarithm of the likelihood, without its constant.
+        divergence: Of the codes from a standard normal distribution.
+    """
+
+    reconstruction: Tensor
+    divergence: Tensor
 
 
 class Variational(Reconstruction):
@@ -115,9 +127,19 @@ class Variational(Reconstruction):
         return self.evidence_loss(batch.noisy, draws, weight)
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        """Log ``val/loss``, with the full beta from the first epoch on."""
-        loss = self.evidence_loss(batch.noisy, generator(self.seed, "validation", index), 1.0)
-        self.log("val/loss", loss, batch_size=len(batch.noisy))
+        """Log ``val/loss``, with the full beta from the first epoch on, and what it is made of.
+
+        ``val/reconstruction`` and ``val/kl`` (the divergence) are the two terms, nats per patch,
+        the latter without beta and capacity.
+        """
+        terms = self.terms(batch.noisy, generator(self.seed, "validation", index))
+        values = {
+            "loss": self.weighted_terms(*terms, 1.0),
+            "reconstruction": terms.reconstruction,
+            "kl": terms.divergence,
+        }
+        for name, value in values.items():
+            self.log(f"val/{name}", value, batch_size=len(batch.noisy))
 
     def pose_loss(self, patches: Tensor, draws: torch.Generator) -> Tensor:
         """Return the loss of the poses of patches that are turned and shifted at random.
@@ -141,6 +163,16 @@ class Variational(Reconstruction):
             draws: Source of the random codes.
             weight: Factor of beta and of the capacity, 0 to 1.
         """
+        return self.weighted_terms(*self.terms(patches, draws), weight)
+
+    def weighted_terms(self, reconstruction: Tensor, divergence: Tensor, weight: float) -> Tensor:
+        """Return the loss made of its two terms; ``weight`` as in ``evidence_loss``."""
+        if self.capacity:
+            divergence = (divergence - weight * self.capacity).abs()
+        return reconstruction + weight * self.beta * divergence
+
+    def terms(self, patches: Tensor, draws: torch.Generator) -> Terms:
+        """Return the two terms of the loss; arguments as in ``evidence_loss``."""
         mean, log_variance, turn, shift = self.net.infer(patches)
         normal = torch.randn(mean.shape, generator=draws).to(patches)
         codes = mean + normal * (0.5 * log_variance).exp()
@@ -148,11 +180,9 @@ class Variational(Reconstruction):
         squares = residual.square().sum((1, 2, 3)).mean()
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
         divergence = divergence.sum(1).mean()
-        if self.capacity:
-            divergence = (divergence - weight * self.capacity).abs()
         if self.noise is None:
             pixels = patches[0].numel()
             unlikelihood = 0.5 * pixels * torch.log(squares / pixels + _LEAST_VARIANCE)
         else:
             unlikelihood = squares / (2 * self.noise**2)
-        return unlikelihood + weight * self.beta * divergence
+        return Terms(unlikelihood, divergence)

@@ -9,6 +9,7 @@ from torch import nn
 from stm_experiments import models
 from stm_experiments.models.interfaces import (
     Autoencoder,
+    Centring,
     Contextual,
     Fitted,
     Network,
@@ -22,11 +23,12 @@ from stm_experiments.models.interfaces import (
 ABILITIES = {
     Autoencoder: {
         "CAEA", "CAEB", "ContextCode", "MLP", "PCA", "RVAE", "RVAECoordinates", "RVAEPoster",
-        "StackedAutoencoder", "VAE",
+        "StackedAutoencoder", "TwoDecoders", "VAE",
     },
     Variational: {"RVAE", "RVAECoordinates", "RVAEPoster", "VAE"},
     Posed: {"RVAE", "RVAEPoster"},
     Contextual: {"ContextCode"},
+    Centring: {"TwoDecoders"},
     Fitted: {"PCA"},
     Uncertain: set(),  # restoration.StripeRepair is one
     Repairing: set(),

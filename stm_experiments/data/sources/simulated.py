@@ -16,6 +16,7 @@ from stm_experiments.data.image_set import Images
 from stm_experiments.data.scaling import PAIR_NORMALISATIONS
 from stm_experiments.data.settings import SPLITS, PatchSettings, check_whole_numbers, part_of
 from stm_experiments.data.source import ImageSource
+from stm_experiments.data.sources.centred import centred_truth
 from stm_experiments.data.sources.published import published_count
 from stm_experiments.simulator import (
     PRESETS,
@@ -60,6 +61,7 @@ class SimulatedImages:
         fixed: The same images in every epoch.
         split: ``train``, ``validation`` or ``test``.
         seed: Seed of everything random.
+        centred: Size of the centred patch that each image brings along, px; None: there is none.
     """
 
     lattices: tuple[AnyLattice, ...]
@@ -72,6 +74,7 @@ class SimulatedImages:
     fixed: bool
     split: str
     seed: int
+    centred: int | None = None
 
     @property
     def count(self) -> int:
@@ -97,8 +100,9 @@ class SimulatedImages:
 
     def _simulate(self, draw_epoch: int, indices: list[int], version: Version) -> Images:
         """Simulate images of one version of the simulator."""
+        lattices = [self._lattice(draw_epoch, index) for index in indices]
         topographs = simulate(
-            [self._lattice(draw_epoch, index) for index in indices],
+            lattices,
             [seed_of(self.seed, self.split, draw_epoch, index, "image") for index in indices],
             version.noise,
             version.preset,
@@ -106,13 +110,16 @@ class SimulatedImages:
             self.domains,
         )
         pairs = PAIR_NORMALISATIONS[self.normalisation](topographs)
+        truth = self._stripes(topographs)
+        if self.centred is not None:
+            truth |= centred_truth(topographs, lattices, version.preset, self.centred)
         return Images(
             noisy=self._resized(pairs.noisy),
             clean=self._resized(pairs.clean),
             lattice=topographs.lattice,
             orientation=topographs.orientation,
             number=torch.tensor(indices),
-            truth=self._stripes(topographs),
+            truth=truth,
         )
 
     def _stripes(self, topographs: Topographs) -> dict[str, Tensor]:
@@ -185,6 +192,8 @@ class SimulatedData:
             ValueError: If a name or number makes no sense.
         """
         self._check(settings.window)
+        if settings.centred:
+            self._check_centred(settings)
         noises = [self.noise] if self.other_noise is None else [self.noise, self.other_noise]
         sources = {}
         for split in SPLITS:
@@ -200,8 +209,16 @@ class SimulatedData:
                 fixed=split != "train" or not settings.fresh,
                 split=split,
                 seed=settings.seed,
+                centred=settings.window if settings.centred else None,
             )
         return sources
+
+    def _check_centred(self, settings: PatchSettings) -> None:
+        """Refuse images whose patches have no centred patch or another pose."""
+        settings.require("centred patches", augment=False)
+        for name, value, only in (("domains", self.domains, 1), ("resize", self.resize, None)):
+            if value != only:
+                raise ValueError(f"data.{name} must be {only} for centred patches, got {value}")
 
     @property
     def _presets(self) -> list[str]:

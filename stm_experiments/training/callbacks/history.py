@@ -18,6 +18,8 @@ from stm_experiments.training.callbacks.divergence import check_finite
 class History(Callback):
     """Records one row of losses per epoch and writes the rows to metrics.csv.
 
+    Besides the losses a row has what else the objective logs of the validation patches (``val/``).
+
     Checkpoints hold the rows, so that the metrics.csv of a resumed run equals that of an
     uninterrupted one: rows after the restored step are removed and written anew.
 
@@ -71,8 +73,12 @@ class History(Callback):
             "train/loss": train_loss,
             "lr": self._rate,
         }
-        if "val/loss" in trainer.callback_metrics:
-            row["val/loss"] = float(trainer.callback_metrics["val/loss"])
+        row |= {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("val/")
+        }
+        if "val/loss" in row:
             check_finite(row["val/loss"], trainer)
         self.rows.append(row)
         if trainer.is_global_zero:
@@ -92,7 +98,8 @@ class History(Callback):
 
     def write(self) -> None:
         """Write metrics.csv whole, so that it never ends in half a row."""
-        columns = ("epoch", "step", "train/loss", "val/loss", "lr")
+        columns = ["epoch", "step", "train/loss", "val/loss", "lr"]
+        columns += sorted({name for row in self.rows for name in row} - set(columns))
         rows = [[row.get(name, "") for name in columns] for row in self.rows]
         write_csv(self.path, columns, rows)
 

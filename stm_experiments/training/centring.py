@@ -1,0 +1,113 @@
+"""Training one encoder with two decoders, one for the patch and one for the centred crystal."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from stm_experiments.core.batch import Batch
+from stm_experiments.data.module import PatchData
+from stm_experiments.data.sources.centred import patch_phases
+from stm_experiments.models.interfaces import Centring
+from stm_experiments.training.reconstruction import Reconstruction
+
+WHITENED = 512  # training images whose centred patches define the whitened numbers
+
+
+class Centred(Reconstruction):
+    """Trains a network to denoise a patch, and to draw the crystal in its canonical pose.
+
+    The loss is the mean squared error of the patch plus ``centred_weight`` times that of the
+    centred patch. So that a linear map can tell crystals apart by their content, it also predicts
+    the centred patch's principal components, whitened; ``linear_weight`` is the weight of their
+    error relative to that of the centred patch. The reading of the pose learns beside it, from
+    codes that it cannot change.
+
+    Args:
+        net: The network to train, such as ``TwoDecoders``.
+        optimizer: As for ``Reconstruction``.
+        scheduler: As for ``Reconstruction``.
+        target: As for ``Reconstruction``.
+        centred_weight: Weight of the centred patch's error.
+        linear_weight: Weight of the components' error, relative to the centred patch's.
+
+    Raises:
+        ValueError: If a weight is negative or not finite.
+    """
+
+    net: Centring
+
+    def __init__(
+        self,
+        net: Centring,
+        optimizer: Callable[..., Optimizer] | None = None,
+        scheduler: Callable[..., LRScheduler] | None = None,
+        target: str = "clean",
+        centred_weight: float = 0.3,
+        linear_weight: float = 0.1,
+    ) -> None:
+        super().__init__(net, optimizer, scheduler, target)
+        for name, value in (("centred", centred_weight), ("linear", linear_weight)):
+            if not 0 <= value < math.inf:
+                raise ValueError(f"model.{name}_weight is a number from 0 on, not {value!r}")
+        self.centred_weight = centred_weight
+        self.linear_weight = linear_weight
+
+    def setup(self, stage: str) -> None:
+        """Whiten the centred patches.
+
+        Raises:
+            ValueError: If there are too few training images, or the data have no centred patches.
+        """
+        super().setup(stage)
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, PatchData)
+        if not self.net.whitening.is_fitted:
+            self.net.whitening.fit(centred_patches(data, WHITENED))
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the weighted errors of both decoders."""
+        return self.errors(batch, self.net.encode(batch.noisy))
+
+    def errors(self, batch: Batch, codes: Tensor) -> Tensor:
+        """Return the weighted errors of both decoders for the codes of a batch [B, D]."""
+        centred = batch.truth["centred"]
+        denoised = F.mse_loss(self.net.decode(codes), self.target_of(batch))
+        drawn = F.mse_loss(self.net.centre(codes).flatten(1), centred)
+        told = F.mse_loss(
+            self.net.components(self.net.split(codes)[0]), self.net.whitening(centred)
+        )
+        return denoised + self.centred_weight * (drawn + self.linear_weight * told)
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Return the loss of a step, with that of the reading of the pose."""
+        if not len(batch.noisy):
+            return super().training_step(batch, index)
+        codes = self.net.encode(batch.noisy)
+        read = F.mse_loss(self.net.angles(codes.detach()), pose_circles(batch))
+        return self.weighted(self.errors(batch, codes) + read, batch)
+
+
+def centred_patches(data: PatchData, count: int) -> Tensor:
+    """Return the centred patches of the first training images, at most ``count``, [N, w w].
+
+    Raises:
+        ValueError: If the data have none.
+    """
+    source = data.sources["train"]
+    truth = source(0, 0, min(count, source.count)).truth
+    if "centred" not in truth:
+        raise ValueError("this model learns from centred patches, which only data=simulated has")
+    return truth["centred"]
+
+
+def pose_circles(batch: Batch) -> Tensor:
+    """Return cosines and sines of twice the rotation and of the three phases, [B, 4, 2]."""
+    phases, _ = patch_phases(batch)
+    twice = 2 * math.pi * batch.orientation[:, 2:3].to(phases)
+    angles = torch.cat([twice, phases], 1)
+    return torch.stack([angles.cos(), angles.sin()], 2)
