@@ -87,7 +87,7 @@ def test_the_loss_weighs_both_decoders(some_batch):
 
 
 def test_a_run_is_resumed_exactly_and_measures_content_and_pose(train_in, tmp_path, monkeypatch):
-    from stm_experiments.app.job import Interrupted
+    from stm_experiments.app.completion import Interrupted
 
     whole, ended = tmp_path / "whole", tmp_path / "ended"
     train_in(whole, *SMALL)
