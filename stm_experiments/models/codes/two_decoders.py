@@ -92,8 +92,8 @@ class TwoDecoders(AutoencoderModule):
 
         Their length is about 1; it is shorter where the code does not tell the angle.
         """
-        circles: Tensor = self.reading(codes)
-        return circles.unflatten(1, (4, 2))
+        circles: Tensor = self.reading(codes).unflatten(1, (4, 2))
+        return circles
 
     def pose(self, codes: Tensor) -> Pose:
         """Read the pose from codes [B, C + P]."""
