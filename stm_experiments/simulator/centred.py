@@ -15,7 +15,7 @@ from stm_experiments.simulator.lattices.cut import Lattice, cut_planes
 from stm_experiments.simulator.presets import Preset
 from stm_experiments.simulator.simulation import render_topographs
 
-Triple = tuple[int, int, int]
+Triple = tuple[int, ...]
 
 
 def centred_topographs(lattice: Lattice, orientation: Tensor, preset: Preset, size: int) -> Tensor:
