@@ -41,14 +41,18 @@ def test_every_network_has_a_row_with_an_interval(monkeypatch, tmp_path, capsys)
     assert len(commands) == 2 * len(seeds.NETWORKS)  # finished runs are not made again
 
 
-def test_settings_of_the_rows_compose(compose_config):
+def test_settings_of_the_rows_compose(compose_config, tmp_path):
     from stm_experiments.app import build
     from stm_experiments.app.settings import resolve
 
     for network, settings in seeds.NETWORKS.items():
-        for study in (seeds.Study(None), seeds.Study(None, alike=True)):
+        for study in (seeds.Study(None), seeds.Study(None, images=tmp_path)):
             overrides = (*study.settings, f"model={network}", *settings)
-            model = build.build_model(resolve(compose_config(*overrides)))
+            config = resolve(compose_config(*overrides))
+            model = build.build_model(config)
+            if study.images:  # the settings are those of the source: it looks for its images
+                with pytest.raises(ValueError, match="no folder for|none of the folders"):
+                    build.build_data(config, 17)
             assert model.net.encode(torch.zeros(2, 1, 17, 17)).shape == (2, 10)
 
 

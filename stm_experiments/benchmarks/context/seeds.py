@@ -32,6 +32,10 @@ ALIKE = (
 )
 
 
+# Keys of the experiment that a folder of images does not have.
+SIMULATED_KEYS = ("images_per_epoch", "validation_images", "test_images")
+
+
 @dataclass(frozen=True)
 class Study:
     """Which trainings there are.
@@ -55,6 +59,7 @@ class Study:
         if self.images is not None:
             settings += ("data=images", f"data.root={self.images}", "data.resize=256")
             settings += ("lattice=[sc,bcc,fcc]", "data.patches_per_image=600")
+            settings += tuple(f"~data.{key}" for key in SIMULATED_KEYS)
         if self.alike:
             settings += ALIKE
         return settings
