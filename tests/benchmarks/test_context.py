@@ -51,7 +51,7 @@ def test_settings_of_the_rows_compose(compose_config, tmp_path):
             config = resolve(compose_config(*overrides))
             model = build.build_model(config)
             if study.images:  # the settings are those of the source: it looks for its images
-                with pytest.raises(ValueError, match="no folder for|none of the folders"):
+                with pytest.raises(ValueError, match=r"no folder for|none of the folders"):
                     build.build_data(config, 17)
             assert model.net.encode(torch.zeros(2, 1, 17, 17)).shape == (2, 10)
 
