@@ -47,8 +47,8 @@ class Centred(Reconstruction):
         optimizer: Callable[..., Optimizer] | None = None,
         scheduler: Callable[..., LRScheduler] | None = None,
         target: str = "clean",
-        centred_weight: float = 0.3,
-        linear_weight: float = 0.1,
+        centred_weight: float = 0.5,
+        linear_weight: float = 0.5,
     ) -> None:
         super().__init__(net, optimizer, scheduler, target)
         for name, value in (("centred", centred_weight), ("linear", linear_weight)):
