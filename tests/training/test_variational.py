@@ -169,3 +169,15 @@ def test_a_run_lists_every_site_and_other_images_can_follow(train_sites, tmp_pat
     code, _, errors = command(main, "checkpoint=denoiser", *given[1:], f"hydra.run.dir={out}2")
     assert code == 1
     assert "not a model of lattice sites" in errors
+
+
+def test_the_terms_of_the_loss_are_logged_apart_and_the_numbers_traversed(train_in, tmp_path):
+    train_in(tmp_path, "experiment=beta_vae", "model.net.width=16", "data.images_per_epoch=10")
+    with (tmp_path / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        value = {name: float(text) for name, text in row.items()}
+        assert value["val/kl"] > 0
+        total = value["val/reconstruction"] + 4 * value["val/kl"]
+        assert value["val/loss"] == pytest.approx(total, rel=1e-5)
+    assert (tmp_path / "figures" / "traversals.png").is_file()
