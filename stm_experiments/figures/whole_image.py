@@ -168,8 +168,8 @@ def _caption(images: dict[str, Array], step: int) -> str:
         )
     if "uncertainty" in images:
         caption += (
-            " Uncertainty: the network's own estimate, or the change of its result when the image "
-            "is mirrored; it does not contain errors that are the same every time."
+            " Uncertainty: one standard deviation of the error that is expected, as the denoiser "
+            "states it; for a network that states none, how its result changes in mirrored images."
         )
     return caption
 
