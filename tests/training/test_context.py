@@ -24,10 +24,11 @@ def test_each_patch_brings_the_description_of_its_image(compose_config):
     from stm_experiments.app import build
     from stm_experiments.app.settings import resolve
 
-    config = resolve(compose_config("experiment=context_code", "data.size=96"))
+    small = ("data.size=96", "data.images_per_epoch=20")
+    config = resolve(compose_config("experiment=context_code", *small))
     data = build.build_data(config, 17)
     batch = next(iter(data.loader("train")))
-    images = data.sources["train"](0, 0, 32)
+    images = data.sources["train"](0, 0, 20)
     described = DESCRIPTIONS[config["model"]["net"]["description"]].describe(images.noisy)
     torch.testing.assert_close(batch.truth["description"], described[batch.image])
     torch.testing.assert_close(data.descriptions(7), described[:7])
