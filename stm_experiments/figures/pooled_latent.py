@@ -93,7 +93,7 @@ def _caption(parts: dict[str, float], n_images: int) -> str:
             f"unit cell its patch was cut. Only {parts['lattice']:.1%} lies between lattices."
         )
     else:
-        reason = f"{parts['lattice']:.1%} lies between lattices; {share}."
+        reason = f"Of one patch: {share}, {parts['lattice']:.1%} between lattices."
     return (
         "Left: a point is the code of one patch. Right: a point is one image, described by the "
         "mean and the covariance of the codes of all its patches. The axes separate the lattices "
