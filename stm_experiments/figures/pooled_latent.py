@@ -86,14 +86,16 @@ def _caption(parts: dict[str, float], n_images: int) -> str:
     """
     if not parts:
         return "All codes are equal: the latent space has collapsed."
-    share = f"{parts['patch']:.1%} of the variance of the codes lies between patches of one image"
+    share = (
+        f"{parts['patch']:.1%} of the variance of the codes lies between patches of the same image"
+    )
     if parts["lattice"] < parts["patch"]:
         reason = (
             f"Single patches do not cluster because {share}: a code depends mainly on where in the "
             f"unit cell its patch was cut. Only {parts['lattice']:.1%} lies between lattices."
         )
     else:
-        reason = f"Of one patch: {share}, {parts['lattice']:.1%} between lattices."
+        reason = f"{share}, {parts['lattice']:.1%} between lattices."
     return (
         "Left: a point is the code of one patch. Right: a point is one image, described by the "
         "mean and the covariance of the codes of all its patches. The axes separate the lattices "
