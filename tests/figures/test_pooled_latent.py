@@ -64,9 +64,13 @@ def test_collapsed_codes_are_named_so(drawn_texts):
 
 
 def test_the_caption_says_where_the_variance_lies(drawn_texts):
+    """Codes that cluster by lattice are not said not to."""
     points, image, lattice = grouped()
-    caption = " ".join(" ".join(drawn_texts(pooled_latent(points, image, lattice, "abc"))).split())
-    assert "of the variance of the codes lies between patches of the same image" in caption
+    for shift, explained in ((0.0, True), (100.0, False)):
+        figure = pooled_latent(points + shift * lattice[:, None], image, lattice, "abc")
+        caption = " ".join(" ".join(drawn_texts(figure)).split())
+        assert "of the variance of the codes lies between patches of one image" in caption
+        assert ("Single patches do not cluster" in caption) is explained
 
 
 def test_errors():
