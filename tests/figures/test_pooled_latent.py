@@ -69,7 +69,7 @@ def test_the_caption_says_where_the_variance_lies(drawn_texts):
     for shift, explained in ((0.0, True), (100.0, False)):
         figure = pooled_latent(points + shift * lattice[:, None], image, lattice, "abc")
         caption = " ".join(" ".join(drawn_texts(figure)).split())
-        assert "of the variance of the codes lies between patches of one image" in caption
+        assert "of the variance of the codes lies between patches of the same image" in caption
         assert ("Single patches do not cluster" in caption) is explained
 
 
