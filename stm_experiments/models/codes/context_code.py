@@ -3,7 +3,7 @@
 from torch import nn
 
 from stm_experiments.core.descriptions import DESCRIPTIONS, check_description
-from stm_experiments.models.codes.dihedral import DihedralLinear, DihedralMean, PatchLinear
+from stm_experiments.models.codes.dihedral import DihedralMean, turning_encoder
 from stm_experiments.models.codes.whitening import Whitening
 from stm_experiments.models.interfaces import AutoencoderModule
 
@@ -48,17 +48,8 @@ class ContextCode(AutoencoderModule):
             )
         self.window = window
         self.description = description
-        kinds = width // 8
-        self.encoder = nn.Sequential(
-            PatchLinear(window, kinds),
-            nn.SiLU(),
-            DihedralLinear(kinds, kinds),
-            nn.SiLU(),
-            DihedralLinear(kinds, kinds // 2),
-            nn.SiLU(),
-            DihedralMean(),
-            nn.Linear(kinds // 2, latent),
-        )
+        head = (DihedralMean(), nn.Linear(width // 16, latent))
+        self.encoder = turning_encoder(window, width, *head)
         self.decoder = nn.Sequential(
             nn.Linear(latent, 128),
             nn.SiLU(),

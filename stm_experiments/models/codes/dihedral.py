@@ -89,6 +89,26 @@ class DihedralMean(nn.Module):
         return means
 
 
+def turning_encoder(window: int, width: int, *head: nn.Module) -> nn.Sequential:
+    """Build an encoder of patches [B, 1, w, w] that turns with them up to its head.
+
+    Args:
+        window: Patch size, px.
+        width: Neurons of the widest layers, a multiple of 16.
+        head: Last layers; they get [B, width / 2], eight turns of ``width / 16`` kinds.
+    """
+    kinds = width // 8
+    return nn.Sequential(
+        PatchLinear(window, kinds),
+        nn.SiLU(),
+        DihedralLinear(kinds, kinds),
+        nn.SiLU(),
+        DihedralLinear(kinds, kinds // 2),
+        nn.SiLU(),
+        *head,
+    )
+
+
 def _draw(weight: Tensor, inputs: int, bias: Tensor) -> None:
     """Draw the weights and biases of neurons with this number of inputs."""
     bound = 1 / math.sqrt(inputs)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from stm_experiments.models.codes.dihedral import DihedralLinear, DihedralMean, PatchLinear
+from stm_experiments.models.codes.dihedral import DihedralMean, turning_encoder
 from stm_experiments.models.codes.whitening import Whitening
 from stm_experiments.models.interfaces import AutoencoderModule, Pose
 
@@ -43,16 +43,7 @@ class TwoDecoders(AutoencoderModule):
             )
         self.window = window
         self.content = content
-        kinds = width // 8
-        self.encoder = nn.Sequential(
-            PatchLinear(window, kinds),
-            nn.SiLU(),
-            DihedralLinear(kinds, kinds),
-            nn.SiLU(),
-            DihedralLinear(kinds, kinds // 2),
-            nn.SiLU(),
-            ContentAndPose(kinds // 2, content, pose),
-        )
+        self.encoder = turning_encoder(window, width, ContentAndPose(width // 16, content, pose))
         pixels = window**2
         self.decoder = nn.Sequential(
             nn.Linear(content + pose, width // 2),
