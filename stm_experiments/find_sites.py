@@ -1,52 +1,20 @@
-"""The lattice sites of images through a trained rVAE: classes, anomalies, a list and pictures."""
+"""The command ``stm-find-sites``: find the sites of images through a trained rVAE."""
 
 from omegaconf import DictConfig
 
-from stm_experiments.app.job import new_folder
 from stm_experiments.app.launching import launch
-from stm_experiments.app.settings import resolve
-from stm_experiments.core.texts import printable
-from stm_experiments.data.sites.site_data import read_site_images
-from stm_experiments.evaluation.site_report import examine_sites, write_sites
-from stm_experiments.figures import save_figure
-from stm_experiments.io import scan_files
-from stm_experiments.models import checkpoint
-from stm_experiments.models.interfaces import Variational
 
 
-def find_sites(cfg: DictConfig) -> None:
-    """Find the sites of images, and say which of them are anomalous.
+def run(cfg: DictConfig) -> None:
+    """Import the recipe, which takes seconds, only when its config is composed."""
+    from stm_experiments.recipes.find_sites import find_sites
 
-    Args:
-        cfg: ``conf/find_sites.yaml`` as composed.
-
-    Raises:
-        ValueError: If the model was not trained on sites, or none of the images can be used.
-    """
-    settings = resolve(cfg)
-    folder = new_folder()
-    scan_files.check_unit_settings(None, settings["pixel_nm"])
-    net = checkpoint.load(settings["checkpoint"])
-    width = net.card.config.get("data", {}).get("width") if net.card else None
-    if not isinstance(net, Variational) or width is None:
-        raise ValueError(
-            f"{settings['checkpoint']}: not a model of lattice sites; train one with "
-            "experiment=mos2_rvae"
-        )
-    images = read_site_images(
-        settings["image"], settings["channel"], net.window, width, settings["pixel_nm"]
-    )
-    report = examine_sites(net, images, settings["classes"], settings["method"])
-    write_sites(report, folder / "sites.csv")
-    for name, figure in report.figures.items():
-        save_figure(figure, folder / f"{name}.png")
-    pictures = ", ".join(f"{name}.png" for name in report.figures)
-    print(printable(f"{folder}: sites.csv ({len(report.sites.image)} sites), {pictures}"))
+    find_sites(cfg)
 
 
 def main() -> None:
     """Run the command ``stm-find-sites``."""
-    launch(find_sites, "find_sites")
+    launch(run, "find_sites")
 
 
 if __name__ == "__main__":

@@ -1,32 +1,17 @@
-"""One page that compares runs with each other and with the paper."""
+"""The command ``stm-report``: write one page that compares runs."""
 
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from stm_experiments.app.job import job_folder
 from stm_experiments.app.launching import launch
-from stm_experiments.app.settings import resolve
-from stm_experiments.core.texts import printable
-from stm_experiments.reporting.report import write_report
-from stm_experiments.reporting.runs import find_runs
 
 
-def report(cfg: DictConfig) -> None:
-    """Read every run folder below ``runs`` and write the page and its tables.
+def run(cfg: DictConfig) -> None:
+    """Import the recipe, which takes seconds, only when its config is composed."""
+    from stm_experiments.recipes.report import report
 
-    Args:
-        cfg: ``conf/report.yaml`` as composed.
-
-    Raises:
-        ValueError: If there is no run.
-    """
-    settings = resolve(cfg)
-    source = Path(settings["runs"])
-    runs = find_runs(source)
-    page = write_report(runs, source, job_folder())
-    finished = sum(run.finished for run in runs)
-    print(printable(f"{page}: {finished} of {len(runs)} runs finished"))
+    report(cfg)
 
 
 def report_folder(runs: str) -> str:
@@ -47,7 +32,7 @@ def report_folder(runs: str) -> str:
 def main() -> None:
     """Run the command ``stm-report``."""
     OmegaConf.register_new_resolver("report_folder", report_folder, replace=True)
-    launch(report, "report")
+    launch(run, "report")
 
 
 if __name__ == "__main__":

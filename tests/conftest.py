@@ -81,7 +81,7 @@ def compose_config():
 @pytest.fixture
 def train_in(compose_config):
     """Return a function: a tiny run in a folder, as ``python train.py`` would do it."""
-    from stm_experiments.train import train
+    from stm_experiments.recipes.train import train
 
     def run(folder, *overrides):
         folder.mkdir(parents=True, exist_ok=True)

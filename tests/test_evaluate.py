@@ -3,9 +3,10 @@ import json
 import pytest
 import torch
 
-from stm_experiments.evaluate import load_models, main
+from stm_experiments.evaluate import main
 from stm_experiments.models import CAEA, checkpoint
 from stm_experiments.models.checkpoint import Card, CheckpointError
+from stm_experiments.recipes.evaluate import load_models
 
 SMALL = (
     "data.size=48",

@@ -54,7 +54,7 @@ def reconstruct(command, folder, tmp_path):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Leave the drawing out where only the numbers matter."""
-    import stm_experiments.reconstruct as module
+    import stm_experiments.recipes.reconstruct as module
 
     monkeypatch.setattr(module, "whole_image", lambda *_, **__: None)
     monkeypatch.setattr(module, "save_figure", lambda *_: None)

@@ -154,7 +154,7 @@ def test_another_config_never_goes_into_a_run_folder(train_in, tmp_path, no_figu
 def test_a_finished_run_is_not_touched_by_resuming_it(
     train_in, compose_config, tmp_path, no_figures
 ):
-    from stm_experiments.train import train
+    from stm_experiments.recipes.train import train
 
     error = train_in(tmp_path)
     before = files(tmp_path)
@@ -298,7 +298,7 @@ def test_a_mixture_is_scored_by_lattice_too(train_in, tmp_path, no_figures):
 def test_images_without_test_split_report_validation_of_the_last_weights(
     compose_config, tmp_path, no_figures, capsys
 ):
-    from stm_experiments.train import train
+    from stm_experiments.recipes.train import train
 
     root, folder = tmp_path / "STM, bilder=ü", tmp_path / "run"
     folder.mkdir()

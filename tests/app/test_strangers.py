@@ -187,7 +187,7 @@ def resume(tiny_config):
     """Return a function: what ``train.py resume=<folder>`` does with the folder."""
     from hydra.core.hydra_config import HydraConfig
 
-    from stm_experiments.train import train
+    from stm_experiments.recipes.train import train
 
     def run(folder):
         config = tiny_config.copy()

@@ -28,7 +28,7 @@ def images(tmp_path):
 @pytest.fixture
 def interrupted(compose_config, images, tmp_path, no_figures, monkeypatch):
     """Return the folder of an interrupted run on image files, and one of the whole run."""
-    from stm_experiments.train import train
+    from stm_experiments.recipes.train import train
 
     monkeypatch.chdir(tmp_path)
     keys = (

@@ -6,10 +6,10 @@ import shutil
 import pytest
 import torch
 
-from stm_experiments import train as main_job
 from stm_experiments.app import completion
 from stm_experiments.benchmarks.kills.comparison import differences
 from stm_experiments.models import checkpoint
+from stm_experiments.recipes import train as main_job
 
 
 def about(folder):

@@ -26,7 +26,7 @@ SMALL = (
 @pytest.fixture
 def train_sites(compose_config):
     """Return a function: a small run on sites in a folder."""
-    from stm_experiments.train import train
+    from stm_experiments.recipes.train import train
 
     def run(folder, *overrides):
         folder.mkdir(parents=True, exist_ok=True)

@@ -250,7 +250,7 @@ TINY = (*RUN, "trainer=cpu", "trainer.max_epochs=1")
 @pytest.fixture
 def train_on(compose_config):
     """Return a function: a tiny run on a folder of scans."""
-    from stm_experiments.train import train
+    from stm_experiments.recipes.train import train
 
     def run(folder, root, *overrides):
         folder.mkdir()

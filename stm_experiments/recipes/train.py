@@ -1,0 +1,88 @@
+"""The main job: simulate or read images, train an autoencoder on their patches, assess it."""
+
+import math
+import time
+from functools import partial
+from typing import Any
+
+from lightning import seed_everything
+from omegaconf import DictConfig
+
+from stm_experiments.app import build, job
+from stm_experiments.app.completion import (
+    assess_network,
+    attempt,
+    finish,
+    log_again,
+    noted_end,
+    print_finished,
+    scored_weights,
+)
+from stm_experiments.app.settings import new_config, saved_config
+from stm_experiments.core.texts import printable
+from stm_experiments.evaluation.assess import SAMPLES, TrainingRecord
+from stm_experiments.evaluation.baselines import check_baselines
+from stm_experiments.models import checkpoint
+from stm_experiments.models.interfaces import Fitted
+from stm_experiments.training import callbacks
+from stm_experiments.training.loggers import close_loggers, log_results
+from stm_experiments.training.run_folder import RunFolder
+
+
+def train(cfg: DictConfig) -> float:
+    """Run ``conf/train.yaml``, or resume a run, whose own config then counts alone.
+
+    Returns:
+        Error compared with the noisy test images, for sweepers that optimise; NaN on other ranks.
+    """
+    folder = job.job_folder()
+    settings = saved_config(folder) if cfg.resume else new_config(cfg)
+    run = RunFolder(folder, settings, job.describe_job(), anyway=cfg.resume_anyway)
+    if run.metrics is not None and run.leads:
+        print_finished(run)
+    with noted_end(run):
+        metrics = run_once(settings, run) if run.metrics is None else run.metrics
+        if run.metrics is not None and run.leads and not run.is_complete:
+            finish(run, attempt(partial(log_again, settings, metrics, run)))
+    if run.leads:
+        print(printable(f"{run.path}: config, metrics, checkpoints and figures"))
+    return next((n for key, n in metrics.items() if key.endswith("/mse_noisy")), math.nan)
+
+
+def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
+    """Build, fit and assess; of several processes that train together, the first one assesses."""
+    seed_everything(settings["seed"], workers=True, verbose=False)
+    model = build.build_model(settings)
+    net = model.net
+    data = build.build_data(settings, net.window)
+    run.settle(data.files)
+    last = run.last_checkpoint(model)
+    if settings["init"] is not None and last is None:
+        checkpoint.start_from(settings["init"], net)
+    check_baselines(settings["baselines"], data.settings.window)
+    card = build.build_card(settings, net.window)
+    loggers = build.build_loggers(settings, run.path, run.about)
+    history = callbacks.History(run.path / "metrics.csv")
+    samples = data.samples(SAMPLES)
+    first = callbacks.FirstReconstruction(net, samples.noisy)
+    writer = callbacks.CheckpointWriter(run.checkpoints, settings["checkpoint_minutes"], card)
+    start = time.monotonic()
+    try:
+        if isinstance(net, Fitted):
+            net.fit(batch.noisy for batch in data.loader("train"))
+            checkpoint.save(net, card, run.checkpoints / "best.ckpt")
+        else:
+            trainer = build.build_trainer(settings, run.path, [history, first, writer], loggers)
+            trainer.fit(model, data, ckpt_path=last, weights_only=True)
+            if not run.leads:
+                return {}
+            model.load_state_dict(run.trained_weights(model, scored_weights(data)))
+        seconds = time.monotonic() - start
+        run.note(**history.about(net, seconds))
+        record = TrainingRecord(history.rows, history.curves(), first.reconstructions)
+        numbers = assess_network(net.cpu().eval(), data, record, settings["baselines"], run)
+        unlogged = attempt(partial(log_results, loggers, numbers, run.path, net, samples))
+    finally:
+        unclosed = attempt(partial(close_loggers, loggers))
+    finish(run, unlogged or unclosed)
+    return numbers
