@@ -27,6 +27,7 @@ from stm_experiments.core.spectra import BraggPeaks, bragg_peaks, hann_power
 from stm_experiments.core.units import amount
 from stm_experiments.io.scan import Scan
 from stm_experiments.restoration.measured import measured_part
+from stm_experiments.restoration.waves.bragg_index import indexed_peaks
 from stm_experiments.restoration.waves.plane_waves import SMALLEST, fit_wave
 
 LARGEST = 1024  # px; of larger images the middle is judged
@@ -48,8 +49,11 @@ class SuspicionRules:
         periods: Least periods in the image: terraces and bows have fewer.
         across: Least periods along the fast axis; with fewer it is an offset of rows.
         even: Least amplitude in a quarter of the image, of the mean over all quarters.
-        suspects: Waves without relatives in an image, at most. If there are more, those of the
-            sample have none either, and none of them is suspected.
+        suspects: Waves without relatives that are named, at most.
+        ahead: Least amplitude of the weakest of them over that of the next wave without relatives:
+            where several are about as strong, those of the sample have none either.
+        beside: Stronger peaks within this distance are subtracted before a wave is fitted,
+            frequency steps.
         agrees: Least amplitude of a wave that is in the other trace too, of that in the image.
         apart: Least distance of a wave vector from its mirror image, frequency steps.
     """
@@ -65,6 +69,8 @@ class SuspicionRules:
     across: float = 1.5
     even: float = 0.5
     suspects: int = 2
+    ahead: float = 1.3
+    beside: float = 5.0
     agrees: float = 0.5
     apart: float = 3.0
 
@@ -172,8 +178,9 @@ def find_suspected_waves(
         for prominence in (rules.prominence, rules.related)
     )
     clear = (peaks.place[:, None] == candidates.place).all(2).any(1)
+    indexed = indexed_peaks(_steps(peaks, image.shape))
+    image = image.double()
     deviation = float(image.std())
-    rest = image.double()
     waves: list[SuspectedWave] = []
     for number in clear.nonzero()[:, 0].tolist():
         start = peaks.frequency[number]
@@ -181,9 +188,12 @@ def find_suspected_waves(
         excluded = periods[1] < rules.across or math.hypot(*periods) < rules.periods
         if excluded:
             continue
-        related = _has_relatives(peaks, number, image.shape, rules)
+        related = bool(indexed[number]) or _has_relatives(
+            peaks, number, indexed, image.shape, rules
+        )
         if related and other is None:
             continue
+        rest = _without_neighbours(image, peaks, number, rules)
         kappa, amplitude = fit_wave(rest, 2 * math.pi * start)
         share = abs(amplitude) / deviation
         if share < rules.least or not _is_even(rest, kappa, rules):
@@ -192,13 +202,43 @@ def find_suspected_waves(
         if evidence is Evidence.SAME or (related and evidence is not Evidence.MIRRORED):
             continue
         down, across = kappa.tolist()
-        wave = SuspectedWave((down, across), abs(amplitude), cmath.phase(amplitude), evidence)
-        rest = rest - wave.heights(image.shape)
-        waves.append(wave)
-    unproved = sum(wave.evidence is not Evidence.MIRRORED for wave in waves)
-    if unproved <= rules.suspects:
-        return waves
-    return [wave for wave in waves if wave.evidence is Evidence.MIRRORED]
+        waves.append(
+            SuspectedWave((down, across), abs(amplitude), cmath.phase(amplitude), evidence)
+        )
+    return _convincing(waves, rules)
+
+
+def _convincing(waves: list[SuspectedWave], rules: SuspicionRules) -> list[SuspectedWave]:
+    """Return the waves that are proved by the other trace, and the others if they stand out."""
+    waves = sorted(waves, key=lambda wave: -wave.amplitude)
+    proved = [wave for wave in waves if wave.evidence is Evidence.MIRRORED]
+    alone = [wave for wave in waves if wave.evidence is not Evidence.MIRRORED]
+    heights = [*(wave.amplitude for wave in alone), 0.0]
+    for count in range(1, min(rules.suspects, len(alone)) + 1):
+        if heights[count - 1] > rules.ahead * heights[count]:
+            return sorted([*proved, *alone[:count]], key=lambda wave: -wave.amplitude)
+    return proved
+
+
+def _steps(peaks: BraggPeaks, shape: torch.Size) -> Tensor:
+    """Return the frequencies of peaks in frequency steps, [P, 2]."""
+    return peaks.frequency * torch.tensor(shape, dtype=peaks.frequency.dtype)
+
+
+def _without_neighbours(
+    image: Tensor, peaks: BraggPeaks, number: int, rules: SuspicionRules
+) -> Tensor:
+    """Subtract the waves of the stronger peaks beside a peak, whose flanks would bias its fit."""
+    steps = _steps(peaks, image.shape)
+    near = (steps[:number] - steps[number]).norm(dim=1) < rules.beside
+    for frequency in peaks.frequency[:number][near]:
+        kappa, amplitude = fit_wave(image, 2 * math.pi * frequency)
+        down, across = kappa.tolist()
+        neighbour = SuspectedWave(
+            (down, across), abs(amplitude), cmath.phase(amplitude), Evidence.SAME
+        )
+        image = image - neighbour.heights(image.shape)
+    return image
 
 
 def _evidence(kappa: Tensor, share: float, other: Tensor, rules: SuspicionRules) -> Evidence:
@@ -236,10 +276,13 @@ def _without_plane(image: Array) -> Tensor:
 
 
 def _has_relatives(
-    peaks: BraggPeaks, number: int, shape: torch.Size, rules: SuspicionRules
+    peaks: BraggPeaks, number: int, indexed: Tensor, shape: torch.Size, rules: SuspicionRules
 ) -> bool:
-    """Return whether a peak belongs to others, as a lattice's and its satellites do."""
-    steps = peaks.frequency * torch.tensor(shape, dtype=peaks.frequency.dtype)
+    """Return whether a peak belongs to others, as a lattice's and its satellites do.
+
+    A peak of the lattice (``indexed``) can be a part of a sum, and is no partner of another wave.
+    """
+    steps = _steps(peaks, shape)
     own, rest = steps[number], torch.cat([steps[:number], steps[number + 1 :]])
     both = torch.cat([rest, -rest])
     strong = rest[: rules.strongest]
@@ -249,18 +292,19 @@ def _has_relatives(
     area = math.pi * float(steps.norm(dim=1).max()) ** 2
     chance = 2 * len(sums) * math.pi * rules.tolerance**2 / area
     met = int((away < rules.tolerance).sum())
-    return met > chance + 2 * math.sqrt(chance) or _has_partner(peaks, number, rules)
+    return met > chance + 2 * math.sqrt(chance) or _has_partner(peaks, number, ~indexed, rules)
 
 
-def _has_partner(peaks: BraggPeaks, number: int, rules: SuspicionRules) -> bool:
-    """Return whether another peak is this one turned by 60, 90 or 120 degrees."""
+def _has_partner(peaks: BraggPeaks, number: int, among: Tensor, rules: SuspicionRules) -> bool:
+    """Return whether another peak (``among``) is this one turned by 60, 90 or 120 degrees."""
     own = peaks.frequency[number]
     ratio = peaks.frequency.norm(dim=1) / own.norm()
     cosine = (peaks.frequency @ own) / (ratio * own.norm() ** 2)
     angle = torch.acos(cosine.abs().clamp(max=1.0))  # of lines, up to 90 degrees
     turned = torch.stack([(angle - math.radians(a)).abs() for a in (60, 90)]).amin(0)
     alike = (peaks.power / peaks.power[number]).log().abs() < math.log(8.0)
-    return bool((((ratio - 1).abs() < rules.partner) & (turned < rules.partner) & alike).any())
+    alike &= among & ((ratio - 1).abs() < rules.partner)
+    return bool((alike & (turned < rules.partner)).any())
 
 
 def _is_even(image: Tensor, kappa: Tensor, rules: SuspicionRules) -> bool:
