@@ -43,12 +43,3 @@ def test_the_import_is_light():
         "import sys, stm_experiments; assert not {'torch', 'numpy', 'hydra'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
-
-
-def test_commands_without_training_do_not_import_lightning():
-    """Their start-up would take twice as long."""
-    doors = ("compare_frames", "find_lattice", "find_sites", "reconstruct", "report", "simulate")
-    imports = "".join(f"import stm_experiments.{door}\n" for door in doors)
-    heavy = "{'lightning', 'torchmetrics', 'torch._dynamo', 'scipy.signal', 'wandb'}"
-    program = f"import sys\n{imports}found = {heavy} & set(sys.modules)\nassert not found, found"
-    subprocess.run([sys.executable, "-c", program], check=True)

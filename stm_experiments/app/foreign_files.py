@@ -40,10 +40,10 @@ def refuse_foreign_hydra_nodes(arguments: Sequence[str], config_name: str) -> No
     for argument in arguments:
         if (flag := argument.partition("=")[0]) in REFUSED_FLAGS:
             raise PermissionError(f"{flag} is not allowed: --config-dir adds files of your own")
-    folders, texts = _split(arguments)
+    folders, texts = split(arguments)
     if not folders and not any(SEARCH_PATH in text for text in texts):
         return
-    path = f"{SEARCH_PATH}=[{','.join(map(_quoted, folders))}]"
+    path = search_path(folders)
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         parser = OverridesParser.create(GlobalHydra.instance().config_loader())
         overrides = parser.parse_overrides(texts)
@@ -60,7 +60,7 @@ def refuse_foreign_hydra_nodes(arguments: Sequence[str], config_name: str) -> No
                     )
 
 
-def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the folders of ``--config-dir``, and the overrides."""
     folders, texts = [], []
     rest = iter(arguments)
@@ -73,10 +73,11 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return folders, texts
 
 
-def _quoted(folder: str) -> str:
-    """Return a folder as an entry of Hydra's search path."""
-    escaped = folder.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'file://{escaped}'"
+def search_path(folders: Sequence[str]) -> str:
+    """Return the override that adds folders to Hydra's search path."""
+    escaped = [folder.replace("\\", "\\\\").replace("'", "\\'") for folder in folders]
+    entries = ",".join(f"'file://{folder}'" for folder in escaped)
+    return f"{SEARCH_PATH}=[{entries}]"
 
 
 def _searched(overrides: Sequence[Override]) -> list[str]:

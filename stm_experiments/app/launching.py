@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from stm_experiments.app.foreign_files import refuse_foreign_hydra_nodes
+from stm_experiments.app.help import FLAGS, help_text
 from stm_experiments.app.job import PATH_KEYS
 from stm_experiments.app.messages import one_sentence
 from stm_experiments.app.orphans import end_with_sweep
@@ -74,6 +75,8 @@ def launch(task: Task, config_name: str, after_sweep: Callable[[Path], None] | N
     try:
         sys.argv[1:] = hydra_arguments(sys.argv[1:])
         refuse_foreign_hydra_nodes(sys.argv[1:], config_name)
+        if set(FLAGS) & set(sys.argv[1:]):
+            return print(help_text(sys.argv[1:], config_name))
         run = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)
         run(_reporting(task, config_name))()
     except KeyboardInterrupt as error:
@@ -200,13 +203,18 @@ def check_types(config: DictConfig, config_name: str) -> None:
     overrides = list(job.overrides.task)
     if any(text.startswith("lattice=") for text in overrides) and not config.get("lattice"):
         raise ValueError("choose at least one lattice, such as lattice=fcc or lattice=[sc,fcc]")
-    groups = [o for o in overrides if o.lstrip("+~").partition("=")[0] in job.runtime.choices]
+    keys = {o.lstrip("+~").partition("=")[0]: o for o in overrides}
+    groups = [override for key, override in keys.items() if key in job.runtime.choices]
+    values = {
+        key: OmegaConf.select(config, key, throw_on_missing=False)
+        for key in keys
+        if key not in (*job.runtime.choices, *PATH_KEYS)
+    }
+    if all(isinstance(value, bool) for value in values.values()):
+        return  # the defaults, which take a moment to compose, are not needed
     defaults = compose(config_name, overrides=groups)
-    for override in overrides:
-        key = override.lstrip("+").partition("=")[0]
-        default, value = (
-            OmegaConf.select(c, key, throw_on_missing=False) for c in (defaults, config)
-        )
+    for key, value in values.items():
+        default = OmegaConf.select(defaults, key, throw_on_missing=False)
         if isinstance(default, bool) and not isinstance(value, bool):
             raise ValueError(f"{key} is true or false, not {value!r}")
         is_number = isinstance(default, int | float)

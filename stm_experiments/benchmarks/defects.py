@@ -27,7 +27,7 @@ from stm_experiments.benchmarks.quality.scores import BASELINES
 from stm_experiments.core.arrays import Points
 from stm_experiments.core.files import atomic_write_text
 from stm_experiments.core.seeds import seed_of
-from stm_experiments.figures import save_figure
+from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.point_defect_sheet import DefectPanel, point_defect_sheet
 from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.point_defects import (

@@ -16,10 +16,12 @@ from stm_experiments.evaluation.centring import centred_figure, centring_numbers
 from stm_experiments.evaluation.held_out import HeldOutScores, lattice_floor
 from stm_experiments.evaluation.run_figures import run_figures
 from stm_experiments.evaluation.site_report import SiteReport, examine_sites, write_sites
-from stm_experiments.figures import patch_montage, save_figure, training_curves
+from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.codes.confusion import confusion_figure
 from stm_experiments.figures.codes.traversals import traversals
+from stm_experiments.figures.patch_montage import patch_montage
 from stm_experiments.figures.pooled_latent import pooled_latent
+from stm_experiments.figures.training_curves import training_curves
 from stm_experiments.latent.codes import Codes, encode_all, encode_patches
 from stm_experiments.latent.codes_csv import write_latent_csv
 from stm_experiments.latent.report import FEW_IMAGES, latent_report

@@ -12,7 +12,7 @@ from stm_experiments.core.arrays import Array
 from stm_experiments.core.files import write_csv, write_json
 from stm_experiments.core.planes import subtract_plane
 from stm_experiments.core.texts import printable
-from stm_experiments.figures import save_figure
+from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.scans.frame_comparison import CorrelationCurve, frame_comparison
 from stm_experiments.io import scan_files
 from stm_experiments.io.scan import Scan

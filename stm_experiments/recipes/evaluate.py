@@ -12,7 +12,7 @@ from stm_experiments.core.texts import printable
 from stm_experiments.evaluation.baselines import fit_baselines
 from stm_experiments.evaluation.error_matrix import error_matrix, write_matrix
 from stm_experiments.evaluation.held_out import score_held_out
-from stm_experiments.figures import save_figure
+from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.matrix_figure import matrix_figure
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network

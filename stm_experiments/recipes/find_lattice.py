@@ -10,7 +10,7 @@ from stm_experiments.app.job import new_folder
 from stm_experiments.app.settings import resolve
 from stm_experiments.core.files import write_csv, write_json
 from stm_experiments.core.texts import printable
-from stm_experiments.figures import save_figure
+from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.lattice_map import lattice_map
 from stm_experiments.io import scan_files
 from stm_experiments.lattice.fit import find_grains

@@ -7,7 +7,7 @@ from stm_experiments.app.settings import resolve
 from stm_experiments.core.texts import printable
 from stm_experiments.data.sites.site_data import read_site_images
 from stm_experiments.evaluation.site_report import examine_sites, write_sites
-from stm_experiments.figures import save_figure
+from stm_experiments.figures.canvas import save_figure
 from stm_experiments.io import scan_files
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Variational

@@ -13,7 +13,8 @@ from stm_experiments.app.job import new_folder
 from stm_experiments.app.settings import resolve
 from stm_experiments.core.files import atomic_write, write_json
 from stm_experiments.core.texts import printable
-from stm_experiments.figures import save_figure, whole_image
+from stm_experiments.figures.canvas import save_figure
+from stm_experiments.figures.whole_image import whole_image
 from stm_experiments.io import scan_files
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network

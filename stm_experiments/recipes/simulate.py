@@ -14,7 +14,8 @@ from stm_experiments.app.settings import resolve
 from stm_experiments.core.files import atomic_write
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.core.texts import printable
-from stm_experiments.figures import artefact_sheet, save_figure, simulation_sheet
+from stm_experiments.figures.canvas import save_figure
+from stm_experiments.figures.topograph_sheets import artefact_sheet, simulation_sheet
 from stm_experiments.simulator import (
     PRESETS,
     AnyLattice,

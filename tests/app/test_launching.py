@@ -5,6 +5,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from stm_experiments.app.launching import hydra_arguments, quote_path
+from stm_experiments.train import main
 
 ODD_PATHS = [
     "Si(111) 7x7, a=b.sxm",
@@ -71,3 +72,14 @@ def test_resume_is_not_for_sweeps(tmp_path, flag):
     (tmp_path / "config.yaml").write_text("seed: 0\n")
     with pytest.raises(ValueError, match=f"leave out {flag}"):
         hydra_arguments([flag, f"resume={tmp_path}"])
+
+
+def test_help_has_the_comments_and_the_config_as_composed(command):
+    code, printed, _ = command(main, "--help", "model=cae_b", "seed=7")
+    assert code == 0
+    assert "seed: 0                  # seed of weights" in printed
+    assert "model: beta_vae, cae_a" in printed
+    assert "_target_: stm_experiments.models.CAEB" in printed
+    assert printed.count("seed: 7") == 1
+    code, _, errors = command(main, "--help", "model=cae_z")
+    assert (code, errors.count("\n")) == (1, 1)

@@ -512,9 +512,9 @@ def test_model_files_of_strangers_are_data(marker, tmp_path, name):
 def test_doors_take_a_strangers_model_and_names_as_data(
     marker, command, tmp_path, scan, door, monkeypatch
 ):
-    module = import_module(f"stm_experiments.{door}")
-    monkeypatch.setattr(module, "save_figure", lambda *_: None)
-    main = module.main
+    recipe = import_module(f"stm_experiments.recipes.{door}")
+    monkeypatch.setattr(recipe, "save_figure", lambda *_: None)
+    main = import_module(f"stm_experiments.{door}").main
     image = [] if door == "evaluate" else [f"image={scan}"]
     options = {"find_lattice": ["denoise=true"]}.get(door, [])
     bad = model_file(tmp_path, arguments={"latent": payloads(marker)["system"]})

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from stm_experiments.figures import save_figure
 from stm_experiments.figures.anomalous_sites import anomalous_sites
+from stm_experiments.figures.canvas import save_figure
 
 DRAWS = np.random.default_rng(0)
 

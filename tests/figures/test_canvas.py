@@ -6,8 +6,9 @@ import torch
 from matplotlib._pylab_helpers import Gcf
 from PIL import Image
 
-from stm_experiments.figures import save_figure, topograph_sheet, training_curves
-from stm_experiments.figures.canvas import as_image, height_limits
+from stm_experiments.figures.canvas import as_image, height_limits, save_figure
+from stm_experiments.figures.topograph_sheets import topograph_sheet
+from stm_experiments.figures.training_curves import training_curves
 
 
 def curves():

@@ -3,8 +3,8 @@ import pytest
 import torch
 from matplotlib.colors import to_rgba
 
-from stm_experiments.figures import latent_pca
 from stm_experiments.figures.canvas import CATEGORY_COLOURS
+from stm_experiments.figures.latent_pca import latent_pca
 
 
 def codes(n=300, dimensions=10, seed=0):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from stm_experiments.figures import network_diagram
+from stm_experiments.figures.network_diagram import network_diagram
 from stm_experiments.models.interfaces import NetworkModule
 
 

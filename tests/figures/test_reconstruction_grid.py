@@ -3,7 +3,7 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from stm_experiments.figures import reconstruction_grid
+from stm_experiments.figures.reconstruction_grid import reconstruction_grid
 
 
 def patches(seed, count=3):

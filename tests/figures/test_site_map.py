@@ -1,6 +1,6 @@
 import numpy as np
 
-from stm_experiments.figures import save_figure
+from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.site_map import site_map
 
 DRAWS = np.random.default_rng(0)

@@ -4,7 +4,8 @@ import torch
 from matplotlib.patches import Rectangle
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
-from stm_experiments.figures import artefact_sheet, patch_montage, topograph_sheet
+from stm_experiments.figures.patch_montage import patch_montage
+from stm_experiments.figures.topograph_sheets import artefact_sheet, topograph_sheet
 
 
 def scale_bar(axes):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stm_experiments.figures import training_curves
+from stm_experiments.figures.training_curves import training_curves
 
 
 def test_points_and_references_are_drawn_where_they_belong(drawn_texts):

@@ -4,7 +4,7 @@ import torch
 from matplotlib.patches import Rectangle
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
-from stm_experiments.figures import whole_image
+from stm_experiments.figures.whole_image import whole_image
 
 
 @pytest.mark.parametrize("shape", [(60, 60), (40, 120), (120, 41)])

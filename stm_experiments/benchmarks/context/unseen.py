@@ -12,7 +12,7 @@ from stm_experiments.benchmarks.context.seeds import Study
 from stm_experiments.data import LATTICE_NAMES, PatchSettings, SimulatedData
 from stm_experiments.data.module import PatchData
 from stm_experiments.evaluation.error_matrix import ErrorMatrix, write_matrix
-from stm_experiments.figures import save_figure
+from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.matrix_figure import matrix_figure
 from stm_experiments.latent.codes import encode_all
 from stm_experiments.latent.probes import lattice_confusion

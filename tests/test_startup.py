@@ -1,0 +1,45 @@
+"""What commands import before they need it: seconds of the user's time."""
+
+import subprocess
+import sys
+
+from test_imports import DOORS
+
+HEAVY = ("torch", "numpy", "scipy", "sklearn", "skimage", "matplotlib", "lightning", "pandas")
+START = """
+import importlib, sys
+def start(door, *arguments):
+    sys.argv = [door, *arguments]
+    try:
+        importlib.import_module(f"stm_experiments.{door}").main()
+    except SystemExit as end:
+        return end.code
+"""
+
+
+def imported(code, names):
+    """Return which of the modules are imported after some code ran in a fresh process."""
+    code = f"{START}\n{code}\nprint('imported:', *(m for m in {names} if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1].split()[1:]
+
+
+def test_help_comes_before_the_imports():
+    assert imported(f"for door in {DOORS}: assert not start(door, '--help')", HEAVY) == []
+
+
+def test_a_wrong_setting_is_refused_before_the_imports():
+    assert imported("assert start('train', 'model=cae_z') == 1", HEAVY) == []
+
+
+def test_commands_without_training_do_not_import_lightning():
+    recipes = ("compare_frames", "find_lattice", "find_sites", "reconstruct", "report", "simulate")
+    code = "\n".join(f"import stm_experiments.recipes.{recipe}" for recipe in recipes)
+    heavy = ("lightning", "torchmetrics", "torch._dynamo", "scipy.signal", "wandb")
+    assert imported(code, heavy) == []
+
+
+def test_restoring_scans_needs_no_simulation_and_no_statistics():
+    code = "from stm_experiments.recipes import compare_frames, find_lattice, reconstruct"
+    rooms = tuple(f"stm_experiments.{room}" for room in ("simulator", "training", "data"))
+    assert imported(code, ("lightning", "sklearn", "pandas", "plotly", *rooms)) == []
