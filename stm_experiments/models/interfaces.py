@@ -247,9 +247,26 @@ class Posed(Variational, Protocol):
         ...
 
 
+class ImageMap(Protocol):
+    """A map from descriptions of images to the numbers that a code predicts."""
+
+    @property
+    def is_fitted(self) -> bool:
+        """Return whether the map has been fitted, here or in the run that wrote the model file."""
+        ...
+
+    def fit(self, descriptions: Tensor, /) -> None:
+        """Fit the map to the descriptions of training images [N, K]."""
+        ...
+
+    def __call__(self, descriptions: Tensor, /) -> Tensor:
+        """Map descriptions [B, K] to numbers [B, D]."""
+        ...
+
+
 @runtime_checkable
 class Contextual(Autoencoder, Protocol):
-    """A network whose code predicts a description of the image that a patch was cut from."""
+    """A network whose code predicts where the image that a patch was cut from lies on a map."""
 
     @property
     def description(self) -> str:
@@ -257,7 +274,7 @@ class Contextual(Autoencoder, Protocol):
         ...
 
     @property
-    def whitening(self) -> Whitening:
+    def targets(self) -> ImageMap:
         """Return the map from descriptions to the numbers that the code predicts."""
         ...
 

@@ -8,18 +8,19 @@ from stm_experiments.data.module import PatchData
 from stm_experiments.models.interfaces import Contextual
 from stm_experiments.training.reconstruction import Reconstruction
 
-WHITENED = 512  # training images whose descriptions define the whitened numbers
+MAPPED = 1000  # training images that make the map
 
 
 class Context(Reconstruction):
-    """Trains a network to predict the whitened description of a patch's image.
+    """Trains a network to predict where the image of a patch lies on a map of images.
 
-    The loss is the mean squared error of the ten numbers, of variance 1 over images: 1 is a guess,
-    0 is certainty. No label is used. The decoder learns beside it to draw the patch from the code,
-    which it does not change; its error is not a part of ``val/loss``, which chooses the best epoch.
+    The loss is the mean squared error of the coordinates, of mean square 1 over images: 1 is a
+    guess, 0 is certainty. No label is used. The decoder learns beside it to draw the patch from the
+    code, which it does not change; its error is not a part of ``val/loss``, which chooses the best
+    epoch.
 
-    The description is whitened by the first training images. That is done once, before the first
-    step; a resumed run, or one that starts from another model, keeps what the model file has.
+    The first training images make the map. That is done once, before the first step; a resumed run,
+    or one that starts from another model, keeps what the model file has.
 
     Args:
         net: The network to train, such as a ``ContextCode``.
@@ -30,7 +31,7 @@ class Context(Reconstruction):
     net: Contextual
 
     def setup(self, stage: str) -> None:
-        """Whiten the description.
+        """Make the map of images.
 
         Raises:
             ValueError: If there are too few training images.
@@ -38,17 +39,16 @@ class Context(Reconstruction):
         super().setup(stage)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, PatchData)
-        if not self.net.whitening.is_fitted:
-            self.net.whitening.fit(data.descriptions(WHITENED))
+        if not self.net.targets.is_fitted:
+            self.net.targets.fit(data.descriptions(MAPPED))
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the mean squared error of the predicted descriptions."""
-        return F.mse_loss(self.net.encode(batch.noisy), self.description_of(batch))
+        """Return the mean squared error of the predicted coordinates."""
+        return F.mse_loss(self.net.encode(batch.noisy), self.targets_of(batch))
 
-    def description_of(self, batch: Batch) -> Tensor:
-        """Return the whitened descriptions of the images of the patches, [B, D]."""
-        whitened: Tensor = self.net.whitening(batch.truth["description"])
-        return whitened
+    def targets_of(self, batch: Batch) -> Tensor:
+        """Return the coordinates of the images of the patches, [B, D]."""
+        return self.net.targets(batch.truth["description"])
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return the loss of a step, with that of the decoder."""
@@ -56,5 +56,5 @@ class Context(Reconstruction):
             return super().training_step(batch, index)
         code = self.net.encode(batch.noisy)
         drawn = self.net.decode(code.detach())
-        loss = F.mse_loss(code, self.description_of(batch)) + F.mse_loss(drawn, batch.noisy)
+        loss = F.mse_loss(code, self.targets_of(batch)) + F.mse_loss(drawn, batch.noisy)
         return self.weighted(loss, batch)

@@ -7,6 +7,7 @@ has to label anything: an image is described by itself.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from stm_experiments.core.descriptions.autocorrelation import (
@@ -29,10 +30,25 @@ class Description(NamedTuple):
     describe: Callable[[Tensor], Tensor]
 
 
+def spectrum_and_autocorrelation(images: Tensor) -> Tensor:
+    """Return both descriptions, which vary equally over the lattices of the simulator.
+
+    Args:
+        images: [N, 1, H, W].
+
+    Returns:
+        [N, 104 + 280] float32.
+    """
+    return torch.cat([radial_spectrum(images), autocorrelation(images)], 1)
+
+
 # The descriptions by their names in ``model.net.description``.
 DESCRIPTIONS = {
     "radial_spectrum": Description(LENGTH, radial_spectrum),
     "autocorrelation": Description(RADII * HARMONICS, autocorrelation),
+    "spectrum_and_autocorrelation": Description(
+        LENGTH + RADII * HARMONICS, spectrum_and_autocorrelation
+    ),
 }
 
 
@@ -43,5 +59,5 @@ def check_description(name: str) -> None:
         ValueError: If there is no such description.
     """
     if name not in DESCRIPTIONS:
-        known = " or ".join(DESCRIPTIONS)
-        raise ValueError(f"model.net.description is {known}, not {name!r}")
+        known = ", ".join(DESCRIPTIONS)
+        raise ValueError(f"model.net.description is one of {known}, not {name!r}")

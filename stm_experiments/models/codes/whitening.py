@@ -49,14 +49,14 @@ class Whitening(nn.Module):
         signs = axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()
         whitened = (axes * signs)[:components].T / scales[:components] * math.sqrt(len(points))
         self.mean.copy_(mean)
-        self.axes.copy_(whitened @ _cosines(components))
+        self.axes.copy_(whitened @ cosines(components))
 
     def forward(self, descriptions: Tensor) -> Tensor:
         """Map descriptions [B, K] to [B, D]."""
         return (descriptions - self.mean) @ self.axes
 
 
-def _cosines(size: int) -> Tensor:
+def cosines(size: int) -> Tensor:
     """Return an orthogonal matrix none of whose entries is 0, [size, size] float64."""
     place = torch.arange(size, dtype=torch.float64) + 0.5
     matrix = torch.cos(math.pi / size * place[:, None] * place)  # the cosine transform IV
