@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
@@ -73,16 +74,22 @@ class PatchData(LightningDataModule):
         return self._trainer_loader("validation") if "validation" in self.sources else []
 
     def descriptions(self, count: int) -> Tensor:
-        """Return the descriptions of the first training images, at most ``count``, [N, K].
+        """Return the descriptions of the first ``count`` training images, [N, K].
+
+        Fewer if the images are always the same and there are not so many.
 
         Raises:
             ValueError: If the settings name no description.
         """
         source = described(self._source("train"), self.settings)
-        images = source(0, 0, min(count, source.count))
-        if "description" not in images.truth:
-            raise ValueError("this network learns from descriptions of its images: it names none")
-        return images.truth["description"]
+        parts = []
+        for epoch in range(1 if source.fixed else -(-count // source.count)):
+            last = min(count - epoch * source.count, source.count)
+            images = source(epoch, 0, last)
+            if "description" not in images.truth:
+                raise ValueError("this network learns from descriptions of its images: name one")
+            parts.append(images.truth["description"])
+        return torch.cat(parts)
 
     def _trainer_loader(self, split: str) -> Loader:
         trainer = self.trainer

@@ -135,12 +135,12 @@ def assess(
 
 def loss_label(net: Network) -> str | None:
     """Return what the loss of a network is; None: the mean squared error of its patches."""
-    if isinstance(net, Contextual):
-        return "mean squared error of the description (1: a guess)"
     if isinstance(net, Variational):
         return "negative bound of the evidence (nats per patch)"
     if isinstance(net, Centring):
         return "weighted squared errors of both decoders"
+    if isinstance(net, Contextual):
+        return "mean squared error of the coordinates (1: a guess)"
     return None
 
 

@@ -17,7 +17,8 @@ from stm_experiments.latent.probes import can_tell_lattices, measure_lattice
 from stm_experiments.latent.report import NEIGHBOURS, PER_IMAGE
 from stm_experiments.models.evaluating import evaluating
 from stm_experiments.models.interfaces import Centring, Pose
-from stm_experiments.training.centring import WHITENED, centred_patches
+
+TRAINING = 512  # images whose centred patches give the mean and the principal components
 
 
 class PoseErrors(NamedTuple):
@@ -67,7 +68,7 @@ def centring_numbers(net: Centring, data: PatchData) -> dict[str, float]:
           the pose of another patch.
     """
     seen = infer(net, data.loader(data.test_split))
-    training = centred_patches(data, WHITENED)
+    training = centred_patches(data)
     components = seen.codes.codes.shape[1]
     numbers = {"centred/mse": float(seen.squares.mean())}
     for name, axes in (("mean", 0), (f"PCA-{components}", components)):
@@ -80,6 +81,19 @@ def centring_numbers(net: Centring, data: PatchData) -> dict[str, float]:
         told = measure_lattice(thin_out(seen.codes, PER_IMAGE), NEIGHBOURS["single"])
         numbers |= {f"content/{name}": told[name] for name in ("probe", "knn", "ari")}
     return numbers
+
+
+def centred_patches(data: PatchData) -> Tensor:
+    """Return the centred patches of the first training images, [N, w w].
+
+    Raises:
+        ValueError: If the data have none.
+    """
+    source = data.sources["train"]
+    truth = source(0, 0, min(TRAINING, source.count)).truth
+    if "centred" not in truth:
+        raise ValueError("this model learns from centred patches, which only data=simulated has")
+    return truth["centred"]
 
 
 def infer(net: Centring, batches: Iterable[Batch]) -> Seen:

@@ -8,8 +8,6 @@ from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from stm_experiments.models.codes.whitening import Whitening
-
 
 @dataclass
 class Card:
@@ -266,7 +264,7 @@ class ImageMap(Protocol):
 
 @runtime_checkable
 class Contextual(Autoencoder, Protocol):
-    """A network whose code predicts where the image that a patch was cut from lies on a map."""
+    """A network whose code knows where the image that a patch was cut from lies on a map."""
 
     @property
     def description(self) -> str:
@@ -275,21 +273,16 @@ class Contextual(Autoencoder, Protocol):
 
     @property
     def targets(self) -> ImageMap:
-        """Return the map from descriptions to the numbers that the code predicts."""
+        """Return the map from descriptions to the numbers that the code knows."""
         ...
 
 
 @runtime_checkable
-class Centring(Autoencoder, Protocol):
-    """An autoencoder whose code has a part that draws the crystal in its canonical pose."""
+class Centring(Contextual, Protocol):
+    """A contextual network whose code has a part that draws the crystal in its canonical pose."""
 
-    @property
-    def whitening(self) -> Whitening:
-        """Return the map from centred patches to their whitened components."""
-        ...
-
-    def components(self, content: Tensor, /) -> Tensor:
-        """Map contents [B, C] to the whitened components of the centred patches, linearly."""
+    def coordinates(self, content: Tensor, /) -> Tensor:
+        """Map contents [B, C] to coordinates of the map of images [B, D], linearly."""
         ...
 
     def split(self, codes: Tensor, /) -> tuple[Tensor, Tensor]:

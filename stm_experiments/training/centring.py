@@ -10,12 +10,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from stm_experiments.core.batch import Batch
-from stm_experiments.data.module import PatchData
 from stm_experiments.data.sources.centred import patch_phases
 from stm_experiments.models.interfaces import Centring
+from stm_experiments.training.context import make_map
 from stm_experiments.training.reconstruction import Reconstruction
-
-WHITENED = 512  # training images whose centred patches define the whitened numbers
 
 
 class Centred(Reconstruction):
@@ -23,9 +21,9 @@ class Centred(Reconstruction):
 
     The loss is the mean squared error of the patch plus ``centred_weight`` times that of the
     centred patch. So that a linear map can tell crystals apart by their content, it also predicts
-    the centred patch's principal components, whitened; ``linear_weight`` is the weight of their
-    error relative to that of the centred patch. The reading of the pose learns beside it, from
-    codes that it cannot change.
+    where the patch's image lies on a map of images (see ``Context``); ``linear_weight`` is the
+    weight of this error relative to that of the centred patch. The reading of the pose learns
+    beside it, from codes that it cannot change.
 
     Args:
         net: The network to train, such as ``TwoDecoders``.
@@ -33,7 +31,7 @@ class Centred(Reconstruction):
         scheduler: As for ``Reconstruction``.
         target: As for ``Reconstruction``.
         centred_weight: Weight of the centred patch's error.
-        linear_weight: Weight of the components' error, relative to the centred patch's.
+        linear_weight: Weight of the coordinates' error, relative to the centred patch's.
 
     Raises:
         ValueError: If a weight is negative or not finite.
@@ -58,16 +56,13 @@ class Centred(Reconstruction):
         self.linear_weight = linear_weight
 
     def setup(self, stage: str) -> None:
-        """Whiten the centred patches.
+        """Make the map of images.
 
         Raises:
             ValueError: If there are too few training images, or the data have no centred patches.
         """
         super().setup(stage)
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, PatchData)
-        if not self.net.whitening.is_fitted:
-            self.net.whitening.fit(centred_patches(data, WHITENED))
+        make_map(self.net, self.trainer)
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the weighted errors of both decoders."""
@@ -79,7 +74,8 @@ class Centred(Reconstruction):
         denoised = F.mse_loss(self.net.decode(codes), self.target_of(batch))
         drawn = F.mse_loss(self.net.centre(codes).flatten(1), centred)
         told = F.mse_loss(
-            self.net.components(self.net.split(codes)[0]), self.net.whitening(centred)
+            self.net.coordinates(self.net.split(codes)[0]),
+            self.net.targets(batch.truth["description"]),
         )
         return denoised + self.centred_weight * (drawn + self.linear_weight * told)
 
@@ -90,19 +86,6 @@ class Centred(Reconstruction):
         codes = self.net.encode(batch.noisy)
         read = F.mse_loss(self.net.angles(codes.detach()), pose_circles(batch))
         return self.weighted(self.errors(batch, codes) + read, batch)
-
-
-def centred_patches(data: PatchData, count: int) -> Tensor:
-    """Return the centred patches of the first training images, at most ``count``, [N, w w].
-
-    Raises:
-        ValueError: If the data have none.
-    """
-    source = data.sources["train"]
-    truth = source(0, 0, min(count, source.count)).truth
-    if "centred" not in truth:
-        raise ValueError("this model learns from centred patches, which only data=simulated has")
-    return truth["centred"]
 
 
 def pose_circles(batch: Batch) -> Tensor:

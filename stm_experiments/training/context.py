@@ -1,5 +1,6 @@
 """Training a network to say of a patch from which image it was cut."""
 
+from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -37,10 +38,7 @@ class Context(Reconstruction):
             ValueError: If there are too few training images.
         """
         super().setup(stage)
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, PatchData)
-        if not self.net.targets.is_fitted:
-            self.net.targets.fit(data.descriptions(MAPPED))
+        make_map(self.net, self.trainer)
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean squared error of the predicted coordinates."""
@@ -58,3 +56,15 @@ class Context(Reconstruction):
         drawn = self.net.decode(code.detach())
         loss = F.mse_loss(code, self.targets_of(batch)) + F.mse_loss(drawn, batch.noisy)
         return self.weighted(loss, batch)
+
+
+def make_map(net: Contextual, trainer: Trainer) -> None:
+    """Make the network's map of images from the first training images, unless it has one.
+
+    Raises:
+        ValueError: If there are too few of them, or they have no descriptions.
+    """
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    assert isinstance(data, PatchData)
+    if not net.targets.is_fitted:
+        net.targets.fit(data.descriptions(MAPPED))

@@ -27,7 +27,7 @@ ABILITIES = {
     },
     Variational: {"RVAE", "RVAECoordinates", "RVAEPoster", "VAE"},
     Posed: {"RVAE", "RVAEPoster"},
-    Contextual: {"ContextCode"},
+    Contextual: {"ContextCode", "TwoDecoders"},
     Centring: {"TwoDecoders"},
     Fitted: {"PCA"},
     Uncertain: set(),  # restoration.StripeRepair is one

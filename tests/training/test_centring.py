@@ -75,12 +75,12 @@ def test_patches_of_one_image_share_the_centred_patch_and_differ_in_their_phases
 
 def test_the_loss_weighs_both_decoders(some_batch):
     net = TwoDecoders(width=32)
-    net.whitening.fit(torch.randn(40, 289))
+    net.targets.fit(torch.randn(40, 384))
     codes = net.encode(some_batch.noisy)
     denoised = (net.decode(codes) - some_batch.clean).square().mean()
-    centred = some_batch.truth["centred"]
+    centred, description = some_batch.truth["centred"], some_batch.truth["description"]
     drawn = (net.centre(codes).flatten(1) - centred).square().mean()
-    told = (net.components(codes[:, :4]) - net.whitening(centred)).square().mean()
+    told = (net.coordinates(codes[:, :4]) - net.targets(description)).square().mean()
     module = Centred(net, centred_weight=0.5, linear_weight=0.2)
     expected = denoised + 0.5 * (drawn + 0.2 * told)
     torch.testing.assert_close(module.loss(some_batch), expected)

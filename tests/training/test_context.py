@@ -65,8 +65,8 @@ def test_a_run_is_resumed_exactly_and_says_what_its_codes_tell(
     best = whole / "checkpoints" / "best.ckpt"
     train_in(other, *SMALL, f"init={best}", "seed=1")
     before, after = (load(folder / "checkpoints" / "best.ckpt") for folder in (whole, other))
-    assert before.whitening.is_fitted
-    assert torch.equal(before.whitening.axes, after.whitening.axes)
+    assert before.targets.is_fitted
+    assert torch.equal(before.targets.coordinates, after.targets.coordinates)
     assert not torch.equal(before.encoder[0].weight, after.encoder[0].weight)
 
 
@@ -78,13 +78,13 @@ def test_what_cannot_be_described_is_refused(command, tmp_path):
         main, "experiment=context_code", *few, "trainer=cpu", f"hydra.run.dir={tmp_path}/few"
     )
     assert code == 1
-    assert "5 images differ in fewer than 10 ways" in errors
-    unknown = "model.net.description=colour"
-    code, _, errors = command(
-        main, "experiment=context_code", unknown, f"hydra.run.dir={tmp_path}/unknown"
-    )
-    assert code == 1
-    assert "model.net.description is" in errors
+    assert "5 images are too few for 10 coordinates" in errors
+    for unknown in ("model.net.description=colour", "model.net.targets=colour"):
+        code, _, errors = command(
+            main, "experiment=context_code", unknown, f"hydra.run.dir={tmp_path}/unknown"
+        )
+        assert code == 1
+        assert f"{unknown.split('=')[0]} is one of" in errors
 
 
 def test_labels_are_learnt_and_needed(compose_config):

@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor, nn
 
+from stm_experiments.core.descriptions import DESCRIPTIONS, check_description
 from stm_experiments.models.codes.dihedral import DihedralMean, turning_encoder
-from stm_experiments.models.codes.whitening import Whitening
+from stm_experiments.models.codes.eigenmap import Eigenmap
 from stm_experiments.models.interfaces import AutoencoderModule, Pose
 
-COMPONENTS = 10  # of the centred patch, that a linear map reads from the content
+COORDINATES = 10  # of the map of images, that a linear map reads from the content
 
 
 class TwoDecoders(AutoencoderModule):
@@ -27,21 +28,31 @@ class TwoDecoders(AutoencoderModule):
         pose: Numbers of the pose.
         width: Neurons of the widest layers, a multiple of 16.
         window: Patch size, px.
+        description: Name in ``core.descriptions.DESCRIPTIONS``, of the images of the map.
 
     Raises:
-        ValueError: If a size makes no sense.
+        ValueError: If a size makes no sense, or there is no such description.
     """
 
     label = "two decoders"
 
-    def __init__(self, content: int = 4, pose: int = 6, width: int = 512, window: int = 17) -> None:
+    def __init__(
+        self,
+        content: int = 4,
+        pose: int = 6,
+        width: int = 512,
+        window: int = 17,
+        description: str = "spectrum_and_autocorrelation",
+    ) -> None:
         super().__init__()
+        check_description(description)
         if min(content, pose) < 1 or window < 4 or width < 16 or width % 16:
             raise ValueError(
                 "content and pose are at least 1, window at least 4 and width a multiple of 16, "
                 f"not {content}, {pose}, {window}, {width}"
             )
         self.window = window
+        self.description = description
         self.content = content
         self.encoder = turning_encoder(window, width, ContentAndPose(width // 16, content, pose))
         pixels = window**2
@@ -63,8 +74,8 @@ class TwoDecoders(AutoencoderModule):
             nn.Linear(width // 2, pixels),
             nn.Unflatten(1, (1, window, window)),
         )
-        self.components = nn.Linear(content, COMPONENTS)
-        self.whitening = Whitening(pixels, COMPONENTS)
+        self.coordinates = nn.Linear(content, COORDINATES)
+        self.targets = Eigenmap(DESCRIPTIONS[description].length, COORDINATES)
         self.reading = nn.Sequential(
             nn.Linear(content + pose, width // 4), nn.SiLU(), nn.Linear(width // 4, 8)
         )
