@@ -15,11 +15,13 @@ from torch import Tensor
 from stm_experiments.core.descriptions import DESCRIPTIONS
 from stm_experiments.core.seeds import generator, seed_of
 from stm_experiments.data.scaling import scale_minmax
-from stm_experiments.models.codes.whitening import Whitening
+from stm_experiments.latent.codes import Codes
+from stm_experiments.latent.probes import few_images_accuracy, kmeans_ari, probe_accuracy
+from stm_experiments.models.codes.context_code import TARGETS
 from stm_experiments.simulator import CUT_LATTICES, NOISES, PRESETS, simulate
 
 IMAGES = {"train": 200, "test": 100}  # of each lattice
-COMPONENTS = 10
+COORDINATES = 10
 SIZE = 257  # px
 CHUNK = 50  # images that are simulated together
 
@@ -63,22 +65,27 @@ def probe(known: Tensor, label: Tensor, asked: Tensor, truth: Tensor) -> float:
     return float(balanced_accuracy_score(truth.numpy(), model.predict(asked.numpy())))
 
 
+def as_codes(points: Tensor, labels: Tensor) -> Codes:
+    """Return whole images' numbers [N, D] as codes, one row for each image."""
+    return Codes(points, labels, torch.arange(len(points)), torch.zeros(len(points), 3))
+
+
 def print_descriptions() -> None:
-    """Print the accuracy of the lattice type from whole images."""
-    title = "Linear probe of the description of a whole image (five lattices, chance .2)"
-    table = Table(
-        *("description", "spreads", "numbers", "all numbers", f"{COMPONENTS} components"),
-        title=title,
-        box=box.SIMPLE,
-    )
+    """Print what whole images' descriptions, and their maps, tell of the lattice type."""
+    title = "Whole images of five lattices (chance .2)"
+    maps = ("all numbers", *(f"{COORDINATES} {name}" for name in TARGETS))
+    table = Table("description", "spreads", *maps, title=title, box=box.SIMPLE)
     for alike in (False, True):
         (known, label), (asked, truth) = (described(split, alike=alike) for split in IMAGES)
         for name in DESCRIPTIONS:
-            whitening = Whitening(known[name].shape[1], COMPONENTS)
-            whitening.fit(known[name])
-            everything = probe(known[name], label, asked[name], truth)
-            components = probe(whitening(known[name]), label, whitening(asked[name]), truth)
-            spreads = "9-19 px" if alike else "of the lattice"
-            numbers = str(known[name].shape[1])
-            table.add_row(name, spreads, numbers, f"{everything:.3f}", f"{components:.3f}")
-    Console(width=120).print(table)
+            cells = [f"{probe(known[name], label, asked[name], truth):.3f}"]
+            for kind in TARGETS.values():
+                targets = kind(known[name].shape[1], COORDINATES)
+                targets.fit(known[name])
+                codes = as_codes(targets(asked[name]), truth)
+                told = (probe_accuracy(codes), few_images_accuracy(codes), kmeans_ari(codes))
+                cells.append(" / ".join(f"{value:.3f}" for value in told))
+            table.add_row(name, "9-19 px" if alike else "of the lattice", *cells)
+    console = Console(width=120)
+    console.print(table)
+    console.print("all numbers: linear probe; maps: linear probe / labels of three images / ARI")

@@ -69,9 +69,8 @@ class Study:
         kind = "alike" if self.alike else "own" if self.images is None else "images"
         folder = self.folder / f"{kind}_{name}_{seed}"
         if not (folder / "metrics.json").is_file():
-            description = "autocorrelation" if self.alike else "radial_spectrum"
-            if network == "context_code":
-                extra = (f"model.net.description={description}", *extra)
+            if network == "context_code" and self.alike:
+                extra = ("model.net.description=autocorrelation", *extra)
             settings = (*self.settings, f"model={network}", *NETWORKS[network], f"seed={seed}")
             run_command("train", *settings, *extra, *self.overrides, f"hydra.run.dir={folder}")
         return folder
