@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 OURS = {"stm_experiments", "hydra_plugins"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-# Declared and not imported: tools that are run, and what others import for us.
-TOOLS = {"ruff", "mypy", "codespell", "pre-commit", "build", "pytest", "pytest-xdist"}
+# Declared and not imported: tools that are run or test with, and what others import for us.
+TOOLS = {"ruff", "mypy", "codespell", "pre-commit", "build", "pytest", "pytest-xdist", "gwyfile"}
 USED_BY_OTHERS = {"tensorboard", "pywavelets"}  # by Lightning's logger, by scikit-image
 # Imported where it is installed and never declared: a benchmark compares with it; a baseline whose
 # licence forbids commercial use.

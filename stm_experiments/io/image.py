@@ -1,10 +1,10 @@
-"""Plain image files: PNG, TIFF and .npy."""
+"""Plain image files: PNG, TIFF, JPEG, BMP and .npy."""
 
 import math
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import tifffile
@@ -27,10 +27,10 @@ def read_image(path: str | Path) -> NDArray[np.float64]:
     """Read one grey image in its own units.
 
     Formats: ``.png`` (1 to 16 bit), ``.tif`` and ``.tiff`` (integer or float, any compression that
-    tifffile or Pillow decodes except LZMA and Zstandard), ``.npy`` (boolean, integer or float). A
-    colour image whose channels are equal is grey, and an opaque alpha channel is dropped. Pillow's
-    limit on the pixel count (``PIL.Image.MAX_IMAGE_PIXELS``, error above twice that) holds for PNG
-    and TIFF.
+    tifffile or Pillow decodes except LZMA and Zstandard), ``.jpg`` and ``.bmp`` (8 bit), ``.npy``
+    (boolean, integer or float). A colour image whose channels are equal is grey, and an opaque
+    alpha channel is dropped. Pillow's limit on the pixel count (``PIL.Image.MAX_IMAGE_PIXELS``,
+    error above twice that) holds for all but ``.npy``.
 
     Args:
         path: The file. The name is taken literally: brackets, commas, ``*`` and so on are plain
@@ -86,34 +86,81 @@ def _decode_png(file: BinaryIO) -> AnyArray:
         return _grey(np.asarray(image))
 
 
+def _decode_lossy(file: BinaryIO) -> AnyArray:
+    """Decode a JPEG or BMP image, whose size Pillow's limit bounds."""
+    with Image.open(file, formats=["JPEG", "BMP"]) as image:
+        check_size(image.height, image.width, 2**28)
+        return _grey(np.asarray(image.convert("RGB") if image.mode == "P" else image))
+
+
 def _decode_tiff(file: BinaryIO) -> AnyArray:
     with tifffile.TiffFile(file) as tiff:
-        if len(tiff.pages) == 0:
-            raise Unreadable("holds no image")
-        page, series = tiff.pages.first, tiff.series[0]
-        _check_tiff(tiff, page, series)
-        try:
-            array = series.asarray()
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
-                raise
-            file.seek(0)
-            with Image.open(file, formats=["TIFF"]) as image:  # a compression tifffile lacks
-                return _grey(np.asarray(image.convert("RGBA") if image.mode == "P" else image))
-        if page.colormap is not None and page.photometric == PALETTE:
-            return _grey(np.moveaxis(page.colormap[:, array], 0, -1))
-        if page.photometric == WHITE_IS_ZERO and array.dtype.kind in "bu":
-            return np.asarray((2**page.bitspersample - 1) - array.astype(np.float64))
-        if "S" in series.axes:
-            return _grey(np.moveaxis(array, series.axes.index("S"), -1))
-        return np.asarray(array)
+        series = tiff_series(tiff)
+        if count_frames(series) > 1:
+            raise Unreadable("a stack of images, expected one")
+        return decode_frame(tiff, series, 0)
 
 
-def _check_tiff(tiff: tifffile.TiffFile, page: Any, series: Any) -> None:
+def tiff_series(tiff: tifffile.TiffFile) -> Any:
+    """Return the images of a TIFF that are no thumbnails: one, or frames of one shape.
+
+    Raises:
+        Unreadable: If there are none, or some of several shapes.
+    """
+    if len(tiff.pages) == 0:
+        raise Unreadable("holds no image")
+    series = [each for each in tiff.series if not each.keyframe.is_reduced]
+    if not series:
+        raise Unreadable("holds a thumbnail alone")
+    if len(series) > 1:
+        raise Unreadable(f"holds {len(series)} kinds of images, expected one")
+    return series[0]
+
+
+def count_frames(series: Any) -> int:
+    """Return the number of images of a series of a TIFF."""
+    return math.prod(
+        side for axis, side in zip(series.axes, series.shape, strict=True) if axis not in "YXS"
+    )
+
+
+def decode_frame(tiff: tifffile.TiffFile, series: Any, frame: int) -> AnyArray:
+    """Decode one grey image of a series of a TIFF, [H, W].
+
+    Raises:
+        Unreadable: If it is cut short, in colour, or of a compression without bound.
+    """
+    page = series.pages[frame] if len(series.pages) > 1 else series.keyframe
+    if page is None:
+        raise Unreadable("damaged: a frame is missing")
+    _check_tiff(tiff, page)
+    try:
+        if len(series.pages) > 1:
+            array = page.asarray()
+        else:  # of ImageJ's large stacks, the one page stands for all
+            array = series.asarray().reshape(-1, *page.shape)[frame]
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise
+        tiff.filehandle.seek(0)
+        file = cast(BinaryIO, tiff.filehandle)
+        with Image.open(file, formats=["TIFF"]) as image:  # of a compression that tifffile lacks
+            image.seek(frame)
+            return _grey(np.asarray(image.convert("RGBA") if image.mode == "P" else image))
+    if page.colormap is not None and page.photometric == PALETTE:
+        return _grey(np.moveaxis(page.colormap[:, array], 0, -1))
+    if page.photometric == WHITE_IS_ZERO and array.dtype.kind in "bu":
+        return np.asarray((2**page.bitspersample - 1) - array.astype(np.float64))
+    if "S" in page.axes:
+        return _grey(np.moveaxis(array, page.axes.index("S"), -1))
+    return np.asarray(array)
+
+
+def _check_tiff(tiff: tifffile.TiffFile, page: Any) -> None:
     """Refuse what is no single grey or RGB image, is cut short, or inflates without bound."""
-    if len(tiff.pages) > 1 or (page.samplesperpixel == 1 and len(series.shape) != 2):
+    if page.samplesperpixel == 1 and len(page.shape) != 2:
         raise Unreadable("a stack of images, expected one")
-    if Image.MAX_IMAGE_PIXELS and math.prod(series.shape) > 2 * Image.MAX_IMAGE_PIXELS:
+    if Image.MAX_IMAGE_PIXELS and math.prod(page.shape) > 2 * Image.MAX_IMAGE_PIXELS:
         raise Unreadable("too large to be an image")
     size = tiff.filehandle.size
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
@@ -153,7 +200,15 @@ def _decode_npy(file: BinaryIO) -> AnyArray:
     return array
 
 
-DECODERS = {".png": _decode_png, ".tif": _decode_tiff, ".tiff": _decode_tiff, ".npy": _decode_npy}
+DECODERS = {
+    ".png": _decode_png,
+    ".tif": _decode_tiff,
+    ".tiff": _decode_tiff,
+    ".npy": _decode_npy,
+    ".jpg": _decode_lossy,
+    ".jpeg": _decode_lossy,
+    ".bmp": _decode_lossy,
+}
 
 
 def _grey(array: AnyArray) -> AnyArray:

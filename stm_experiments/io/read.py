@@ -4,45 +4,39 @@ import contextlib
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from stm_experiments.core.arrays import Array, Mask
 from stm_experiments.core.files import SCAN_BYTES, FileRefused, check_regular
 from stm_experiments.core.texts import printable
-from stm_experiments.io.scan import Scan, ScanError
-from stm_experiments.io.trace import Trace, Unreadable
-from stm_experiments.io.vendors import gwyddion, igor, nanonis, omicron, plain, rhk, text
+from stm_experiments.io.formats import find_reader, why_unread
+from stm_experiments.io.metadata import Metadata
+from stm_experiments.io.scan import NotAScanError, Scan, ScanError
+from stm_experiments.io.trace import NoImage, Trace, Unreadable
 
-FORMATS: dict[str, Callable[[Path], list[Trace]]] = {
-    ".sxm": nanonis.traces,
-    ".gwy": gwyddion.traces,
-    ".ibw": igor.traces,
-    "_mtrx": omicron.traces,
-    ".mtrx": omicron.traces,
-    ".sm4": rhk.traces,
-    ".spm": text.traces,
-    ".txt": text.traces,
-    ".asc": text.traces,
-    ".csv": text.traces,
-    ".xyz": text.traces,
-    ".tif": plain.traces,
-    ".tiff": plain.traces,
-    ".png": plain.traces,
-    ".npy": plain.traces,
-}
 TOPOGRAPHY = ("z", "topo", "height")  # starts of the names of height channels
 LONGEST_NAME = 100  # characters of a channel or unit
+log = logging.getLogger(__name__)
 
 
-def read_scan(path: str | Path, channel: str | None = None, direction: str = "forward") -> Scan:
+def read_scan(
+    path: str | Path,
+    channel: str | None = None,
+    direction: str = "forward",
+    frame: int | None = None,
+) -> Scan:
     """Read one channel of a microscope file or image.
 
-    Formats: Nanonis ``.sxm``, Gwyddion ``.gwy``, Igor ``.ibw``, Omicron Matrix ``*_mtrx``, RHK
-    ``.sm4``, grids of numbers in ``.txt``, ``.spm`` (also ISO 28600), ``.asc``, ``.csv`` and
-    ``.xyz``, ``.tif``, ``.png``, ``.npy``.
+    Formats: Nanonis ``.sxm`` and grids ``.3ds``, Createc ``.dat``, Bruker Nanoscope ``.spm`` and
+    ``.000``, Omicron Matrix ``*_mtrx`` and SCALA ``.par``, RHK ``.sm4``, WSxM ``.stp`` and
+    ``.top``, Igor ``.ibw``, Gwyddion ``.gwy`` and ``.gsf``, NeXus ``.nxs``, numbers as text in
+    ``.txt``, ``.asc``, ``.csv``, ``.xyz`` and ``.spm`` (ISO 28600), ``.tif`` (also movies),
+    ``.png``, ``.jpg``, ``.bmp``, ``.npy``.
 
     Args:
         path: The file; its name is taken literally.
@@ -51,23 +45,29 @@ def read_scan(path: str | Path, channel: str | None = None, direction: str = "fo
         direction: ``"forward"`` or ``"backward"``; ``"forward/down"`` and ``"backward/down"`` for
             the second pass of a scan up and down again. ``"forward"`` reads the backward scan of a
             file that holds backward scans alone.
+        frame: Number of an image in a movie, from 0; None: the file is no movie.
 
     Returns:
         The scan. Pixels that are NaN, infinite or beyond the end of an unfinished scan are masked.
 
     Raises:
-        ScanError: If the file cannot be read, lacks the channel or direction (the message lists
-            those that exist), or holds no measured pixel.
+        ScanError: If the file cannot be read, lacks the channel, direction or frame (the message
+            lists those that exist), holds less than one measured row, or a constant topography
+            beside channels that hold data, and no channel was named.
+        NotAScanError: If it is no scan, or of a format that is not read.
     """
     path = Path(path)
-    with _one_sentence(path):
-        traces = _traces(path)
+    with one_sentence(path):
+        traces = _of_frame(read_traces(path), frame)
         trace = _choose(traces, channel, direction)
         data = np.array(trace.decode(), np.float64)
         mask = np.isfinite(data)
-        if not mask.any():
-            raise Unreadable(f"no pixel of {trace.channel} ({trace.direction}) was measured")
+        _check_measured(trace, data, mask)
+        if channel is None:
+            _check_varied(trace, traces, data[mask])
         data[~mask] = np.median(data[mask])
+    for doubt in trace.doubts:
+        log.warning("%s: %s.", printable(path.name), one_line(doubt))
     names = tuple(dict.fromkeys(trace.channel for trace in traces))
     return Scan(
         data,
@@ -77,9 +77,10 @@ def read_scan(path: str | Path, channel: str | None = None, direction: str = "fo
         trace.channel,
         trace.direction,
         names,
-        tuple(_printable(line) for line in trace.history),
+        tuple(one_line(line) for line in trace.history),
         printable(path.name),
         path,
+        _plain(trace.metadata),
     )
 
 
@@ -112,28 +113,28 @@ def list_channels(path: str | Path) -> dict[str, list[str]]:
         ScanError: If the file cannot be read.
     """
     path = Path(path)
-    with _one_sentence(path):
-        return _directions(_traces(path))
+    with one_sentence(path):
+        return _directions(read_traces(path))
 
 
-def _traces(path: Path) -> list[Trace]:
-    name = path.name.lower()
-    reader = next((FORMATS[ending] for ending in FORMATS if name.endswith(ending)), None)
+def read_traces(path: Path) -> list[Trace]:
+    """Return the images of a file, not decoded, with names that differ; in ``one_sentence``."""
+    reader = find_reader(path)
     if reader is None:
-        raise Unreadable(f"unknown format '{path.suffix}', use {', '.join(FORMATS)}")
+        raise NoImage(why_unread(path))
     if path.is_dir():
         raise Unreadable("a folder, expected a file")
     check_regular(path, SCAN_BYTES)
     traces: list[Trace] = []
-    copies: Counter[tuple[str, str]] = Counter()
+    copies: Counter[tuple[str, str, int | None]] = Counter()
     for trace in reader(path):
-        name = _printable(trace.channel[:LONGEST_NAME]) or "image"
-        copies[name, trace.direction] += 1
-        number = copies[name, trace.direction]
+        name = one_line(trace.channel[:LONGEST_NAME]) or "image"
+        copies[name, trace.direction, trace.frame] += 1
+        number = copies[name, trace.direction, trace.frame]
         unique = name if number == 1 else f"{name} #{number}"
-        traces.append(trace._replace(channel=unique, unit=_printable(trace.unit[:LONGEST_NAME])))
+        traces.append(trace._replace(channel=unique, unit=one_line(trace.unit[:LONGEST_NAME])))
     if not traces:
-        raise Unreadable("holds no image")
+        raise NoImage("holds no image")
     return traces
 
 
@@ -143,9 +144,52 @@ def _choose(traces: list[Trace], channel: str | None, direction: str) -> Trace:
     key = direction.lower().removesuffix("/up")
     if key == "forward" and all(trace.direction.startswith("backward") for trace in traces):
         key = "backward"
+    if key not in by_direction and f"{key}/down" in by_direction:
+        key += "/down"  # a file with the second pass alone
     if key not in by_direction:
         raise Unreadable(f"{name} has no direction '{direction}', there is {_listing(traces)}")
     return by_direction[key]
+
+
+def _of_frame(traces: list[Trace], frame: int | None) -> list[Trace]:
+    """Return the traces of one frame."""
+    frames = {trace.frame for trace in traces} - {None}
+    if frame in frames or (not frames and frame in (None, 0)):
+        return [trace for trace in traces if trace.frame == (frame if frames else None)]
+    if not frames:
+        raise Unreadable("no movie: it has no frame but 0")
+    raise Unreadable(f"a stack of {len(frames)} images: choose frame=0 to frame={len(frames) - 1}")
+
+
+def _check_measured(trace: Trace, data: Array, mask: Mask) -> None:
+    """Refuse a trace of less than one row."""
+    if not mask.any():
+        raise Unreadable(f"no pixel of {trace.channel} ({trace.direction}) was measured")
+    if mask.sum() < data.shape[1]:
+        raise Unreadable(
+            f"truncated: of {trace.channel} ({trace.direction}) less than one row is there"
+        )
+
+
+def _check_varied(trace: Trace, traces: list[Trace], measured: Array) -> None:
+    """Refuse a constant topography that nobody asked for, if other channels hold data."""
+    if measured.min() < measured.max():
+        return
+    others = [other for other in traces if other.channel != trace.channel]
+    varied = {other.channel for other in others if np.nanstd(other.decode()) > 0}
+    names = [other.channel for other in others if other.channel in varied]
+    if names:
+        raise Unreadable(
+            f"{trace.channel} is constant, as in a scan at constant height: choose the channel "
+            f"{' or '.join(dict.fromkeys(names))}"
+        )
+
+
+def _plain(metadata: Metadata) -> dict[str, Any]:
+    """Return metadata without control characters in their texts."""
+    return {
+        key: one_line(value) if isinstance(value, str) else value for key, value in metadata.items()
+    }
 
 
 def _topography(traces: list[Trace]) -> str:
@@ -174,7 +218,9 @@ def _full_name(traces: list[Trace], channel: str) -> str:
 def _directions(traces: list[Trace]) -> dict[str, list[str]]:
     directions: dict[str, list[str]] = {}
     for trace in traces:
-        directions.setdefault(trace.channel, []).append(trace.direction)
+        known = directions.setdefault(trace.channel, [])
+        if trace.direction not in known:
+            known.append(trace.direction)
     return directions
 
 
@@ -184,13 +230,13 @@ def _listing(traces: list[Trace]) -> str:
     return "; ".join(f"{name} ({', '.join(directions)})" for name, directions in channels)
 
 
-def _printable(text: str) -> str:
+def one_line(text: str) -> str:
     """Return a text of a file on one line, without control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 @contextlib.contextmanager
-def _one_sentence(path: Path) -> Iterator[None]:
+def one_sentence(path: Path) -> Iterator[None]:
     """Turn any exception of a reader into a ScanError that names the file; silence libraries."""
     loggers = [logging.getLogger(name) for name in ("igor2", "tifffile")]
     levels = [logger.level for logger in loggers]
@@ -205,11 +251,12 @@ def _one_sentence(path: Path) -> Iterator[None]:
     except FileRefused as error:
         raise ScanError(f"{error}.") from None
     except Unreadable as error:
-        raise ScanError(f"{path}: {_printable(str(error))}.") from None
+        kind = NotAScanError if isinstance(error, NoImage) else ScanError
+        raise kind(f"{path}: {one_line(str(error))}.") from None
     except Image.DecompressionBombError as error:
         raise ScanError(f"{path}: too large to be an image.") from error
     except Exception as error:  # damaged files make readers raise anything
-        reason = _printable(str(error)[:200]).rstrip(".") or type(error).__name__
+        reason = one_line(str(error)[:200]).rstrip(".") or type(error).__name__
         raise ScanError(f"{path}: cannot be read ({reason}).") from error
     finally:
         for logger, level in zip(loggers, levels, strict=True):

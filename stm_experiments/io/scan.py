@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,12 +13,19 @@ from numpy.typing import NDArray
 from stm_experiments.core.files import atomic_write
 from stm_experiments.core.images import ImageError
 from stm_experiments.io.export import write_npy, write_png, write_tiff
+from stm_experiments.io.metadata import Metadata, write_texts
 from stm_experiments.io.trace import Unreadable
+from stm_experiments.io.vendors.gsf import write_gsf
 from stm_experiments.io.vendors.gwyddion import write_gwy
+from stm_experiments.io.vendors.nexus import write_nexus
 
 
 class ScanError(ImageError):
     """A file that cannot be used; the message is one sentence that names it."""
+
+
+class NotAScanError(ScanError):
+    """A file that is no scan, or of a format that is not read; a batch passes it over."""
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single answer to ==
@@ -39,6 +46,9 @@ class Scan:
             ``.gwy`` and ``.tif`` keep it.
         name: File name without its folder.
         source: The file from which the data were read; None once they have been changed.
+        metadata: What the file says of the measurement, with units in its keys, such as ``bias_V``,
+            ``setpoint_A``, ``angle_deg``, ``date``, ``instrument`` and ``comment``; ``size_nm``,
+            height and width, follows from the pixel size.
     """
 
     data: NDArray[np.float64]
@@ -51,6 +61,16 @@ class Scan:
     history: tuple[str, ...] = ()
     name: str = ""
     source: Path | None = None
+    metadata: Metadata = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Put the size into the metadata, so that it is true of a part of a scan too."""
+        others = {key: value for key, value in self.metadata.items() if key != "size_nm"}
+        size = {}
+        if self.pixel_size is not None:
+            sides = zip(self.pixel_size, self.mask.shape, strict=True)
+            size = {"size_nm": tuple(pixel * side for pixel, side in sides)}
+        object.__setattr__(self, "metadata", size | others)
 
     def with_data(self, data: NDArray[Any], *steps: str) -> "Scan":
         """Return a copy with other data.
@@ -71,10 +91,12 @@ class Scan:
         """Write the scan to a new file; the suffix chooses the format.
 
         ``.npy``: float64 data alone. ``.tif``, ``.tiff``: float32, with pixel size, unit, channel
-        and history in an ImageJ description. ``.gwy``: Gwyddion's format, with all of that.
+        history and metadata in an ImageJ description. ``.gwy``: Gwyddion's format, with all of
+        that. ``.gsf``: Gwyddion's simple format, float32, with all of that. ``.nxs``: NeXus after
+        the application definition NXstm, with all of that; it needs h5py.
         ``.png``: 16-bit grey from the lowest to the highest measured value, for a look: units,
-        pixel size and history are lost. Pixels that were not measured are NaN in ``.npy`` and
-        ``.tif``, masked in ``.gwy`` and black in ``.png``.
+        pixel size and history are lost. Pixels that were not measured are NaN in ``.npy``,
+        ``.tif``, ``.gsf`` and ``.nxs``, masked in ``.gwy`` and black in ``.png``.
 
         Args:
             path: Must not exist.
@@ -119,24 +141,41 @@ def check_pixel_size(pixel_size: tuple[float, float] | None) -> None:
         )
 
 
-def _tiff(file: BinaryIO, scan: Scan) -> None:
-    about = {
+def _about(scan: Scan) -> dict[str, Any]:
+    return {
         "channel": scan.channel,
         "direction": scan.direction,
         "value_unit": scan.unit,
         "history": scan.history,
+        "metadata": {key: value for key, value in scan.metadata.items() if key != "size_nm"},
     }
-    write_tiff(file, scan.data, scan.mask, scan.pixel_size, about)
+
+
+def _texts(scan: Scan, separator: str) -> dict[str, str]:
+    """Return title, source, metadata and history, for formats that keep texts alone."""
+    way = {"forward": "", "backward": " (Backward)", "forward/down": " (Forward Down)"}
+    return {
+        "Title": scan.channel + way.get(scan.direction, " (Backward Down)"),
+        "Source": scan.name,
+        **write_texts(scan.metadata),
+        "History": separator.join(scan.history),
+    }
+
+
+def _tiff(file: BinaryIO, scan: Scan) -> None:
+    write_tiff(file, scan.data, scan.mask, scan.pixel_size, _about(scan))
 
 
 def _gwy(file: BinaryIO, scan: Scan) -> None:
-    backward = scan.direction.startswith("backward")
-    texts = {
-        "Title": f"{scan.channel} (Backward)" if backward else scan.channel,
-        "Source": scan.name,
-        "History": "\n".join(scan.history),
-    }
-    write_gwy(file, scan.data, scan.mask, scan.unit, scan.pixel_size, texts)
+    write_gwy(file, scan.data, scan.mask, scan.unit, scan.pixel_size, _texts(scan, "\n"))
+
+
+def _gsf(file: BinaryIO, scan: Scan) -> None:
+    write_gsf(file, scan.data, scan.mask, scan.unit, scan.pixel_size, _texts(scan, " | "))
+
+
+def _nexus(file: BinaryIO, scan: Scan) -> None:
+    write_nexus(file, scan.data, scan.mask, scan.unit, scan.pixel_size, _about(scan))
 
 
 WRITERS: dict[str, Callable[[BinaryIO, Scan], None]] = {
@@ -144,5 +183,7 @@ WRITERS: dict[str, Callable[[BinaryIO, Scan], None]] = {
     ".tif": _tiff,
     ".tiff": _tiff,
     ".gwy": _gwy,
+    ".gsf": _gsf,
+    ".nxs": _nexus,
     ".png": lambda file, scan: write_png(file, scan.data, scan.mask),
 }

@@ -3,6 +3,7 @@
 import glob
 import logging
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from stm_experiments.core.texts import printable
-from stm_experiments.io.read import FORMATS, list_channels, read_scan
-from stm_experiments.io.scan import Scan, ScanError
+from stm_experiments.io.formats import FORMATS, find_reader, why_unread
+from stm_experiments.io.listing import describe_file
+from stm_experiments.io.read import read_scan
+from stm_experiments.io.scan import NotAScanError, Scan, ScanError
 
+# Data of the channels of Omicron's SCALA, which the .par file names.
+PART = re.compile(r"\.[ts][fb]\d{1,2}", re.IGNORECASE)
 log = logging.getLogger(__name__)
 
 
@@ -31,15 +36,10 @@ def find_scan_files(pattern: str) -> list[Path]:
     """
     path = Path(pattern)
     if path.is_dir():
-        endings = tuple(ending for ending in FORMATS if ending != ".mtrx")
-        scans = [
-            file
-            for file in path.iterdir()
-            if file.name.lower().endswith(endings) and not file.name.startswith(".")
-        ]
+        scans = sorted(file for file in path.iterdir() if _can_be_scan(file))
         if not scans:
-            raise ValueError(f"{path}: no scan in this folder ({', '.join(endings)})")
-        return sorted(scans)
+            raise ValueError(f"{path}: no scan in this folder ({', '.join(FORMATS)})")
+        return scans
     if path.exists():
         return [path]
     paths = sorted(Path(name) for name in glob.glob(pattern) if not Path(name).is_dir())
@@ -48,7 +48,39 @@ def find_scan_files(pattern: str) -> list[Path]:
     return paths
 
 
-def check_unit_settings(unit: str | None, pixel_nm: float | None) -> None:
+def _can_be_scan(file: Path) -> bool:
+    """Say whether a file in a folder has an ending of scans."""
+    return (
+        find_reader(file) is not None
+        and file.suffix.lower() != ".mtrx"
+        and not file.name.startswith(".")
+    )
+
+
+def passed_over(pattern: str) -> list[str]:
+    """Return the files of a folder that ``find_scan_files`` leaves out, each with the reason.
+
+    Hidden files and those that belong to scans, such as Omicron's ``.mtrx``, are not named.
+
+    Args:
+        pattern: As for ``find_scan_files``; nothing is left out unless it is a folder.
+    """
+    folder = Path(pattern)
+    if not folder.is_dir():
+        return []
+    others = [
+        file
+        for file in sorted(folder.iterdir())
+        if find_reader(file) is None and not file.name.startswith(".") and not file.is_dir()
+    ]
+    return [
+        printable(f"{file.name} ({why_unread(file)})")
+        for file in others
+        if not PART.fullmatch(file.suffix)
+    ]
+
+
+def check_unit_settings(unit: str | None, pixel_nm: float | Sequence[float] | None) -> None:
     """Refuse units that ``read_with_units`` cannot set.
 
     Raises:
@@ -56,8 +88,12 @@ def check_unit_settings(unit: str | None, pixel_nm: float | None) -> None:
     """
     if unit not in (None, "", "m", "A", "V"):
         raise ValueError(f"unit is m, A, V or null, not {unit!r}")
-    if pixel_nm is not None and not (isinstance(pixel_nm, int | float) and 0 < pixel_nm < math.inf):
-        raise ValueError(f"pixel_nm is above 0, or null, not {pixel_nm!r}")
+    sides = pixel_nm if isinstance(pixel_nm, Sequence) else [pixel_nm] * 2
+    numbers = [side for side in sides if isinstance(side, int | float) and 0 < side < math.inf]
+    if pixel_nm is not None and (len(numbers) != len(sides) or len(sides) != 2):
+        raise ValueError(
+            f"pixel_nm is a number above 0, or two (height, width), or null, not {pixel_nm!r}"
+        )
 
 
 def read_with_units(
@@ -65,7 +101,8 @@ def read_with_units(
     channel: str | None,
     direction: str,
     unit: str | None,
-    pixel_nm: float | None,
+    pixel_nm: float | Sequence[float] | None,
+    frame: int | None = None,
 ) -> Scan:
     """Read a scan and set the units that its file does not state.
 
@@ -74,38 +111,43 @@ def read_with_units(
         channel: As for ``read_scan``.
         direction: As for ``read_scan``.
         unit: Of the values, ``m``, ``A`` or ``V``; None: the file's. They are not converted.
-        pixel_nm: Size of a pixel, nm; None: the file's.
+        pixel_nm: Size of a pixel, nm, or its height and width; None: the file's.
+        frame: As for ``read_scan``.
 
     Raises:
         ScanError: As ``read_scan``, or if the file states another unit or pixel size.
     """
-    scan = read_scan(path, channel, direction)
+    scan = read_scan(path, channel, direction, frame)
     if unit and unit != scan.unit:
         if scan.unit:
             raise ScanError(f"{path}: the file says that its values are in {scan.unit}, not {unit}")
         scan = replace(scan, unit=unit, history=(*scan.history, f"unit {unit} as given"))
     if pixel_nm is not None:
-        size = (float(pixel_nm), float(pixel_nm))
+        sides = pixel_nm if isinstance(pixel_nm, Sequence) else [pixel_nm]
+        size, stated = (float(sides[0]), float(sides[-1])), " x ".join(f"{s:g}" for s in sides)
         if scan.pixel_size is not None and not np.allclose(scan.pixel_size, size, rtol=1e-3):
             raise ScanError(
                 f"{path}: the file says that a pixel is {scan.pixel_size[0]:g} x "
-                f"{scan.pixel_size[1]:g} nm, not {pixel_nm:g} nm"
+                f"{scan.pixel_size[1]:g} nm, not {stated} nm"
             )
         scan = replace(
-            scan, pixel_size=size, history=(*scan.history, f"pixel of {pixel_nm:g} nm as given")
+            scan, pixel_size=size, history=(*scan.history, f"pixel of {stated} nm as given")
         )
     return scan
 
 
 def describe_channels(path: Path) -> str:
-    """Return one line about a file: its channels, each with its directions.
+    """Return lines about a file: its measurement, and its images with size and range.
 
     Raises:
         ScanError: If the file cannot be read.
     """
-    channels = list_channels(path).items()
-    texts = [f"{name} ({', '.join(directions)})" for name, directions in channels]
-    return printable(f"{path.name}: {', '.join(texts)}")
+    images, phrases = describe_file(path)
+    lines = [
+        f"{path.name}: {', '.join(phrases)}".rstrip(": "),
+        *(f"  {i.name}: {i.extent}" for i in images),
+    ]
+    return "\n".join(map(printable, lines))
 
 
 def read_partner(path: Path, clean: str, shape: tuple[int, ...]) -> Scan:
@@ -153,25 +195,38 @@ def result_stems(paths: Sequence[Path], ending: str = "") -> dict[Path, str]:
     return stems
 
 
-def for_each_file(paths: Sequence[Path], work: Callable[[Path], object]) -> None:
+def for_each_file(
+    paths: Sequence[Path], work: Callable[[Path], object], left_out: Sequence[str] = ()
+) -> None:
     """Do the work for each file and continue after those that fail.
+
+    At the end the files that are no scans are named in the log, with the reasons.
 
     Args:
         paths: The files.
         work: What to do with one.
+        left_out: Names and reasons of files that were passed over before.
 
     Raises:
         ValueError: At the end, naming all files that failed; the error itself if there is only one
-            file.
+            file; or if no file is a scan.
     """
-    failed = []
+    failed, passed = [], list(left_out)
     for path in paths:
         try:
             work(path)
         except (ValueError, RuntimeError, MemoryError, OSError) as error:
             if len(paths) == 1:
                 raise
+            if isinstance(error, NotAScanError):
+                reason = str(error).removeprefix(f"{path}: ").rstrip(".")
+                passed.append(printable(f"{path.name} ({reason})"))
+                continue
             log.error("%s failed: %s", printable(path.name), printable(error))
             failed.append(printable(path.name))
+    if passed:
+        log.warning("passed over: %s", ", ".join(passed))
     if failed:
         raise ValueError(f"{len(failed)} of {len(paths)} files failed: {', '.join(failed)}")
+    if len(passed) - len(left_out) == len(paths):
+        raise ValueError(f"none of the {len(paths)} files is a scan")

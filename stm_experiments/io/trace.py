@@ -8,9 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stm_experiments.io.metadata import NOTHING, Metadata
+
 
 class Unreadable(Exception):
     """A clause that says what is wrong with a file; ``read_scan`` makes it a sentence."""
+
+
+class NoImage(Unreadable):
+    """A clause that says why a file is no scan, or of which format that is not read."""
 
 
 class Trace(NamedTuple):
@@ -23,6 +29,9 @@ class Trace(NamedTuple):
         pixel_size: As in ``Scan``.
         decode: Returns [H, W] float64, oriented as in ``Scan``, NaN where not measured.
         history: As in ``Scan``, of files that ``Scan.save`` wrote.
+        metadata: As in ``Scan``, without the size.
+        doubts: Clauses on what of the file was not understood, or is less than it seems.
+        frame: Its number in a movie, from 0; None: no movie.
     """
 
     channel: str
@@ -31,6 +40,17 @@ class Trace(NamedTuple):
     pixel_size: tuple[float, float] | None
     decode: Callable[[], NDArray[np.float64]]
     history: tuple[str, ...] = ()
+    metadata: Metadata = NOTHING
+    doubts: tuple[str, ...] = ()
+    frame: int | None = None
+
+
+def decode_text(content: bytes) -> str:
+    """Decode text as UTF-8; as latin-1 if it is none, as older programs write "µm"."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def library(module: str, need: str) -> Any:

@@ -44,8 +44,17 @@ def to_si(unit: str) -> tuple[float, str]:
     return 1.0, unit
 
 
+def number(text: str) -> float:
+    """Read a number with a decimal point or comma.
+
+    Raises:
+        ValueError: If the text is no number.
+    """
+    return float(text.strip().replace(",", "."))
+
+
 def length_nm(text: str) -> float:
-    """Read a length such as ``"2.5 µm"``.
+    """Read a length such as ``"2.5 µm"`` or ``"8,0000 nm"``.
 
     Args:
         text: A number and a unit of length.
@@ -53,11 +62,11 @@ def length_nm(text: str) -> float:
     Returns:
         nm; NaN if the text is no length.
     """
-    match = re.fullmatch(r"\s*([-+]?[\d.]{1,40}(?:[eE][-+]?\d{1,4})?)\s*([^\d\s]{1,20})\s*", text)
+    match = re.fullmatch(r"\s*([-+]?[\d.,]{1,40}(?:[eE][-+]?\d{1,4})?)\s*([^\d\s]{1,20})\s*", text)
     if match is None:
         return math.nan
     factor, unit = to_si(match[2])
     try:
-        return float(match[1]) * factor * 1e9 if unit == "m" else math.nan
+        return number(match[1]) * factor * 1e9 if unit == "m" else math.nan
     except ValueError:
         return math.nan

@@ -1,6 +1,7 @@
 """Writers of minimal microscope files, from the picture as it should be seen."""
 
 import struct
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -188,7 +189,174 @@ def iso(path, columns, shape, header):
     return path
 
 
+def createc(path, images, frame=(30.0, 40.0), magic=b"[Paramco32]", rows=None, chosen=3):
+    """Createc: ``images`` are raw pictures, all forward ones first; ``frame`` in Angstrom."""
+    height, width = images[0].shape
+    stored = np.stack(images).astype("<f4")
+    if rows is not None:
+        stored[:, rows:] = 0
+    lines = [
+        "DAC-Type=20bit",
+        f"Num.X / Num.X={width}",
+        f"Num.Y / Num.Y={height}",
+        "GainX / GainX=10",
+        "GainZ / GainZ=10",
+        "Rotation / Rotation=30.00",
+        "BiasVoltage / BiasVolt.[mV]=-550.00",
+        "Gainpreamp / GainPre 10^=9",
+        f"Channels / Channels={len(images)}",
+        f"Channelselectval / Channelselectval={chosen}",
+        "ZPiezoconst / ZPiezoconst= 19.20",
+        "FBLogIset=300.0",
+        "Titel(File) / Titel=dark µ molecule",
+        f"Length x[A]={frame[1]}",
+        f"Length y[A]={frame[0]}",
+    ]
+    header = magic + "\r\n".join(["", *lines, ""]).encode("latin-1")
+    values = np.concatenate([[0], stored.ravel()]).astype("<f4")
+    if magic == b"[Paramco32]":
+        content = header + b"DATA" + zlib.compress(values.tobytes())
+    elif magic == b"[Paramet32]":
+        content = header.ljust(16384, b"\0") + values.tobytes()
+    else:
+        content = header.ljust(16384, b"\0") + values.astype("<i2").tobytes()
+    path.write_bytes(content)
+    return path
+
+
+def bruker(path, images, size="4 3 nm", itemsize=2, version="0x09300201", cut=0):
+    """Nanoscope: ``images`` are (name, line direction, raw picture); 100 V and 2 nm/V."""
+    height, width = images[0][2].shape
+    length = height * width * itemsize
+    head = [
+        "\\*File list",
+        f"\\Version: {version}",
+        "\\Date: 02:43:50 PM Tue Mar 29 2005",
+        "\\*Scanner list",
+        "\\@Sens. Zsens: V 2.000000 nm/V",
+        "\\*Ciao scan list",
+        f"\\Scan Size: {size}",
+        "\\Rotate Ang.: 90",
+    ]
+    offset = 8192
+    for name, direction, _ in images:
+        head += [
+            "\\*Ciao image list",
+            f"\\Data offset: {offset}",
+            f"\\Data length: {length}",
+            "\\Bytes/pixel: 2",
+            f"\\Samps/line: {width}",
+            f"\\Number of lines: {height}",
+            f"\\Line Direction: {direction}",
+            f'\\@2:Image Data: S [{name}] "{name}"',
+            "\\@2:Z scale: V [Sens. Zsens] (0.006713867 V/LSB) 100.0000 V",
+        ]
+        offset += length
+    head += ["\\*File list end", "\x1a"]
+    data = b"".join(p[::-1].astype(f"<i{itemsize}").tobytes() for _, _, p in images)
+    content = "\r\n".join(head).encode("latin-1").ljust(8192, b"\0") + data
+    path.write_bytes(content[: len(content) - cut])
+    return path
+
+
+def wsxm(path, picture, kind="double", amplitude="2 nm", frame=("3 nm", "4 nm"), cut=0):
+    """WSxM: turned by half a turn."""
+    lines = [
+        "[Control]",
+        "    Set Point: 0.5 nA",
+        "    Topography Bias: -550 mV",
+        f"    X Amplitude: {frame[1]}",
+        f"    Y Amplitude: {frame[0]}",
+        "[General Info]",
+        "    Acquisition channel: Topography",
+        "    Head type: STM",
+        f"    Image Data Type: {kind}",
+        f"    Number of columns: {picture.shape[1]}",
+        f"    Number of rows: {picture.shape[0]}",
+        f"    Z Amplitude: {amplitude}",
+        "    X scanning direction: Backward",
+        "[Miscellaneous]",
+        "    Comments: cold µ",
+        "[Header end]",
+        "",
+    ]
+    rest = "\r\n".join(lines)
+    start = "WSxM file copyright UAM\r\nSxM Image file\r\nImage header size: {:05d}\r\n"
+    header = start.format(len(start.format(0)) + len(rest)) + rest
+    dtype = {"double": "<f8", "float": "<f4", "integer": "<i4", "short": "<i2"}[kind]
+    content = header.encode("latin-1") + picture[::-1, ::-1].astype(dtype).tobytes()
+    path.write_bytes(content[: len(content) - cut])
+    return path
+
+
+def grid(path, z, curves, sweep=(-0.5, 0.5), frame=(3e-9, 4e-9), pixels=None):
+    """Nanonis grid: ``z`` [H, W] in m, ``curves`` {title: [H, W, points]}; the lowest row first."""
+    height, width = z.shape
+    points = next(iter(curves.values())).shape[2]
+    header = [
+        f'Grid dim="{width} x {height}"',
+        f"Grid settings=0E+0;0E+0;{frame[1]:E};{frame[0]:E};30.0E+0",
+        "Filetype=Linear",
+        'Sweep Signal="Bias (V)"',
+        'Fixed parameters="Sweep Start;Sweep End"',
+        'Experiment parameters="X (m);Y (m);Z (m);Z offset (m)"',
+        "# Parameters (4 byte)=6",
+        f"Experiment size (bytes)={4 * points * len(curves)}",
+        f"Points={points}",
+        f'Channels="{";".join(curves)}"',
+        'Start time="20.03.2025 19:19:33"',
+        ":HEADER_END:",
+        "",
+    ]
+    rows = []
+    for row in range(height)[::-1]:
+        for column in range(width):
+            fixed = [*sweep, 0, 0, z[row, column], 0]
+            rows.append(np.concatenate([fixed, *(c[row, column] for c in curves.values())]))
+    data = np.stack(rows).astype(">f4")[:pixels].tobytes()
+    path.write_bytes("\r\n".join(header).encode() + data)
+    return path
+
+
+def scala(folder, channels, frame=(3.0, 4.0)):
+    """SCALA: ``channels`` are (kind, direction, raw picture); 0.5 nm for 100 counts."""
+    height, width = channels[0][2].shape
+    lines = [
+        ";",
+        "; Omicron SPM Control.",
+        ";",
+        "Format                    : 1",
+        "Date                      : 20.03.2025 19:19",
+        f"Image Size in X           : {width}",
+        f"Image Size in Y           : {height}",
+        f"Field X Size in nm        : {frame[1]}            ;[nm]",
+        f"Field Y Size in nm        : {frame[0]}            ;[nm]",
+        "Scan Angle                : 30.0",
+        "Gap Voltage               : -0.55",
+        "Comment                   : cold",
+    ]
+    for number, (kind, direction, picture) in enumerate(channels):
+        lines += [
+            "",
+            f"Topographic Channel       : {kind}     ;Channel",
+            f"                            {direction}           ;Direction",
+            "                            -100            ;Minimum raw value",
+            "                            100             ;Maximum raw value",
+            "                            -0.5            ;Minimum value in physical unit",
+            "                            0.5             ;Maximum value in physical unit",
+            "                            0.005           ;Resolution",
+            "                            nm              ;Physical unit",
+            f"                            M1.TF{number}         ;Filename",
+            "                            Z_Out           ;Display Name",
+        ]
+        columns = -1 if direction == "Backward" else 1
+        (folder / f"m1.tf{number}").write_bytes(picture[::-1, ::columns].astype(">i2").tobytes())
+    (folder / "m1.par").write_text("\n".join([*lines, ""]))
+    return folder / "m1.par"
+
+
 @pytest.fixture
 def write():
     """Functions that write one microscope file each."""
-    return SimpleNamespace(sxm=sxm, ibw=ibw, mtrx=mtrx, sm4=sm4, gwy=gwy, iso=iso)
+    writers = (sxm, ibw, mtrx, sm4, gwy, iso, createc, bruker, wsxm, grid, scala)
+    return SimpleNamespace(**{writer.__name__: writer for writer in writers})

@@ -152,7 +152,7 @@ def test_sixteen_bit_colour_png_is_not_quantised_in_silence(tmp_path):
 
 def test_missing_unknown_and_folder(tmp_path):
     assert "no such file" in error_of(tmp_path / "a.png")
-    assert "unknown image format '.jpg'" in error_of(tmp_path / "a.jpg")
+    assert "unknown image format '.webp'" in error_of(tmp_path / "a.webp")
     assert "unknown image format ''" in error_of(tmp_path)
     (tmp_path / "folder.png").mkdir()
     assert "not a regular file" in error_of(tmp_path / "folder.png")

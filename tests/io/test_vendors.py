@@ -225,11 +225,13 @@ def test_plain_text(tmp_path, separator):
 
 def test_points_as_text(tmp_path):
     y, x = np.mgrid[:5, :7]
-    points = np.stack([x * 4e-9 / 7, (4 - y) * 0.6e-9, P], -1).reshape(-1, 3)
+    points = np.stack([x * 4e-9 / 7, y * 0.6e-9, P], -1).reshape(-1, 3)  # y runs down
     points = np.random.default_rng(0).permutation(points)
     header = "# Channel: Topo\n# Lateral units: m\n# Value units: m\n"
     (tmp_path / "a.xyz").write_text(header + text(points))
     seen(read_scan(tmp_path / "a.xyz"), P, channel="Topo")
+    (tmp_path / "b.xyz").write_text(text(points))  # without a header y runs up
+    np.testing.assert_array_equal(read_scan(tmp_path / "b.xyz").data, P[::-1])
     (tmp_path / "a.xyz").write_text(header + text(points[:-1]))
     with pytest.raises(ScanError, match="no complete grid"):
         read_scan(tmp_path / "a.xyz")
@@ -251,7 +253,7 @@ def test_iso_28600(tmp_path, write):
     ("module", "name", "package"),
     [
         ("nanonispy2", "a.sxm", "nanonispy2"),
-        ("gwyfile", "a.gwy", "gwyfile"),
+        ("h5py", "a.nxs", "h5py"),
         ("igor2", "a.ibw", "igor2"),
         ("access2thematrix", "session--1_1.Z_mtrx", "access2theMatrix"),
     ],

@@ -4,18 +4,19 @@ import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stm_experiments.io.trace import Trace, Unreadable, check_size, library, pixel_size_nm
+from stm_experiments.io.directions import split_direction
+from stm_experiments.io.metadata import read_texts
+from stm_experiments.io.trace import Trace, Unreadable, check_size, decode_text, pixel_size_nm
 from stm_experiments.io.units import to_si
 
 SIZES = {b"b": 1, b"c": 1, b"i": 4, b"q": 8, b"d": 8}  # bytes of a component, or of an item of it
 ARRAYS = {b"C": 1, b"I": 4, b"Q": 8, b"D": 8}
 MOST_PARTS = 64  # components of a data field; Gwyddion writes ten
-DIRECTIONS = {"forward": "forward", "right": "forward", "backward": "backward", "left": "backward"}
 UNMEASURED = "masked pixels were not measured"
 
 Piece = bytes | memoryview  # of a file that is written
@@ -38,87 +39,120 @@ class _Part(NamedTuple):
     end: int
 
 
+class _Field(NamedTuple):
+    """A data field that is not decoded yet.
+
+    Attributes:
+        content: Of the file.
+        start: Where its values start.
+        shape: (H, W), px.
+        frame: Height and width, in ``lateral_unit``.
+        lateral_unit: As in the file.
+        unit: Of the values, as in the file.
+    """
+
+    content: bytes
+    start: int
+    shape: tuple[int, int]
+    frame: tuple[float, float]
+    lateral_unit: str
+    unit: str
+
+    def decode(self) -> NDArray[np.float64]:
+        """Return the values, [H, W]."""
+        count = self.shape[0] * self.shape[1]
+        return np.frombuffer(self.content, "<f8", count, self.start).reshape(self.shape)
+
+
 def traces(path: Path) -> list[Trace]:
     """List the data fields of a Gwyddion file.
 
-    The channel is the field's title, without the " (Backward)" or " [Left]" that Gwyddion appends
-    to the titles of unmirrored backward scans. Masks are marks, not gaps, except in files that
-    ``write_gwy`` wrote.
+    The channel is the field's title without the words for a direction, such as " (Backward)". Masks
+    are marks, not gaps, except in files that ``write_gwy`` wrote.
     """
-    gwyfile = library("gwyfile.objects", "reading .gwy files needs gwyfile")
     content = path.read_bytes()
     if content[:4] != b"GWYP":
         raise Unreadable("not a Gwyddion file of version 2")
     container = _object(content, 4, len(content))
     if container.name != "GwyContainer":
         raise Unreadable("damaged: holds no GwyContainer")
-    parts = {part.name: part for part in _parts(content, container.start, container.end)}
+    parts = _by_name(content, container.start, container.end)
     numbers = sorted(int(m[1]) for name in parts if (m := re.fullmatch(r"/(\d{1,9})/data", name)))
     traces = []
     for number in numbers:
-        field = _field(gwyfile, content, parts[f"/{number}/data"])
-        mask = None
-        meta = parts.get(f"/{number}/meta")
-        if meta is not None and UNMEASURED.encode() in content[meta.start : meta.end]:
-            mask = _field(gwyfile, content, parts[f"/{number}/mask"])
+        field = _field(content, parts[f"/{number}/data"])
+        meta = _meta(content, parts.get(f"/{number}/meta"))
+        mask = _field(content, parts[f"/{number}/mask"]) if meta.get("Mask") == UNMEASURED else None
         title = parts.get(f"/{number}/data/title")
-        text = f"data {number}"
-        if title is not None:
-            text = content[title.start : title.end].rstrip(b"\0").decode("utf-8", "replace")
-        history = () if meta is None else _history(content, meta)
-        traces.append(_trace(text, field, mask, history))
+        name = _string(content, title) if title else f"data {number}"
+        traces.append(_trace(name, field, mask, meta))
     return traces
 
 
-def _history(content: bytes, meta: _Part) -> tuple[str, ...]:
-    """Return the lines of the text that ``write_gwy`` received as "History"."""
-    container = _object(content, meta.start, meta.end)
-    for part in _parts(content, container.start, container.end):
-        if part.name == "History" and part.kind == b"s":
-            lines = content[part.start : part.end].rstrip(b"\0").decode("utf-8", "replace")
-            return tuple(lines.split("\n")) if lines else ()
-    return ()
+def _meta(content: bytes, part: _Part | None) -> dict[str, str]:
+    """Return the texts that Gwyddion shows as a channel's metadata."""
+    if part is None:
+        return {}
+    container = _object(content, part.start, part.end)
+    texts = _parts(content, container.start, container.end)
+    return {each.name: _string(content, each) for each in texts if each.kind == b"s"}
 
 
-def _trace(title: str, field: Any, mask: Any, history: tuple[str, ...]) -> Trace:
-    channel, direction = title.strip(), "forward"
-    ending = re.search(r"\s[\[(](\w+)[\])]$", channel)
-    if ending and ending[1].lower() in DIRECTIONS:
-        channel, direction = channel[: ending.start()], DIRECTIONS[ending[1].lower()]
-    factor, unit = to_si(_unit(field, "si_unit_z"))
-    xy_factor, xy_unit = to_si(_unit(field, "si_unit_xy"))
-    shape = (field["yres"], field["xres"])
+def _trace(title: str, field: _Field, mask: _Field | None, meta: dict[str, str]) -> Trace:
+    channel, direction = split_direction(title)
+    factor, unit = to_si(field.unit)
+    xy_factor, xy_unit = to_si(field.lateral_unit)
     size = None
     if xy_unit == "m":
-        frame = (field.get("yreal", 0.0) * xy_factor, field.get("xreal", 0.0) * xy_factor)
-        size = pixel_size_nm(*frame, shape)
+        height, width = field.frame
+        size = pixel_size_nm(height * xy_factor, width * xy_factor, field.shape)
 
     def decode() -> NDArray[np.float64]:
-        data = np.asarray(field.data, np.float64) * factor
-        return data if mask is None else np.where(np.asarray(mask.data) > 0, np.nan, data)
+        data = field.decode() * factor
+        return data if mask is None else np.where(mask.decode() > 0, np.nan, data)
 
-    return Trace(channel, direction, unit, size, decode, history)
-
-
-def _unit(field: Any, key: str) -> str:
-    return str(field[key].get("unitstr", "")) if key in field else ""
+    history = tuple(meta["History"].split("\n")) if meta.get("History") else ()
+    return Trace(channel, direction, unit, size, decode, history, read_texts(meta))
 
 
-def _field(gwyfile: Any, content: bytes, part: _Part) -> Any:
-    """Decode a data field, after a check of all its lengths, which gwyfile does not check."""
+def _field(content: bytes, part: _Part) -> _Field:
+    """Read a data field, after a check of all its lengths."""
     outer = _object(content, part.start, part.end)
-    for component in _parts(content, outer.start, outer.end, MOST_PARTS):
-        if component.kind == b"o":
-            inner = _object(content, component.start, component.end)
-            if any(p.kind in b"oOS" for p in _parts(content, inner.start, inner.end, MOST_PARTS)):
-                raise Unreadable("damaged: a data field holds what it should not")
-    field = gwyfile.GwyObject.frombuffer(content[part.start : outer.end])
-    if outer.name != "GwyDataField" or field["data"].dtype != np.float64:
+    parts = _by_name(content, outer.start, outer.end, MOST_PARTS)
+    data = parts.get("data")
+    if outer.name != "GwyDataField" or data is None or data.kind != b"D":
         raise Unreadable(f"damaged: /{part.name}/ is no data field")
-    check_size(field["yres"], field["xres"], len(content))
-    if field["yres"] * field["xres"] != field["data"].size:
+    height, width = (_number(content, parts.get(f"{axis}res"), "<i") for axis in "yx")
+    check_size(int(height), int(width), len(content))
+    shape = (int(height), int(width))
+    if 8 * shape[0] * shape[1] != data.end - data.start - 4:
         raise Unreadable("damaged: a data field has fewer values than it says")
-    return field
+    frame = [_number(content, parts.get(f"{axis}real"), "<d") for axis in "yx"]
+    units = [_unit(content, parts.get(f"si_unit_{axis}")) for axis in ("xy", "z")]
+    return _Field(content, data.start + 4, shape, (frame[0], frame[1]), *units)
+
+
+def _number(content: bytes, part: _Part | None, form: str) -> float:
+    """Return the value of a component, 0 if it is absent or of another size."""
+    if part is None or part.end - part.start != struct.calcsize(form):
+        return 0.0
+    return float(struct.unpack_from(form, content, part.start)[0])
+
+
+def _unit(content: bytes, part: _Part | None) -> str:
+    if part is None or part.kind != b"o":
+        return ""
+    unit = _object(content, part.start, part.end)
+    texts = _by_name(content, unit.start, unit.end, MOST_PARTS)
+    return _string(content, texts["unitstr"]) if "unitstr" in texts else ""
+
+
+def _string(content: bytes, part: _Part) -> str:
+    return decode_text(content[part.start : part.end].rstrip(b"\0"))
+
+
+def _by_name(content: bytes, start: int, end: int, most: int = 2**20) -> dict[str, _Part]:
+    return {part.name: part for part in _parts(content, start, end, most)}
 
 
 def _parts(content: bytes, start: int, end: int, most: int = 2**20) -> Iterator[_Part]:
@@ -127,7 +161,7 @@ def _parts(content: bytes, start: int, end: int, most: int = 2**20) -> Iterator[
         if start >= end:
             return
         stop = content.index(b"\0", start, end)
-        name, kind = content[start:stop].decode("utf-8"), content[stop + 1 : stop + 2]
+        name, kind = decode_text(content[start:stop]), content[stop + 1 : stop + 2]
         start = stop + 2
         stop = _end(content, kind, start, end)
         if stop > end:
@@ -166,7 +200,7 @@ def _object(content: bytes, start: int, end: int) -> _Object:
     (size,) = struct.unpack_from("<I", content, stop + 1)
     if stop + 5 + size > end:
         raise Unreadable("truncated or damaged")
-    return _Object(content[start:stop].decode("utf-8"), stop + 5, stop + 5 + size)
+    return _Object(decode_text(content[start:stop]), stop + 5, stop + 5 + size)
 
 
 def write_gwy(

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stm_experiments.io.trace import Trace, Unreadable, check_size, library, pixel_size_nm
+from stm_experiments.io.directions import split_direction
+from stm_experiments.io.trace import (
+    Trace,
+    Unreadable,
+    check_size,
+    decode_text,
+    library,
+    pixel_size_nm,
+)
 from stm_experiments.io.units import to_si
 
 HEADER, WAVE = 64, 320  # bytes of the two headers of version 5
@@ -59,7 +67,7 @@ def traces(path: Path) -> list[Trace]:
 
     traces = []
     for i, name in enumerate(names):
-        channel, direction = _direction(name)
+        channel, direction = split_direction(name)
         layer_unit = next((u for q, u in LAYER_UNITS.items() if channel.lower().startswith(q)), "")
         factor, unit = to_si(unit_text or layer_unit)
         traces.append(Trace(channel, direction, unit, size, partial(decode, i, factor)))
@@ -91,14 +99,6 @@ def _check(path: Path) -> None:
         raise Unreadable(f"damaged, or no image: {width} x {height} x {layers} x {more} values")
 
 
-def _direction(name: str) -> tuple[str, str]:
-    """Return channel and direction of a name such as "HeightRetrace" or "Z Backward Up"."""
-    for ending, direction in (("Retrace", "backward"), ("Trace", "forward")):
-        if name.endswith(ending) and name != ending:
-            return name.removesuffix(ending).strip(), direction
-    return name, "backward" if "backward" in name.lower() else "forward"
-
-
 def _text(value: Any) -> str:
     joined = value if isinstance(value, bytes) else b"".join(np.asarray(value).ravel().tolist())
-    return joined.split(b"\0")[0].decode("utf-8", "replace").strip()
+    return decode_text(joined.split(b"\0")[0]).strip()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stm_experiments.core.files import check_regular
-from stm_experiments.io.trace import Trace, Unreadable, check_size, library, pixel_size_nm
+from stm_experiments.io.trace import NoImage, Trace, Unreadable, check_size, library, pixel_size_nm
 from stm_experiments.io.units import to_si
 
 MOST_PARAMETERS = 2**26  # bytes of parameter files that are read; real sessions have some MB
@@ -24,14 +24,14 @@ def traces(path: Path) -> list[Trace]:
     """
     module = library("access2thematrix", "reading _mtrx files needs access2theMatrix")
     if path.suffix.lower() == ".mtrx":
-        raise Unreadable("a session's parameter file, give one of its data files (*_mtrx)")
+        raise NoImage("a session's parameter file, give one of its data files (*_mtrx)")
     _check_parameters(path)
     matrix = _matrix(module)
     names, message = matrix.open(str(path))
     if matrix.param["BREF"] != path.name:
         raise Unreadable("not named in its session's parameter files (renamed or damaged)")
     if not matrix.axis:
-        raise Unreadable(f"holds no image ({message.rstrip('.')})")
+        raise NoImage(f"holds no image ({message.rstrip('.')})")
     lines, points = matrix.axis[2][2], matrix.scan.shape[2]
     check_size(lines, points, path.stat().st_size)
     factor, unit = to_si(matrix.channel_name_and_unit[1])

@@ -1,0 +1,68 @@
+"""What a file holds, in words: its images with their sizes and ranges, and its metadata."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from stm_experiments.core.units import amount
+from stm_experiments.io.metadata import describe
+from stm_experiments.io.read import one_line, one_sentence, read_traces
+from stm_experiments.io.trace import Trace
+
+MOST_LISTED = 64  # images that a listing describes
+
+
+class Described(NamedTuple):
+    """One image of a file, in words.
+
+    Attributes:
+        name: Channel, direction and, in a movie, the frame.
+        extent: Size in px and the range of its values, or why it cannot be read.
+    """
+
+    name: str
+    extent: str
+
+
+def describe_file(path: str | Path) -> tuple[list[Described], list[str]]:
+    """Describe the images of a file, and what it says of the measurement.
+
+    Args:
+        path: As in ``read_scan``.
+
+    Returns:
+        The images, and phrases such as "bias -550 mV".
+
+    Raises:
+        ScanError: If the file cannot be read.
+    """
+    path = Path(path)
+    with one_sentence(path):
+        traces = read_traces(path)
+        images = [Described(_full_title(trace), _extent(trace)) for trace in traces[:MOST_LISTED]]
+        if len(traces) > MOST_LISTED:
+            images.append(Described(f"{len(traces) - MOST_LISTED} more", ""))
+        return images, [one_line(phrase) for phrase in describe(traces[0].metadata)]
+
+
+def _full_title(trace: Trace) -> str:
+    frame = "" if trace.frame is None else f", frame {trace.frame}"
+    return f"{trace.channel} ({trace.direction}{frame})"
+
+
+def _extent(trace: Trace) -> str:
+    """Return size and range of a trace: "512 x 256 px, 4 x 2 nm, -1.2 nm to 3.4 nm"."""
+    data = trace.decode()
+    height, width = data.shape
+    parts = [f"{width} x {height} px"]
+    if trace.pixel_size is not None:
+        parts.append(f"{width * trace.pixel_size[1]:.4g} x {height * trace.pixel_size[0]:.4g} nm")
+    measured = data[np.isfinite(data)]
+    if not measured.size:
+        return ", ".join([*parts, "nothing measured"])
+    low, high = (amount(float(end), trace.unit) for end in (measured.min(), measured.max()))
+    parts.append(f"constant at {low}" if low == high else f"{low} to {high}")
+    if measured.size < data.size:
+        parts.append(f"{100 * measured.size / data.size:.0f} % measured")
+    return ", ".join(parts)

@@ -1,0 +1,108 @@
+"""What a file says of its measurement: one dictionary of plain data, with units in its keys.
+
+Keys: ``size_nm`` (height and width of the frame), ``bias_V``, ``setpoint_A`` (or the setpoint's own
+SI unit), ``angle_deg``, ``date`` (ISO 8601 where the file's form is known), ``instrument``,
+``comment``. What a file does not say has no key.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from stm_experiments.core.units import amount
+from stm_experiments.io.units import number, to_si
+
+Metadata = Mapping[str, Any]  # text, numbers, and pairs of numbers
+NOTHING: Metadata = MappingProxyType({})
+TEXTS = ("date", "instrument", "comment")
+NUMBERS = ("bias_", "setpoint_", "angle_")  # starts of keys
+LONGEST = 1000  # characters of a text
+DATES = (  # as programs of microscopes write them
+    "%d.%m.%Y %H:%M:%S",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y/%m/%d %H:%M:%S",
+    "%I:%M:%S %p %a %b %d %Y",
+    "%a %b %d %H:%M:%S %Y",
+    "%d.%m.%Y %H:%M",
+    "%d.%m.%Y",
+    "%y%m%d.%H%M%S",
+)
+
+
+def quantity(name: str, value: str | float | None, unit: str) -> Metadata:
+    """Return a quantity in SI: ``quantity("bias", "-550", "mV")`` is ``{"bias_V": -0.55}``.
+
+    Args:
+        name: Without its unit.
+        value: A number or its text.
+        unit: As the file has it.
+
+    Returns:
+        Nothing if the value is no finite number.
+    """
+    try:
+        plain = number(str(value))
+    except ValueError:
+        return {}
+    factor, si = to_si(unit)
+    return {f"{name}_{si}" if si else name: plain * factor} if math.isfinite(plain) else {}
+
+
+def amount_of(name: str, text: str) -> Metadata:
+    """Return a quantity of a text with its unit: ``"1.570E-10 A"``."""
+    value, _, unit = text.strip().partition(" ")
+    return quantity(name, value, unit)
+
+
+def texts(**entries: str | None) -> Metadata:
+    """Return the texts that hold anything, shortened to a bearable length."""
+    stripped = {key: (text or "").strip()[:LONGEST] for key, text in entries.items()}
+    return {key: text for key, text in stripped.items() if text}
+
+
+def iso_date(text: str | None) -> str | None:
+    """Return a date in ISO 8601; the text itself if its form is not known."""
+    for form in DATES:
+        try:
+            return datetime.strptime((text or "").strip(), form).isoformat()
+        except ValueError:
+            continue
+    return text
+
+
+def write_texts(metadata: Metadata) -> dict[str, str]:
+    """Return metadata as texts, for formats that keep texts alone; ``read_texts`` reads them."""
+    return {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in metadata.items()
+        if key != "size_nm"
+    }
+
+
+def read_texts(entries: Mapping[str, str]) -> dict[str, Any]:
+    """Return what ``write_texts`` wrote, out of the texts of a file."""
+    found: dict[str, Any] = {}
+    for key, text in entries.items():
+        if key in TEXTS:
+            found[key] = text
+        elif key.startswith(NUMBERS):
+            found |= quantity(key, text, "")
+    return found
+
+
+def describe(metadata: Metadata) -> list[str]:
+    """Return one phrase for each entry: "bias -550 mV", "size 4 x 4 nm"."""
+    phrases = []
+    for key, value in metadata.items():
+        name, _, unit = key.partition("_")
+        if isinstance(value, str):
+            phrases.append(f"{key} {value}")
+        elif isinstance(value, tuple | list):
+            phrases.append(f"{name} {' x '.join(f'{float(each):.4g}' for each in value)} {unit}")
+        else:
+            phrases.append(f"{name} {amount(float(value), unit)}")
+    return phrases

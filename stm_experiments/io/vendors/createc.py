@@ -1,0 +1,122 @@
+"""Createc images (.dat): a text header, then one block of float32 values of all channels.
+
+The meaning of the fields is that in ProbeFlow's and Gwyddion's readers and in real files; Createc
+publishes no description. Lengths in the header are in Angstrom, piezo constants in Angstrom per
+volt.
+"""
+
+import re
+import zlib
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stm_experiments.io.metadata import iso_date, quantity, texts
+from stm_experiments.io.trace import (
+    NoImage,
+    Trace,
+    Unreadable,
+    check_size,
+    decode_text,
+    pixel_size_nm,
+)
+
+MAGICS = {b"[Paramco32]": "compressed", b"[Paramet32]": "float32", b"[Parameter]": "int16"}
+HEADER = 16384  # bytes of the header of files without compression
+VOLTS = 20.0  # range of the converter
+CHANNELS = {0: "Z", 1: "Current"}  # by the bits of Channelselectval; others are auxiliary
+MOST_CHANNELS = 32
+STAMP = re.compile(r"[A-Z](\d{6}\.\d{6})\b")  # date and time in the name of a file
+
+
+def traces(path: Path) -> list[Trace]:
+    """List the images of a Createc file: first all forward, then all backward channels.
+
+    Rows that an unfinished scan lacks are 0 in the file. Backward lines are stored unmirrored. One
+    value before the first pixel belongs to no image.
+    """
+    content = path.read_bytes()
+    kind = MAGICS.get(content[:11])
+    if kind is None:
+        raise NoImage("not a Createc image (a spectrum of Createc or Nanonis has the same ending)")
+    entries = _entries(content[:HEADER].split(b"DATA")[0])
+    height, width = (int(float(entries[f"num.{axis}"])) for axis in "yx")
+    check_size(height, width, len(content) * 1032)
+    count = int(float(entries.get("channels", "1")))
+    if not 0 < count <= MOST_CHANNELS:
+        raise Unreadable(f"damaged: its header says {count} channels")
+    values = _values(content, kind, 1 + count * height * width)[1:]
+    count = min(count, values.size // (height * width))
+    if count == 0:
+        raise Unreadable("truncated: not one whole channel")
+    images = values[: count * height * width].reshape(count, height, width)
+    frame = [float(entries.get(f"length {axis}[a]", "nan")) * 1e-10 for axis in "yx"]
+    size = pixel_size_nm(frame[0], frame[1], (height, width))
+    metadata = {
+        **quantity("bias", entries.get("biasvoltage"), "mV"),
+        **quantity("setpoint", entries.get("fblogiset"), "pA"),
+        **quantity("angle", entries.get("rotation"), "deg"),
+        **texts(
+            date=iso_date(stamp[1]) if (stamp := STAMP.match(path.name)) else None,
+            instrument="Createc",
+            comment=entries.get("titel(file)", entries.get("titel", "")),
+        ),
+    }
+
+    def decode(number: int, factor: float) -> NDArray[np.float64]:
+        data: NDArray[np.float64] = images[number] * np.float64(factor)
+        data[~data.any(axis=1)] = np.nan
+        return data
+
+    traces = []
+    for number in range(count):
+        channel, unit, factor = _meaning(number % max(count // 2, 1), entries)
+        direction = "backward" if count > 1 and number >= count // 2 else "forward"
+        read = partial(decode, number, factor)
+        traces.append(Trace(channel, direction, unit, size, read, metadata=metadata))
+    return traces
+
+
+def _entries(header: bytes) -> dict[str, str]:
+    """Return the header's "Key / Key=value" lines by the first name of their key, in lower case."""
+    entries: dict[str, str] = {}
+    for line in decode_text(header).splitlines():
+        key, equals, value = line.partition("=")
+        if equals:
+            entries.setdefault(key.split(" / ")[0].strip().lower(), value.strip())
+    for key in ("num.x", "num.y"):
+        if key not in entries:
+            raise Unreadable(f"damaged: its header has no {key}")
+    return entries
+
+
+def _values(content: bytes, kind: str, count: int) -> NDArray[np.floating]:
+    """Return at most so many values of the block of data."""
+    if kind == "int16":
+        start, dtype = HEADER, np.dtype("<i2")
+        return np.frombuffer(content[start : start + 2 * count], dtype).astype(np.float32)
+    block = content[HEADER : HEADER + 4 * count]
+    if kind == "compressed":
+        start = content.find(b"DATA") + 4
+        if start < 4:
+            raise Unreadable("damaged: no data behind its header")
+        block = zlib.decompressobj().decompress(content[start:], 4 * count)
+    return np.frombuffer(block, "<f4", min(len(block) // 4, count))
+
+
+def _meaning(place: int, entries: Mapping[str, str]) -> tuple[str, str, float]:
+    """Return name, unit and factor of a channel: place in the list of those that were chosen."""
+    chosen = int(float(entries.get("channelselectval", "3")))
+    bits = [bit for bit in range(MOST_CHANNELS) if chosen >> bit & 1] or [0, 1]
+    bit = bits[place] if place < len(bits) else place
+    digits = "".join(c for c in entries.get("dac-type", "16") if c.isdecimal()) or "16"
+    volts = VOLTS / 2 ** min(int(digits), 64)  # of one count
+    if bit == 0:
+        gain = float(entries.get("gainz", "10")) * float(entries.get("zpiezoconst", "nan"))
+        return "Z", "m", volts * gain * 1e-10
+    if bit == 1:
+        return "Current", "A", volts / 10 ** float(entries.get("gainpreamp", "9"))
+    return f"Channel {bit}", "V", volts
