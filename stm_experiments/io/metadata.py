@@ -27,6 +27,7 @@ DATES = (  # as programs of microscopes write them
     "%Y/%m/%d %H:%M:%S",
     "%I:%M:%S %p %a %b %d %Y",
     "%a %b %d %H:%M:%S %Y",
+    "%m/%d/%y %H:%M:%S",
     "%d.%m.%Y %H:%M",
     "%d.%m.%Y",
     "%y%m%d.%H%M%S",

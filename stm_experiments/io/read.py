@@ -117,6 +117,16 @@ def list_channels(path: str | Path) -> dict[str, list[str]]:
         return _directions(read_traces(path))
 
 
+def count_frames(path: Path) -> int:
+    """Return the number of images of a movie, 0 for other files.
+
+    Raises:
+        ScanError: If the file cannot be read.
+    """
+    with one_sentence(path):
+        return len({trace.frame for trace in read_traces(path)} - {None})
+
+
 def read_traces(path: Path) -> list[Trace]:
     """Return the images of a file, not decoded, with names that differ; in ``one_sentence``."""
     reader = find_reader(path)

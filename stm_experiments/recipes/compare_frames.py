@@ -15,6 +15,7 @@ from stm_experiments.core.texts import printable
 from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.scans.frame_comparison import CorrelationCurve, frame_comparison
 from stm_experiments.io import scan_files
+from stm_experiments.io.read import count_frames
 from stm_experiments.io.scan import Scan
 from stm_experiments.restoration.denoise import denoise
 from stm_experiments.restoration.frames import FrameComparison, compare_frames
@@ -56,11 +57,20 @@ def compare(cfg: DictConfig) -> None:
 
 
 def read_frames(paths: list[Path], settings: dict[str, Any]) -> list[Scan]:
-    """Read the frames; of a single file, its two traces."""
-    directions = ("forward", "backward") if len(paths) == 1 else (settings["direction"],)
+    """Read the frames; of a single file, those of a movie or its two traces."""
     reading = {key: settings[key] for key in READING}
-    works = [(path, direction) for path in paths for direction in directions]
-    return [scan_files.read_with_units(p, direction=way, **reading) for p, way in works]
+    way = settings["direction"]
+    if len(paths) > 1:
+        return [scan_files.read_with_units(path, direction=way, **reading) for path in paths]
+    if count := count_frames(paths[0]):
+        return [
+            scan_files.read_with_units(paths[0], direction=way, frame=frame, **reading)
+            for frame in range(count)
+        ]
+    return [
+        scan_files.read_with_units(paths[0], direction=way, **reading)
+        for way in ("forward", "backward")
+    ]
 
 
 def draw(

@@ -20,7 +20,7 @@ from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
 from stm_experiments.restoration.denoise import DEFAULT, denoise
 
-READING = ("channel", "direction", "unit", "pixel_nm")
+READING = ("channel", "direction", "frame", "unit", "pixel_nm")
 
 
 def find_lattices(cfg: DictConfig) -> None:
@@ -34,13 +34,16 @@ def find_lattices(cfg: DictConfig) -> None:
     """
     settings = resolve(cfg)
     paths = scan_files.find_scan_files(settings["image"])
+    others = scan_files.passed_over(settings["image"])
     folder = new_folder()
     scan_files.check_unit_settings(settings["unit"], settings["pixel_nm"])
     if not isinstance(settings["grains"], int) or settings["grains"] < 1:
         raise ValueError(f"grains is a whole number of at least 1, not {settings['grains']!r}")
     net = checkpoint.load(settings["checkpoint"] or DEFAULT) if settings["denoise"] else None
     stems = scan_files.result_stems(paths)
-    scan_files.for_each_file(paths, lambda path: work(path, folder / stems[path], net, settings))
+    scan_files.for_each_file(
+        paths, lambda path: work(path, folder / stems[path], net, settings), others
+    )
 
 
 def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from stm_experiments.restoration.denoise import DEFAULT, check_denoising, denois
 from stm_experiments.restoration.denoised import Comparison, Denoised, compare_with_clean
 from stm_experiments.restoration.history import picture_title
 
-READING = ("channel", "direction", "unit", "pixel_nm")
+READING = ("channel", "direction", "frame", "unit", "pixel_nm")
 DENOISING = ("stride", "uncertainty", "prepare", "remove_waves", "normalisation")
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,11 @@ def reconstruct(cfg: DictConfig) -> None:
     """
     settings = resolve(cfg)
     paths = scan_files.find_scan_files(settings["image"])
+    others = scan_files.passed_over(settings["image"])
     if settings["list"]:
-        scan_files.for_each_file(paths, lambda path: print(scan_files.describe_channels(path)))
+        scan_files.for_each_file(
+            paths, lambda path: print(scan_files.describe_channels(path)), others
+        )
         return
     folder = new_folder()
     if not isinstance(settings["prepare"], list):
@@ -49,7 +52,9 @@ def reconstruct(cfg: DictConfig) -> None:
     checked = {key: settings[key] for key in DENOISING if key != "uncertainty"}
     check_denoising(net, **checked)
     stems = scan_files.result_stems(paths, ending="_reconstructed")
-    scan_files.for_each_file(paths, lambda path: restore(path, folder / stems[path], net, settings))
+    scan_files.for_each_file(
+        paths, lambda path: restore(path, folder / stems[path], net, settings), others
+    )
 
 
 def restore(path: Path, stem: Path, net: Network, settings: dict[str, Any]) -> None:

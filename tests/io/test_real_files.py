@@ -1,5 +1,7 @@
 """Real microscope files: size, unit, pixel size, and that backward scans are unmirrored."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,51 @@ def test_real_files(scans, name, shape, unit, pixel, channel, low, high):
     assert scan.pixel_size == (None if pixel is None else pytest.approx((pixel, pixel)))
     assert scan.channel.startswith(channel)
     assert low <= scan.data.min() < scan.data.max() <= high
+
+
+CASES = Path(__file__).resolve().parents[2].parent / "shared" / "cases" / "files"
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "metadata"),
+    [
+        (
+            "scans",
+            "stm/FeBr2_Au111_4nm.sxm",
+            {"bias_V": 0.05, "setpoint_A": 5e-10, "date": "2023-03-31T14:38:44"},
+        ),
+        ("scans", "formats/20201111--4_1.Z_mtrx", {"bias_V": 0.6, "setpoint_A": 3e-10}),
+        ("cases", "createc_scan_atomic_11nm.dat", {"bias_V": -0.55, "setpoint_A": 3e-10}),
+        ("cases", "A250320.191933.dat", {"bias_V": -3.0412, "date": "2025-03-20T19:19:33"}),
+    ],
+)
+def test_metadata_of_real_files(scans, folder, name, metadata):
+    if not CASES.is_dir():
+        pytest.skip(f"needs the microscope files in {CASES}")
+    found = read_scan((scans if folder == "scans" else CASES) / name).metadata
+    assert {key: found[key] for key in metadata} == pytest.approx(metadata)
+
+
+def test_a_real_createc_scan():
+    """The feedback holds the current; both traces see the molecule; rows not reached are gaps."""
+    if not CASES.is_dir():
+        pytest.skip(f"needs the microscope files in {CASES}")
+    path = CASES / "createc_scan_atomic_11nm.dat"
+    scan = read_scan(path)
+    assert scan.data.shape == (512, 512)
+    assert scan.pixel_size == pytest.approx((11.25034 / 512, 11.25034 / 512))
+    assert np.median(read_scan(path, "Current").data) == pytest.approx(-3e-10, rel=0.02)
+    shape = (32, 16, 32, 16)
+    forward, backward = (
+        each.data - each.data.mean(axis=1, keepdims=True)
+        for each in (scan, read_scan(path, direction="backward"))
+    )
+    coarse = [each.reshape(shape).mean(axis=(1, 3)) for each in (forward, backward)]
+    assert np.corrcoef(coarse[0].ravel(), coarse[1].ravel())[0, 1] > 0.85
+    assert abs(np.corrcoef(coarse[0].ravel(), coarse[1][:, ::-1].ravel())[0, 1]) < 0.5
+    unfinished = read_scan(CASES / "A250320.191933.dat")
+    assert unfinished.mask.any(axis=1).sum() == 60
+    assert unfinished.channels == ("Z", "Current")
 
 
 @pytest.mark.parametrize(

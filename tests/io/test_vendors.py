@@ -178,6 +178,14 @@ def test_rhk(tmp_path, write, signs):
         read_scan(path, "Current")
 
 
+def test_rhk_metadata(tmp_path, write):
+    path = write.sm4(tmp_path / "a.sm4", [("Topography", "m", 0, P)])
+    metadata = read_scan(path).metadata
+    assert metadata["bias_V"] == pytest.approx(0.1)
+    assert metadata["setpoint_A"] == pytest.approx(1e-10)
+    assert (metadata["angle_deg"], metadata["instrument"]) == (0, "RHK")
+
+
 def test_rhk_unfinished(tmp_path, write):
     pages, z = [("Topography", "m", 0, P)], 2e-12 * P + 1e-9
     gaps(read_scan(write.sm4(tmp_path / "a.sm4", pages, done=3)), z, 2)

@@ -71,10 +71,11 @@ def traces(path: Path) -> list[Trace]:
         data[~data.any(axis=1)] = np.nan
         return data
 
+    signals = _signals(entries, count)
     traces = []
     for number in range(count):
-        channel, unit, factor = _meaning(number % max(count // 2, 1), entries)
-        direction = "backward" if count > 1 and number >= count // 2 else "forward"
+        channel, unit, factor = _meaning(signals[number % len(signals)], entries)
+        direction = "backward" if number >= len(signals) else "forward"
         read = partial(decode, number, factor)
         traces.append(Trace(channel, direction, unit, size, read, metadata=metadata))
     return traces
@@ -107,11 +108,15 @@ def _values(content: bytes, kind: str, count: int) -> NDArray[np.floating]:
     return np.frombuffer(block, "<f4", min(len(block) // 4, count))
 
 
-def _meaning(place: int, entries: Mapping[str, str]) -> tuple[str, str, float]:
-    """Return name, unit and factor of a channel: place in the list of those that were chosen."""
+def _signals(entries: Mapping[str, str], count: int) -> list[int]:
+    """Return the signals of the forward images; as many backward ones may follow."""
     chosen = int(float(entries.get("channelselectval", "3")))
-    bits = [bit for bit in range(MOST_CHANNELS) if chosen >> bit & 1] or [0, 1]
-    bit = bits[place] if place < len(bits) else place
+    bits = [bit for bit in range(MOST_CHANNELS) if chosen >> bit & 1]
+    return bits if count in (len(bits), 2 * len(bits)) else list(range(count))
+
+
+def _meaning(bit: int, entries: Mapping[str, str]) -> tuple[str, str, float]:
+    """Return name, unit and factor of a signal."""
     digits = "".join(c for c in entries.get("dac-type", "16") if c.isdecimal()) or "16"
     volts = VOLTS / 2 ** min(int(digits), 64)  # of one count
     if bit == 0:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stm_experiments.io.metadata import Metadata, amount_of, iso_date, quantity, texts
 from stm_experiments.io.trace import Trace, Unreadable, check_size, library, pixel_size_nm
 from stm_experiments.io.units import to_si
 
@@ -65,12 +66,13 @@ def traces(path: Path) -> list[Trace]:
         return data.reshape(height, width)[::rows, ::columns] * factor
 
     size = pixel_size_nm(range_y, range_x, (height, width))
+    metadata = _metadata(entries)
     traces: list[Trace] = []
     for channel in _channels(entries["DATA_INFO"]):
         factor, si = to_si(channel.unit)
         for direction in channel.directions:
             read = partial(decode, len(traces), direction, factor)
-            traces.append(Trace(channel.name, direction, si, size, read))
+            traces.append(Trace(channel.name, direction, si, size, read, metadata=metadata))
     return traces
 
 
@@ -87,6 +89,28 @@ def _entries(header: str) -> dict[str, list[str]]:
         if key not in entries:
             raise Unreadable(f"damaged: its header has no {key}")
     return entries
+
+
+def _metadata(entries: dict[str, list[str]]) -> Metadata:
+    """Return what the header says of the measurement."""
+
+    def text(key: str) -> str:
+        return " ".join(" ".join(entries.get(key, [])).split())
+
+    controller = [
+        line.strip().split("\t") for line in entries.get("Z-CONTROLLER", []) if line.strip()
+    ]
+    cells = dict(zip(controller[0], controller[1], strict=False)) if len(controller) > 1 else {}
+    return {
+        **quantity("bias", text("BIAS"), "V"),
+        **amount_of("setpoint", cells.get("Setpoint", "")),
+        **quantity("angle", text("SCAN_ANGLE"), "deg"),
+        **texts(
+            date=iso_date(f"{text('REC_DATE')} {text('REC_TIME')}"),
+            instrument="Nanonis",
+            comment=text("COMMENT"),
+        ),
+    }
 
 
 def _channels(table: list[str]) -> list[_Channel]:

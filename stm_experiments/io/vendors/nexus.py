@@ -5,6 +5,7 @@ Only what the file itself holds is read: links into other files are not followed
 
 import io
 import math
+import struct
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -19,8 +20,9 @@ from stm_experiments.io.trace import Trace, Unreadable, check_size, decode_text,
 from stm_experiments.io.units import to_si
 
 NEED = "reading and writing NeXus files needs h5py"
-MOST_NODES, DEEPEST = 4096, 12  # groups and fields that are looked at
+MOST_NODES = 4096  # groups and fields that are looked at
 MOST_DEFLATED = 1032  # bytes that one byte of a deflated chunk can become
+HEAP = b"GCOL"
 LONGEST_TEXT = 2**16  # bytes
 MOST_POINTS = 2**16  # of an axis
 
@@ -43,8 +45,9 @@ def traces(path: Path) -> list[Trace]:
     The row of the largest y is at the top.
     """
     h5py = library("h5py", NEED)
+    _check_heaps(path.read_bytes())
     with h5py.File(path, "r") as file:
-        nodes = list(_nodes(h5py, file, "", 0))
+        nodes = list(_nodes(h5py, file))
         metadata = _metadata(h5py, dict(nodes))
         found = [
             trace
@@ -55,17 +58,39 @@ def traces(path: Path) -> list[Trace]:
     return found
 
 
-def _nodes(h5py: Any, group: Any, prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
+def _check_heaps(content: bytes) -> None:
+    """Refuse heaps of texts in which HDF5 would read for ever: an empty piece of free space.
+
+    A heap begins with its signature and its size at byte 8; each object with its index, 0 for free
+    space, and its size at byte 8, which for free space counts these 16 bytes.
+    """
+    start = content.find(HEAP)
+    while start >= 0:
+        (size,) = struct.unpack_from("<Q", content[start : start + 16].ljust(16, b"\0"), 8)
+        end, at = min(start + size, len(content)), start + 16
+        while at + 16 <= end:
+            index, length = struct.unpack_from("<H6xQ", content, at)
+            if index == 0 and length < 16:
+                raise Unreadable("damaged: a heap of texts without an end")
+            at += length if index == 0 else 16 + -(-length // 8) * 8
+        start = content.find(HEAP, start + 4)
+
+
+def _nodes(h5py: Any, root: Any) -> Iterator[tuple[str, Any]]:
     """Iterate over the groups and fields that lie in the file itself, with their paths."""
-    for count, name in enumerate(group):
-        if count >= MOST_NODES or depth > DEEPEST:
-            return
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            continue
-        node = group[name]
-        yield f"{prefix}/{name}", node
-        if isinstance(node, h5py.Group):
-            yield from _nodes(h5py, node, f"{prefix}/{name}", depth + 1)
+    groups, seen = [("", root)], 0
+    while groups:
+        prefix, group = groups.pop(0)
+        for name in group:
+            seen += 1
+            if seen > MOST_NODES:  # also of groups that hold each other
+                return
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                continue
+            node = group[name]
+            yield f"{prefix}/{name}", node
+            if isinstance(node, h5py.Group):
+                groups.append((f"{prefix}/{name}", node))
 
 
 def _traces(h5py: Any, path: Path, name: str, group: Any, metadata: Metadata) -> list[Trace]:
@@ -79,7 +104,9 @@ def _traces(h5py: Any, path: Path, name: str, group: Any, metadata: Metadata) ->
         raise Unreadable("damaged: a chunk larger than any image")
     names = [_text(each) for each in np.atleast_1d(group.attrs.get("axes", []))]
     y, x = (_axis(h5py, group, each) for each in names) if len(names) == 2 else (None, None)
-    size = (y.step, x.step) if y and x and min(y.step, x.step) > 0 else None
+    size = None
+    if y and x and all(0 < axis.step < math.inf for axis in (y, x)):
+        size = (y.step, x.step)
     factor, unit = to_si(_text(field.attrs.get("units")))
     title = _text(group.attrs.get("title")) or name.rpartition("/")[2]
     channel, direction = split_direction(title)

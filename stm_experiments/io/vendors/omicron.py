@@ -1,6 +1,6 @@
 """Omicron Matrix data files (``..._mtrx``), with the session's parameter files in their folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stm_experiments.core.files import check_regular
+from stm_experiments.io.metadata import Metadata, quantity, texts
 from stm_experiments.io.trace import NoImage, Trace, Unreadable, check_size, library, pixel_size_nm
 from stm_experiments.io.units import to_si
 
@@ -37,6 +38,8 @@ def traces(path: Path) -> list[Trace]:
     factor, unit = to_si(matrix.channel_name_and_unit[1])
     size = pixel_size_nm(matrix.axis[1][1], matrix.axis[0][1], (lines, points))
 
+    metadata = _metadata(matrix.param)
+
     def decode(name: str) -> NDArray[np.float64]:
         image = matrix.select_image(name)[0].data
         data = np.full((lines, points), np.nan)
@@ -49,8 +52,27 @@ def traces(path: Path) -> list[Trace]:
     traces = []
     for name in map(str, names.values()):
         direction = name.removesuffix("/up")
-        traces.append(Trace(matrix.channel_name, direction, unit, size, partial(decode, name)))
+        traces.append(
+            Trace(
+                matrix.channel_name, direction, unit, size, partial(decode, name), metadata=metadata
+            )
+        )
     return traces
+
+
+def _metadata(parameters: Mapping[str, Any]) -> Metadata:
+    """Return what the session's parameters say; each is a value and a unit."""
+    found: dict[str, Any] = {}
+    for name, key in (
+        ("bias", "GapVoltageControl.Voltage"),
+        ("setpoint", "Regulator.Setpoint_1"),
+        ("angle", "XYScanner.Angle"),
+    ):
+        entry = parameters.get(f"EEPA::{key}")
+        if isinstance(entry, list) and len(entry) == 2:
+            unit = "deg" if entry[1] == "Degree" else str(entry[1])
+            found |= quantity(name, entry[0], unit)
+    return {**found, **texts(instrument="Omicron Matrix")}
 
 
 def _check_parameters(path: Path) -> None:

@@ -10,12 +10,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stm_experiments.io.metadata import Metadata, iso_date, quantity, texts
 from stm_experiments.io.trace import Trace, Unreadable, check_size, pixel_size_nm
 from stm_experiments.io.units import to_si
 
 SIGNATURE = "STiMage 005.".encode("utf-16-le")
 PAGE_INDEX_HEADER, PAGE_INDEX_ARRAY, PAGE_HEADER, PAGE_DATA, STRINGS = 1, 2, 3, 4, 10
-LABEL, X_UNIT, Z_UNIT, LINES_DONE = 0, 7, 9, 13  # places in the list of strings
+# Places in the list of strings; the time follows the date.
+LABEL, COMMENT, DATE, X_UNIT, Z_UNIT, LINES_DONE = 0, 3, 5, 7, 9, 13
 MOST_PAGES, MOST_OBJECTS = 4096, 256
 DIRECTIONS = {0: "forward", 1: "backward", 2: "forward", 3: "backward"}  # right, left, up, down
 
@@ -31,6 +33,7 @@ class _Page(NamedTuple):
         z_step: Height of one count.
         z_offset: Height at a count of 0.
         strings: The page's texts.
+        metadata: As in ``Scan``.
     """
 
     shape: tuple[int, int]
@@ -40,6 +43,7 @@ class _Page(NamedTuple):
     z_step: float
     z_offset: float
     strings: list[str]
+    metadata: Metadata
 
 
 class _Place(NamedTuple):
@@ -101,13 +105,14 @@ def _trace(content: bytes, parts: dict[int, _Place]) -> Trace:
         unit,
         pixel_size_nm(*frame, page.shape) if x_unit == "m" else None,
         decode,
+        metadata=page.metadata,
     )
 
 
 def _page(content: bytes, at: int) -> _Page:
     field_size, string_count = _unpack("<HH", content, at)
     width, height, _, direction = _unpack("<2i2I", content, at + 24)
-    x, y, z, _, _, _, z_offset = _unpack("<7f", content, at + 56)
+    x, y, z, _, _, _, z_offset, _, *settings = _unpack("<11f", content, at + 56)
     (objects,) = _unpack("<I", content, at + 112)
     place = _objects(content, at + field_size, objects).get(STRINGS)
     strings = []
@@ -121,7 +126,17 @@ def _page(content: bytes, at: int) -> _Page:
     strings += [""] * (LINES_DONE + 1 - len(strings))
     if direction not in DIRECTIONS:
         raise Unreadable(f"damaged: unknown scan direction {direction}")
-    return _Page((height, width), DIRECTIONS[direction], x, y, z, z_offset, strings)
+    metadata = {
+        **quantity("bias", settings[0], "V"),
+        **quantity("setpoint", settings[1], "A"),
+        **quantity("angle", settings[2], "deg"),
+        **texts(
+            date=iso_date(" ".join(strings[DATE : DATE + 2])),
+            instrument="RHK",
+            comment=strings[COMMENT],
+        ),
+    }
+    return _Page((height, width), DIRECTIONS[direction], x, y, z, z_offset, strings, metadata)
 
 
 def _objects(content: bytes, at: int, count: int) -> dict[int, _Place]:
