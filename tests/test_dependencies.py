@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OURS = {"stm_experiments", "hydra_plugins"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+OPTIONAL = ("scans", "fast", "slurm")  # extras with what the package imports where it is installed
 # Declared and not imported: tools that are run or test with, and what others import for us.
 TOOLS = {"ruff", "mypy", "codespell", "pre-commit", "build", "pytest", "pytest-xdist", "gwyfile"}
 USED_BY_OTHERS = {"tensorboard", "pywavelets"}  # by Lightning's logger, by scikit-image
@@ -66,7 +67,7 @@ def providers():
 
 
 def test_everything_imported_is_declared(providers):
-    optional = distributions(EXTRAS["scans"]) | distributions(EXTRAS["slurm"])
+    optional = set().union(*(distributions(EXTRAS[name]) for name in OPTIONAL))
     declared = distributions(PROJECT["dependencies"]) | optional
     missing = {
         name: str(path)
@@ -79,7 +80,7 @@ def test_everything_imported_is_declared(providers):
 def test_everything_declared_is_imported(providers):
     names = imported("stm_experiments", "hydra_plugins")
     used = set().union(*(providers.get(name, {normalised(name)}) for name in names))
-    optional = distributions(EXTRAS["scans"]) | distributions(EXTRAS["slurm"])
+    optional = set().union(*(distributions(EXTRAS[name]) for name in OPTIONAL))
     declared = distributions(PROJECT["dependencies"]) | optional
     assert declared - used - USED_BY_OTHERS == set()
 

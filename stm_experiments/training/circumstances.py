@@ -39,14 +39,23 @@ def describe(config: dict[str, Any], files: Sequence[Path]) -> dict[str, Any]:
         config: The run's config.
         files: The files from which its data are read.
     """
+    names = [*VERSIONS, "numba"] if config["model"].get("fused") else VERSIONS
     has_gpu = config["trainer"]["accelerator"] != "cpu" and torch.cuda.is_available()
     return {
-        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+        "versions": {name: _version(name) for name in names},
         "device": "GPU" if has_gpu else f"CPU with {torch.backends.cpu.get_cpu_capability()}",
         "threads": None if has_gpu else torch.get_num_threads(),
         "config": json.loads(json.dumps(config, default=str)),
         "files": _fingerprints(files),
     }
+
+
+def _version(name: str) -> str:
+    """Return the version of a distribution; ``absent`` if it is not installed."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ABSENT
 
 
 def _fingerprints(files: Sequence[Path]) -> dict[str, Any]:

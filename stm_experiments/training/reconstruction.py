@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from stm_experiments.core.batch import Batch
 from stm_experiments.models.interfaces import Network
 from stm_experiments.training.batch_norm import share_batch_norm
+from stm_experiments.training.fused import Loss, choose_fused
 
 
 class Reconstruction(LightningModule):
@@ -36,9 +37,11 @@ class Reconstruction(LightningModule):
         negligible_noise: Mean squared noise on [-1, 1] from which on the relative loss gives less
             weight to a patch; it keeps the loss of patches without noise finite. The default is
             hardly visible, 36 dB below the squared range.
+        fused: Train CAE-A by its compiled step, five to ten times as fast on a CPU: ``auto`` (where
+            that is possible), True or False.
 
     Raises:
-        ValueError: If ``target`` or ``loss`` is none of these.
+        ValueError: If ``target``, ``loss`` or ``fused`` is none of these.
     """
 
     def __init__(
@@ -49,12 +52,15 @@ class Reconstruction(LightningModule):
         target: str = "noisy",
         loss: str = "mse",
         negligible_noise: float = 1e-3,
+        fused: bool | str = False,
     ) -> None:
         super().__init__()
         if target not in ("noisy", "clean"):
             raise ValueError(f"model.target is 'noisy' or 'clean', not {target!r}")
         if loss not in ("mse", "relative") or (loss, target) == ("relative", "noisy"):
             raise ValueError(f"model.loss is mse, or relative with target=clean, not {loss!r}")
+        if fused not in ("auto", True, False):
+            raise ValueError(f"model.fused is auto, true or false, not {fused!r}")
         # Convolutions with few channels are 1.5 times as fast when channels vary fastest in memory.
         self.net: Network = net.to(memory_format=torch.channels_last)  # type: ignore[call-arg]
         self.optimizer = optimizer
@@ -62,14 +68,18 @@ class Reconstruction(LightningModule):
         self.target = target
         if not negligible_noise > 0:
             raise ValueError(f"model.negligible_noise must be above 0, got {negligible_noise!r}")
-        self.relative = loss == "relative"
+        self.loss_name = loss
+        self.fused = fused
+        self.fused_loss: Loss | None = None
         self.negligible_noise = negligible_noise
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the loss of a batch: mean squared error, or its mean share of the noise power."""
         target = self.target_of(batch)
+        if self.fused_loss is not None:
+            return self.fused_loss(batch.noisy, target)
         reconstruction = self.net(batch.noisy)
-        if not self.relative:
+        if self.loss_name == "mse":
             return F.mse_loss(reconstruction, target)
         residual = (reconstruction - target).var((1, 2, 3))
         noise = (batch.noisy - target).var((1, 2, 3))
@@ -87,7 +97,14 @@ class Reconstruction(LightningModule):
         return target
 
     def setup(self, stage: str) -> None:
-        """Let normalisation layers use the whole batch where several processes share it."""
+        """Choose how the loss is computed.
+
+        Where several processes share a batch, normalisation layers use the whole of it.
+
+        Raises:
+            ValueError: If ``fused`` is True and CAE-A's compiled step cannot be used.
+        """
+        self.fused_loss = choose_fused(self.fused, self.net, self.loss_name, self.trainer)
         if self.trainer.world_size > 1:
             share_batch_norm(self.net)
 
