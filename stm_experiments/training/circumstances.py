@@ -39,7 +39,7 @@ def describe(config: dict[str, Any], files: Sequence[Path]) -> dict[str, Any]:
         config: The run's config.
         files: The files from which its data are read.
     """
-    names = [*VERSIONS, "numba"] if config["model"].get("fused") else VERSIONS
+    names = [*VERSIONS, "numba"] if config.get("model", {}).get("fused") else VERSIONS
     has_gpu = config["trainer"]["accelerator"] != "cpu" and torch.cuda.is_available()
     return {
         "versions": {name: _version(name) for name in names},
