@@ -33,7 +33,9 @@ def scale_minmax(topographs: Topographs) -> ImagePairs:
     if bool((high <= low).any()):
         raise ValueError("a simulated image is constant: enlarge data.size to show an atom")
     scale = 2 / (high - low)
-    return ImagePairs((noisy - low) * scale - 1, (topographs.clean - low) * scale - 1)
+    shift = -1 - low * scale
+    noisy, clean = ((image * scale).add_(shift) for image in (noisy, topographs.clean))
+    return ImagePairs(noisy, clean)
 
 
 def scale_without_plane(topographs: Topographs) -> ImagePairs:

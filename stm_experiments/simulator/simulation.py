@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -227,9 +228,14 @@ def draw_images(generators: Generators) -> ImageDraws:
 
 def corrugation_of(image: Tensor) -> Tensor:
     """Return c, the 5-95 % range of every fourth px along each axis of the images, [N] float64."""
-    values = image[:, 0, ::4, ::4].flatten(1)
-    ends = torch.quantile(values, torch.tensor([0.05, 0.95], device=image.device), dim=1)
-    return (ends[1] - ends[0]).to("cpu", torch.float64)
+    values = image[:, 0, ::4, ::4].flatten(1).cpu()
+    rank = torch.tensor([0.05, 0.95]) * (values.shape[1] - 1)
+    below, above = rank.floor().long(), rank.ceil().long()
+    # The numbers of torch.quantile, which sorts everything and takes four times as long.
+    places = [*below.tolist(), *above.tolist()]
+    ordered = torch.from_numpy(np.partition(values.numpy(), places, axis=1))
+    low, high = torch.lerp(ordered[:, below], ordered[:, above], rank - below).unbind(1)
+    return (high - low).double()
 
 
 def simulate(

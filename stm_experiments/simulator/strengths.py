@@ -43,6 +43,8 @@ def draw_strength(strength: Strength, seeds: list[int], name: str, chance: float
         The values, [N] float64.
     """
     low, high = bounds(strength)
+    if low == high and chance >= 1:
+        return torch.full((len(seeds),), low, dtype=torch.float64)
     uniform = uniforms(seeds, name, 2)
     value = low * (high / low) ** uniform[:, 0] if low > 0 else high * uniform[:, 0]
     return torch.where(uniform[:, 1] < chance, value, 0.0)
