@@ -1,7 +1,7 @@
 """A denoiser that never does worse than the scan: experts mixed by their estimated error."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from stm_experiments.core.noise import noise_spectrum, sample_noise
 from stm_experiments.models import tiling
-from stm_experiments.models.baselines.patch_wiener import PatchWiener
+from stm_experiments.models.baselines.patch_wiener import PatchWiener, filtered_by_all
 from stm_experiments.models.interfaces import Network, NetworkModule
 from stm_experiments.restoration.stated_error import (
     MixtureTerms,
@@ -23,7 +23,8 @@ from stm_experiments.restoration.stated_error import (
 SMALLEST = 32  # px, least side of an image whose noise can be measured
 LEAST_ERROR = 0.01  # of the noise's power; an estimate below it is luck
 
-Expert = Callable[[Tensor, Tensor], Tensor]  # (image [H, W], spectrum of its noise) to an estimate
+# From an image [H, W] and the spectrum of its noise to the estimate of each of K experts.
+Experts = Callable[[Tensor, Tensor], list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -156,8 +157,7 @@ class LocalRisk(NetworkModule):
             zeros = block_means(torch.zeros_like(image), self.rules.block)
             terms = MixtureTerms(image, image, 0.0, zeros, zeros, zeros, zeros, self.rules.block)
             return Mixture(terms, 0.0, none, none)
-        experts: list[Expert] = [self._network, *(module.filtered for module in self.filters)]
-        return mix(image, noise_spectrum(image), experts, self.rules)
+        return mix(image, noise_spectrum(image), self._estimates, self.rules)
 
     def whole(
         self,
@@ -181,7 +181,7 @@ class LocalRisk(NetworkModule):
             errors = torch.tensor([mixture.noise, mixture.error])
             summaries.append(torch.cat((errors, mixture.shares.cpu(), mixture.alone.cpu())))
             pixels.append(piece.numel())
-            return torch.stack([mixture.output, *[mixture.risk] * deviation])
+            return torch.stack([mixture.output, mixture.risk] if deviation else [mixture.output])
 
         with torch.no_grad():
             maps = tiling.join_pieces(
@@ -194,34 +194,40 @@ class LocalRisk(NetworkModule):
         deviations = maps[1].sqrt() if deviation else None
         return WholeMixture(maps[0], deviations, shares, alone, noise, error)
 
-    def _network(self, image: Tensor, _spectrum: Tensor) -> Tensor:
-        """Denoise one image by the network."""
-        return self.net(image[None, None].float())[0, 0].to(image.dtype)
+    def _estimates(self, image: Tensor, spectrum: Tensor) -> list[Tensor]:
+        """Denoise one image by the network and by each filter."""
+        estimate = self.net(image[None, None].float())[0, 0].to(image.dtype)
+        return [estimate, *filtered_by_all(self.filters, image, spectrum)]
 
 
-def mix(image: Tensor, spectrum: Tensor, experts: Sequence[Expert], rules: MixtureRules) -> Mixture:
+def mix(image: Tensor, spectrum: Tensor, experts: Experts, rules: MixtureRules) -> Mixture:
     """Mix experts; see ``LocalRisk``.
 
     Args:
         image: [H, W].
         spectrum: Of its noise.
-        experts: Maps of an image and its noise's spectrum to an estimate.
+        experts: Estimates of an image whose noise's spectrum is known.
         rules: The constants.
     """
     shape = image.shape
     generator = torch.Generator().manual_seed(0)
     probe = sample_noise(spectrum.cpu(), shape[1], generator).to(image)
     noise = _mean_power(spectrum, shape[1])
-    changes, passed = [], []
-    for expert in experts:
-        estimate = expert(image, spectrum)
-        answer = expert(image + rules.probe * probe, spectrum)
-        changes.append(estimate - image)
-        passed.append(probe * (answer - estimate) / rules.probe - probe.square())
-    linear = torch.stack([block_means(term, rules.block) for term in passed])
-    quadratic = torch.stack([
-        torch.stack([block_means(one * other, rules.block) for other in changes]) for one in changes
-    ])  # fmt: skip
+    estimates = experts(image, spectrum)
+    answers = experts(image + rules.probe * probe, spectrum)
+    linear = torch.stack(
+        [
+            block_means(probe * (answer - estimate) / rules.probe - probe.square(), rules.block)
+            for estimate, answer in zip(estimates, answers, strict=True)
+        ]
+    )
+    del answers
+    changes = [estimate - image for estimate in estimates]
+    quadratic = linear.new_empty(len(changes), *linear.shape)
+    for row, one in enumerate(changes):
+        for column, other in enumerate(changes[: row + 1]):
+            product = block_means(one * other, rules.block)
+            quadratic[row, column] = quadratic[column, row] = product
     weights = _weights(quadratic, linear, noise, rules)
     error = _error(quadratic, linear, noise, weights)
     mean_error = max(float(error.mean()), LEAST_ERROR * noise)
@@ -262,10 +268,14 @@ def _weights(quadratic: Tensor, linear: Tensor, noise: float, rules: MixtureRule
     linear = (1 + rules.caution) * linear
     mean_quadratic = quadratic.mean((2, 3), keepdim=True)
     mean_linear = linear.mean((1, 2), keepdim=True)
-    filters = F.pad(
-        _least_risk(mean_quadratic[1:, 1:], mean_linear[1:], steps=500), (0, 0, 0, 0, 1, 0)
-    )
-    everything = _least_risk(mean_quadratic, mean_linear, steps=500)
+    # The same problem twice, side by side: without the network, and with it.
+    without = torch.ones_like(mean_linear)
+    without[0] = 0
+    filters, everything = _least_risk(
+        torch.cat((mean_quadratic * without * without[:, None], mean_quadratic), -1),
+        torch.cat((mean_linear.where(without > 0, math.inf), mean_linear), -1),
+        steps=500,
+    ).split(1, -1)
     whole = _if_better(filters, everything, mean_quadratic, mean_linear, wanted)
     near_quadratic, near_linear = (
         averaged(term, rules.radius / rules.block) for term in (quadratic, linear)
@@ -345,10 +355,7 @@ def _least_risk(
 
 def _project(weights: Tensor) -> Tensor:
     """Return the nearest weights [K, ...] that are not negative and add up to at most 1."""
-    positive = weights.clamp(min=0)
     ordered, _ = weights.sort(dim=0, descending=True)
     count = torch.arange(1, len(weights) + 1, device=weights.device).view(-1, 1, 1)
-    excess = (ordered.cumsum(0) - 1) / count
-    last = (ordered > excess).sum(0, keepdim=True).clamp(min=1) - 1
-    shifted = (weights - excess.gather(0, last)).clamp(min=0)
-    return torch.where(positive.sum(0) > 1, shifted, positive)
+    excess = ((ordered.cumsum(0) - 1) / count).amax(0)
+    return (weights - excess.clamp(min=0)).clamp(min=0)

@@ -1,5 +1,6 @@
 """The Wiener filter of an image's own patches."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import scipy  # its parts are loaded when they are first used
@@ -22,6 +23,24 @@ class PatchFilter(NamedTuple):
 
     components: Tensor
     back: Tensor
+
+
+class ImageStatistics(NamedTuple):
+    """What filters of an image need of it, whatever the size of their patches.
+
+    Attributes:
+        heights: The image without its mean, [H, W] float64.
+        spectrum: Its Fourier transform (``rfft2``), padded to the size below.
+        size: Padded height and width: the sums over products of pixels are not periodic.
+        products: Sum of the products of the pixels at each lag, periodic in the padded size.
+        noise: Covariance of the noise at each lag, periodic in the image's size, [H, W].
+    """
+
+    heights: Tensor
+    spectrum: Tensor
+    size: tuple[int, int]
+    products: Tensor
+    noise: Tensor
 
 
 class PatchWiener(NetworkModule):
@@ -76,22 +95,21 @@ class PatchWiener(NetworkModule):
         Returns:
             [H, W] of the image's type; an image with too few patches, or without noise, as it is.
         """
-        enough = all(
-            length >= 2 * side for length, side in zip(image.shape, self.sides, strict=True)
-        )
-        if not enough or spectrum.sum() <= 0:
-            return image.clone()
-        level = image.mean()
-        heights = (image - level).double()
-        patch_filter = self._filter(heights, spectrum)
-        return (self._applied(heights, patch_filter) + level).to(image.dtype)
+        return filtered_by_all([self], image, spectrum)[0]
 
-    def _filter(self, heights: Tensor, spectrum: Tensor) -> PatchFilter:
+    def fits(self, image: Tensor) -> bool:
+        """Return whether an image [H, W] has enough patches."""
+        return all(length >= 2 * side for length, side in zip(image.shape, self.sides, strict=True))
+
+    def applied(self, image: ImageStatistics) -> Tensor:
+        """Return the filtered heights of an image, [H, W]."""
+        return self._applied(image, self._filter(image))
+
+    def _filter(self, image: ImageStatistics) -> PatchFilter:
         """Return the filter of one patch."""
-        lags = _lags(self.sides).to(heights.device)
-        signal = _autocovariance(heights, self.sides).flatten()[lags]
-        noise_lags = torch.fft.irfft2(spectrum.to(heights), heights.shape)
-        noise = _central(noise_lags, self.sides).flatten()[lags]
+        lags = _lags(self.sides).to(image.heights.device)
+        signal = _autocovariance(image, self.sides).flatten()[lags]
+        noise = _central(image.noise, self.sides).flatten()[lags]
         ridge = 1e-6 * noise.diagonal().mean() + 1e-13 * signal.diagonal().mean()
         root = torch.linalg.cholesky(noise + ridge * torch.eye(len(noise)).to(noise))
         half = torch.linalg.solve_triangular(root, signal, upper=False)
@@ -102,15 +120,16 @@ class PatchWiener(NetworkModule):
         components = torch.linalg.solve_triangular(root, vectors.T, upper=False, left=False)
         return PatchFilter(components, root @ vectors * (1 - 1 / values))
 
-    def _applied(self, heights: Tensor, patch_filter: PatchFilter) -> Tensor:
+    def _applied(self, image: ImageStatistics, patch_filter: PatchFilter) -> Tensor:
         """Filter all patches of an image and average them."""
         down, right = (side - 1 for side in self.sides)
+        heights = image.heights
         height, width = heights.shape
         if height <= 4 * down or width <= 4 * right:
             return self._one_by_one(heights, patch_filter)
         result = torch.empty_like(heights)
         inner = (slice(down, height - down), slice(right, width - right))
-        result[inner] = _convolved(heights, self._kernel(patch_filter))
+        result[inner] = _convolved(image, self._kernel(patch_filter))
         weights = (patch_filter.back @ patch_filter.components).view(self.sides * 2)
         turned = weights.permute(1, 0, 3, 2)
         result[:down, inner[1]] = _border(heights, weights)
@@ -146,6 +165,43 @@ class PatchWiener(NetworkModule):
         return (total[0, 0] / (rows[:, None] * columns)).to(heights.dtype)
 
 
+def filtered_by_all(
+    filters: Sequence[PatchWiener], image: Tensor, spectrum: Tensor
+) -> list[Tensor]:
+    """Denoise one image whose noise is known by each of several filters; see ``filtered``.
+
+    Args:
+        filters: Which share the Fourier transforms of the image.
+        image: [H, W].
+        spectrum: Of its noise.
+
+    Returns:
+        One image [H, W] for each filter.
+    """
+    usable = [module for module in filters if module.fits(image)] if spectrum.sum() > 0 else []
+    if not usable:
+        return [image.clone() for _ in filters]
+    level = image.mean()
+    heights = (image - level).double()
+    largest = (max(module.sides[axis] for module in usable) for axis in (0, 1))
+    rows, columns = (
+        scipy.fft.next_fast_len(length + side, real=True)
+        for length, side in zip(heights.shape, largest, strict=True)
+    )
+    transform = torch.fft.rfft2(heights, (rows, columns))
+    statistics = ImageStatistics(
+        heights=heights,
+        spectrum=transform,
+        size=(rows, columns),
+        products=torch.fft.irfft2(transform.abs().square(), (rows, columns)),
+        noise=torch.fft.irfft2(spectrum.to(heights), heights.shape),
+    )
+    return [
+        (module.applied(statistics) + level).to(image.dtype) if module in usable else image.clone()
+        for module in filters
+    ]
+
+
 def _lags(sides: tuple[int, int]) -> Tensor:
     """Return the flat index of the lag between any two of the n pixels of a patch, [n, n]."""
     down, right = (torch.arange(side)[:, None] - torch.arange(side) + side - 1 for side in sides)
@@ -160,23 +216,20 @@ def _central(lags: Tensor, sides: tuple[int, int]) -> Tensor:
     return lags[down][:, right]
 
 
-def _autocovariance(heights: Tensor, sides: tuple[int, int]) -> Tensor:
+def _autocovariance(image: ImageStatistics, sides: tuple[int, int]) -> Tensor:
     """Return the mean product of pixels at each lag of less than a patch, along both axes."""
-    lengths = list(zip(heights.shape, sides, strict=True))
-    # The transform is periodic.
-    size = [scipy.fft.next_fast_len(length + side, real=True) for length, side in lengths]
-    products = torch.fft.irfft2(torch.fft.rfft2(heights, size).abs().square(), size)
+    lengths = zip(image.heights.shape, sides, strict=True)
     pairs = [length - torch.arange(1 - side, side).abs() for length, side in lengths]
-    return _central(products, sides) / (pairs[0][:, None] * pairs[1]).to(heights)
+    return _central(image.products, sides) / (pairs[0][:, None] * pairs[1]).to(image.products)
 
 
-def _convolved(heights: Tensor, kernel: Tensor) -> Tensor:
+def _convolved(image: ImageStatistics, kernel: Tensor) -> Tensor:
     """Convolve an image where the kernel fits into it, [H - h + 1, W - w + 1]."""
     down, right = (length - 1 for length in kernel.shape)
-    size = [scipy.fft.next_fast_len(length, real=True) for length in heights.shape]
-    spectrum = torch.fft.rfft2(heights, size) * torch.fft.rfft2(kernel, size)
-    result: Tensor = torch.fft.irfft2(spectrum, size)
-    return result[down : heights.shape[0], right : heights.shape[1]]
+    height, width = image.heights.shape
+    products = image.spectrum * torch.fft.rfft2(kernel, image.size)
+    result: Tensor = torch.fft.irfft2(products, image.size)
+    return result[down:height, right:width]
 
 
 def _border(heights: Tensor, weights: Tensor) -> Tensor:
