@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from scipy.spatial import KDTree
 
@@ -16,7 +16,7 @@ from stm_experiments.core.arrays import Array, Indices, Mask
 from stm_experiments.core.planes import fit_plane
 from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.measured import as_measured
-from stm_experiments.lattice.motif import Maxima, Motif, find_maxima, find_motif
+from stm_experiments.lattice.motif import Maxima, Motif, differ_in_height, find_maxima, find_motif
 from stm_experiments.lattice.phases import map_cells
 from stm_experiments.lattice.sites import (
     Growth,
@@ -25,12 +25,18 @@ from stm_experiments.lattice.sites import (
     fit_surroundings,
     number_atoms,
 )
-from stm_experiments.lattice.vectors import LatticeError, candidate_lattices, find_bragg_vectors
+from stm_experiments.lattice.vectors import (
+    LatticeCandidate,
+    LatticeError,
+    candidate_lattices,
+    find_bragg_vectors,
+)
 
 _SCALES = (1.0, 0.6, 0.36)  # on which atoms are searched for, typical periods of the Bragg peaks
 _FEWEST = 12  # atoms of a lattice
 _LEAST_SCORE = 0.3  # of a lattice
 _AS_GOOD = 0.93  # score of a lattice with a smaller cell that is preferred, of the best score
+_LARGEST_CELL = 4  # smallest cells in one that atoms of unlike heights make
 _FINER = 0.85  # score of a lattice on a finer scale that is preferred, of the best score
 _PRESENT = 0.4  # least height of an atom, of its neighbours' median
 _SUPPORT = 0.4  # least weight of a site's measured neighbours, of all that the image could hold
@@ -230,7 +236,32 @@ def _best_match(data: Array, valid: Mask) -> _Match:
         raise LatticeError(
             f"no lattice was found: the best one explains {best:.0%} of the image's maxima"
         )
-    return [match for match in matches if match.motif.score >= _FINER * best][-1]
+    match = [match for match in matches if match.motif.score >= _FINER * best][-1]
+    return _with_unlike_atoms(match, lattices, spectrum)
+
+
+def _with_unlike_atoms(
+    match: _Match, lattices: list[LatticeCandidate], spectrum: NDArray[np.complex128]
+) -> _Match:
+    """Return the smallest cell that repeats the heights of the atoms as well as their places.
+
+    Args:
+        match: The smallest cell that repeats their places.
+        lattices: All candidates.
+        spectrum: Fourier transform of the image.
+    """
+    larger = []
+    for lattice in lattices:
+        times = lattice.vectors @ np.linalg.inv(match.motif.vectors)
+        cells = round(abs(np.linalg.det(times)))
+        if 1 < cells <= _LARGEST_CELL and np.abs(times - np.round(times)).max() < 0.1:
+            larger.append((cells, lattice))
+    for cells, lattice in sorted(larger, key=lambda pair: pair[0]):
+        motif = find_motif(map_cells(spectrum, lattice), lattice.vectors, match.maxima)
+        whole = len(motif.basis) == cells * len(match.motif.basis)
+        if whole and differ_in_height(motif, match.maxima):
+            return _Match(match.maxima, motif)
+    return match
 
 
 def _typical_period(bragg: Array, amplitude: Array) -> float:

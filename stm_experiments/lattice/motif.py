@@ -17,6 +17,8 @@ _CLOSE = 0.25  # furthest of an atom from its place in the cell, distances of ne
 _APART = 0.5  # least distance of two places of the cell, the same unit
 _WIDTH = 0.1  # of the kernel that smooths the density of atoms in the cell, the same unit
 _STRONG = 0.3  # least strength of the local Bragg peaks, relative to its upper quartile
+_UNLIKE = 0.1  # least difference of the heights of two places, of the higher one
+_SIGNIFICANT = 20.0  # least ratio of variances of heights, between places and within them
 _GRID = 64  # points of the density along each lattice vector
 
 
@@ -102,6 +104,30 @@ def find_motif(cells: CellMap, vectors: Array, maxima: Maxima) -> Motif:
     if basis:
         score = closeness / len(maxima.atoms) * min(1.0, on_places / (count * len(basis)))
     return Motif(vectors, coordinates, good, np.array(basis).reshape(-1, 2), score)
+
+
+def differ_in_height(motif: Motif, maxima: Maxima) -> bool:
+    """Return whether the places of a cell have atoms of different heights.
+
+    Args:
+        motif: A lattice with two places or more that a smaller lattice holds to be one.
+        maxima: The atoms.
+    """
+    atoms = np.flatnonzero(motif.good)
+    away = wrap_fractions(motif.coordinates[atoms, None] - motif.basis) @ motif.vectors
+    distance = np.linalg.norm(away, axis=2)
+    close = distance.min(1) < _CLOSE * maxima.spacing
+    pixel = tuple(np.round(maxima.atoms[atoms[close]]).astype(int).T)
+    height, place = maxima.heights[pixel], distance[close].argmin(1)
+    counts = np.bincount(place, minlength=len(motif.basis))
+    means = np.bincount(place, height, len(motif.basis)) / np.maximum(counts, 1)
+    freedom = len(height) - len(means)
+    if counts.min() < 3 or freedom < 1 or len(means) < 2:
+        return False
+    between = float(counts @ (means - height.mean()) ** 2) / (len(means) - 1)
+    within = float(((height - means[place]) ** 2).sum()) / freedom
+    unlike = means.max() - means.min() > _UNLIKE * means.max()
+    return bool(unlike and between > _SIGNIFICANT * within)
 
 
 def wrap_fractions(fractions: Array) -> Array:

@@ -176,6 +176,19 @@ def test_no_lattice_is_an_error_in_one_sentence(image):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("height", "atoms"), [(0.3, 2), (0.6, 2), (0.85, 2), (0.95, 1), (1.0, 1)])
+def test_atoms_of_unlike_heights_make_a_larger_cell(height, atoms):
+    corners, centres = (
+        sites_of(turned([[0, 14], [14, 0]], 17), [place]) for place in ([0, 0], [0.5, 0.5])
+    )
+    image = drawn(corners, 2.8) + height * drawn(centres, 2.8)
+    image += 0.02 * np.random.default_rng(0).standard_normal(image.shape)
+    fit = find_lattice(image)
+    assert len(fit.basis) == atoms
+    assert abs(np.linalg.det(fit.vectors)) == pytest.approx(98 * atoms, rel=0.02)
+    assert fit.occupied.all()
+
+
 def test_gaps_have_no_sites():
     true, image = example("square")
     mask = np.ones(image.shape, bool)
