@@ -155,9 +155,12 @@ class LocalLauncher(SweepLauncher):
         of_sweep = ("hydra.mode=", "hydra.run.", "hydra.sweep", "hydra/sweeper", "hydra.launcher")
         skipped = (*of_sweep, "hydra/launcher")
         others = [o for o in hydra.overrides.hydra if not o.startswith(skipped)]
+        sources = hydra.runtime.config_sources
+        folders = [source.path for source in sources if source.provider == "command-line"]
         return [
             *(sys.executable, "-m", "stm_experiments.app.orphans"),
             f"stm_experiments.{hydra.job.config_name}",
+            *(f"--config-dir={folder}" for folder in folders),
             *(*job.overrides, *others),
             f"hydra.run.dir={quote_value(str(job.folder))}",
             f"hydra.sweep.dir={quote_value(str(job.folder.parent))}",
@@ -175,10 +178,9 @@ def places(gpus_per_job: int, cores_per_job: int) -> list[dict[str, str]]:
     """
     import torch
 
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
+    from stm_experiments.app.launching import cpu_cores
+
+    cores = cpu_cores()
     count = torch.cuda.device_count()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     gpus = visible.split(",")[:count] if visible else [str(number) for number in range(count)]

@@ -335,7 +335,7 @@ def test_a_sweep_finishes_its_good_jobs_and_fails(command, tiny, tmp_path, no_fi
 
     sweep = tmp_path / "sweep"
     rest = (key for key in tiny if not key.startswith("data.size"))
-    choices = ("model=cae_a,pca", "lattice=fcc", "data.size=40,10")
+    choices = ("model=cae_a,pca", "lattice=fcc", "data.size=40,10", "hydra/launcher=basic")
     code, out, errors = command(main, "-m", *choices, *rest, f"hydra.sweep.dir={sweep}")
     assert code == 1
     assert "Traceback" not in errors

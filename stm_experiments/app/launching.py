@@ -20,7 +20,7 @@ from stm_experiments.app.help import FLAGS, help_text
 from stm_experiments.app.job import PATH_KEYS
 from stm_experiments.app.messages import one_sentence
 from stm_experiments.app.orphans import end_with_sweep
-from stm_experiments.core.config_files import config_dir
+from stm_experiments.core.config_files import config_dir, read_yaml
 from stm_experiments.core.texts import printable, write_any_text
 
 DRY_RUN = "hydra.callbacks.sweep.dry_run=true"  # what --dry-run stands for
@@ -35,7 +35,7 @@ class JobFailed(Exception):
 
 
 class SweepStart(Callback):
-    """Notes for ``launch`` where a sweep writes; Hydra builds it, from conf/train.yaml.
+    """Notes where a sweep writes and chooses its launcher; Hydra builds it, from conf/train.yaml.
 
     Args:
         dry_run: Print the jobs and start none, whatever launcher was chosen.
@@ -47,12 +47,38 @@ class SweepStart(Callback):
         self.dry_run = dry_run
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Note the folder; called by Hydra once, before the first job."""
+        """Note the folder, choose the launcher; called by Hydra once, before the first job."""
         if self.dry_run:
-            with read_write(config.hydra), open_dict(config.hydra):
-                config.hydra.launcher = {"_target_": "hydra_plugins.stm_launchers.DryRunLauncher"}
+            launcher = {"_target_": "hydra_plugins.stm_launchers.DryRunLauncher"}
         else:
             self.folders.append(Path(config.hydra.sweep.dir).absolute())
+            if not suits_processes(config.hydra):
+                return
+            launcher = read_yaml(config_dir() / "hydra" / "launcher" / "local_gpus.yaml")
+        with read_write(config.hydra), open_dict(config.hydra):
+            config.hydra.launcher = launcher
+
+
+def suits_processes(settings: DictConfig) -> bool:
+    """Return whether the jobs of a sweep shall run side by side, a process for each CPU core.
+
+    A small network trains hardly faster on two cores than on one. A launcher that was chosen is
+    kept, and so is a sweeper, which may need the results of its first jobs for the next ones.
+
+    Args:
+        settings: Hydra's.
+    """
+    chosen = ("hydra/launcher=", "hydra/sweeper=")
+    if cpu_cores() < 2 or any(o.startswith(chosen) for o in settings.overrides.hydra):
+        return False
+    import torch
+
+    return torch.cuda.device_count() == 0
+
+
+def cpu_cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def launch(task: Task, config_name: str, after_sweep: Callable[[Path], None] | None = None) -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 
 from hydra_plugins import stm_launchers
+from stm_experiments.app.launching import suits_processes
 from stm_experiments.benchmarks.kills.processes import start, wait
 from stm_experiments.train import main
 from stm_experiments.training import Reconstruction
@@ -34,15 +36,22 @@ def machine(monkeypatch):
 
 @pytest.fixture
 def jobs_run(monkeypatch):
-    """Return a function: let each job be a short program, told its number, and no training."""
+    """Return a function: let each job be a short program, told its number, and no training.
+
+    It returns the list of the commands that would have run.
+    """
     Plugins.instance()  # when Hydra looks for launchers it defines their classes anew
+    real = stm_launchers.LocalLauncher.command
 
     def run(program):
-        monkeypatch.setattr(
-            stm_launchers.LocalLauncher,
-            "command",
-            lambda _, job: [sys.executable, "-S", "-c", program, str(job.number)],
-        )
+        commands = []
+
+        def short(launcher, job):
+            commands.append(real(launcher, job))
+            return [sys.executable, "-S", "-c", program, str(job.number)]
+
+        monkeypatch.setattr(stm_launchers.LocalLauncher, "command", short)
+        return commands
 
     return run
 
@@ -105,6 +114,41 @@ def test_the_threads_that_a_user_chose_are_kept(command, machine, jobs_run, monk
     assert [row[1] for row in told(tmp_path)] == ["3", "3"]
 
 
+def test_without_a_choice_each_core_has_a_job(command, machine, jobs_run, tmp_path):
+    machine(gpus=0, cores=2)
+    jobs_run(TELL)
+    code, out, errors = command(main, "-m", "seed=0,1,2", f"hydra.sweep.dir={tmp_path}")
+    assert code == 0, errors
+    rows = told(tmp_path)
+    assert [row[1] for row in rows] == ["1", "1", "1"]
+    assert most_at_a_time(rows) == 2
+    assert "Comparison of the jobs" in out
+
+
+@pytest.mark.parametrize(
+    ("gpus", "cores", "chosen"),
+    [(1, 2, []), (0, 1, []), (0, 2, ["hydra/launcher=basic"]), (0, 2, ["hydra/sweeper=basic"])],
+    ids=["a GPU", "one core", "launcher", "sweeper"],
+)
+def test_other_sweeps_keep_their_launcher(machine, compose_config, gpus, cores, chosen):
+    machine(gpus, cores)
+    compose_config(*chosen)
+    assert not suits_processes(HydraConfig.get())
+
+
+def test_jobs_know_the_config_folders_of_their_sweep(command, machine, tmp_path, jobs_run):
+    folder = tmp_path / "conf, mine" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text("# @package _global_\nseed: 5\n")
+    machine(gpus=0, cores=2)
+    commands = jobs_run("")
+    sweep = ("-m", "experiment=mine", "seed=0,1", f"hydra.sweep.dir='{tmp_path / 'sweep'}'")
+    code, _, errors = command(main, "--config-dir", folder.parent, *sweep)
+    assert code == 0, errors
+    assert len(commands) == 2
+    assert all(f"--config-dir={folder.parent}" in words for words in commands)
+
+
 @pytest.mark.parametrize("given", ["gpus_per_job=3", "gpus_per_job=0"])
 def test_more_devices_than_there_are_is_an_error(command, machine, tmp_path, given):
     machine(gpus=2, cores=2)
@@ -145,7 +189,8 @@ def test_jobs_end_with_their_sweep(machine, jobs_run, command, tmp_path):
         "time.sleep(60)\n"
     )
     start, before = time.monotonic(), signal.getsignal(signal.SIGTERM)
-    code, _, _ = command(main, "-m", "seed=0,1", LOCAL, f"hydra.sweep.dir={tmp_path}")
+    settings = (LOCAL, "hydra.launcher.cores_per_job=2", f"hydra.sweep.dir={tmp_path}")
+    code, _, _ = command(main, "-m", "seed=0,1", *settings)
     assert code == 143
     assert time.monotonic() - start < 50
     assert [path.read_text() for path in tmp_path.glob("*/console.log")] == ["ended\n"]

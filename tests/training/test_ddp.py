@@ -208,7 +208,8 @@ def test_without_cuda_the_cpu_is_used_even_beside_apples_gpu(compose_config, tmp
 def test_a_sweep_in_one_process_is_refused_with_the_way_out(command, tmp_path):
     from stm_experiments.train import main
 
-    code, _, errors = command(main, "-m", "seed=0,1", *RUN, *TWO, f"hydra.sweep.dir={tmp_path}/s")
+    sweep = ("hydra/launcher=basic", f"hydra.sweep.dir={tmp_path}/s")
+    code, _, errors = command(main, "-m", "seed=0,1", *RUN, *TWO, *sweep)
     assert code == 1
     for number in (0, 1):
         assert f"error: job {number}: a sweep cannot train its jobs on trainer.devices=2" in errors
