@@ -34,7 +34,6 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
-from stm_experiments.benchmarks import waves
 from stm_experiments.benchmarks.destripe.images import (
     KINDS,
     SEVERITIES,
@@ -46,6 +45,7 @@ from stm_experiments.benchmarks.destripe.images import (
 from stm_experiments.benchmarks.quality.case_scores import gain, invention_scores
 from stm_experiments.benchmarks.quality.collection import CaseName, build_case
 from stm_experiments.benchmarks.quality.images import WHITE
+from stm_experiments.benchmarks.waves import __main__ as waves
 from stm_experiments.core.intervals import mean_and_interval
 from stm_experiments.core.normalisation import denormalise, normalise_plane
 from stm_experiments.core.seeds import seed_of

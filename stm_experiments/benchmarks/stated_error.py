@@ -58,7 +58,7 @@ def samples_of(numbers: Iterable[int], mixing: local_risk.LocalRisk) -> ErrorSam
     names: list[str] = []
     covariates, errors = [], []
     for number in numbers:
-        noisy, clean = _scan(number)
+        noisy, clean = simulated_scan(number)
         flat, affine = normalise_plane(noisy)
         with torch.no_grad():
             terms = mixing.mixture(torch.from_numpy(flat)).terms
@@ -75,13 +75,18 @@ def samples_of(numbers: Iterable[int], mixing: local_risk.LocalRisk) -> ErrorSam
     return ErrorSamples(names, torch.cat(covariates).float(), torch.cat(errors).float())
 
 
-def _scan(number: int) -> tuple[Array, Array]:
+def surface_seed(number: int) -> int:
+    """Return the seed of the surface of a scan."""
+    return seed_of("error model", number)
+
+
+def simulated_scan(number: int) -> tuple[Array, Array]:
     """Simulate a scan, with noise and without, [H, W] each."""
     names = list(COLLECTION_NOISES)
     noise = COLLECTION_NOISES[names[number % len(names)]]
     shape = SHAPES[number // len(names) % len(SHAPES)]
     rows, columns = canvas_of(noise, shape)
-    surface = draw_any_surface(seed_of("error model", number), max(rows, columns))
+    surface = draw_any_surface(surface_seed(number), max(rows, columns))
     heights = surface.double().numpy()[:rows, :columns]
     clean, noisy = record(noise, heights, heights, seed_of("error model noise", number), shape)
     return noisy, clean

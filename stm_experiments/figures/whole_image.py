@@ -29,6 +29,9 @@ from stm_experiments.figures.canvas import (
     shrink,
     spectrum_extent,
 )
+from stm_experiments.restoration.whole_atoms import UncertainAtoms
+
+_MOST_MARKS = 400  # of uncertain atoms in a picture
 
 
 class PixelSize(NamedTuple):
@@ -57,6 +60,7 @@ def whole_image(
     *,
     clean: ArrayOrTensor | None = None,
     uncertainty: ArrayOrTensor | None = None,
+    uncertain_atoms: UncertainAtoms | None = None,
 ) -> Figure:
     """Draw a whole image before and after reconstruction, the difference, and both spectra.
 
@@ -73,6 +77,7 @@ def whole_image(
         title: Name of the image.
         clean: [H, W] in `unit`: the image without noise, if known.
         uncertainty: [H, W] in `unit`, of `after`.
+        uncertain_atoms: Of `after`; marked in its panel, unless most atoms are uncertain.
 
     Raises:
         ValueError: If the shapes differ or `pixel_nm` is not positive.
@@ -95,6 +100,9 @@ def whole_image(
     heights = [image_height, max(image_height, 3.3)]  # the spectrum is about square
     heights += [image_height] * (len(panels) > 3)
     caption = _caption(images, step)
+    marks = uncertain_atoms if uncertain_atoms and _is_readable(uncertain_atoms) else None
+    if uncertain_atoms:
+        caption += _atoms_caption(uncertain_atoms)
     figure = new_figure(11.5, sum(heights) + 2.3, title, caption, packed=True)
     grid = figure.subplots(len(heights), 2, height_ratios=heights).ravel()
     places = [*grid[:3], *grid[4:]]
@@ -102,6 +110,8 @@ def whole_image(
         axes.set_axis_off()
     for axes, panel in zip(places, panels, strict=False):
         _draw_panel(axes, panel, pixel, step)
+    if marks:
+        _mark_atoms(places[1], marks, step)
     _draw_spectra(grid[3], *middles, pixel)
     return figure
 
@@ -172,6 +182,30 @@ def _caption(images: dict[str, Array], step: int) -> str:
             "states it; for a network that states none, how its result changes in mirrored images."
         )
     return caption
+
+
+def _is_readable(atoms: UncertainAtoms) -> bool:
+    """Return whether marks of the uncertain atoms leave the picture readable."""
+    return len(atoms.invented) + len(atoms.lost) <= min(_MOST_MARKS, atoms.certain)
+
+
+def _atoms_caption(atoms: UncertainAtoms) -> str:
+    """Say what the marks of uncertain atoms mean, or why there are none."""
+    if not _is_readable(atoms):
+        return (
+            f" Atoms: {len(atoms.invented)} of {atoms.certain + len(atoms.invented)} may be "
+            f"invented, {len(atoms.lost)} lost: too many to be marked."
+        )
+    return " Circles: atoms that may be invented. Crosses: places where an atom may be lost."
+
+
+def _mark_atoms(axes: Axes, atoms: UncertainAtoms, step: int) -> None:
+    """Mark uncertain atoms in an image, each px of it ``step`` px wide."""
+    for places, marker in ((atoms.invented, "o"), (atoms.lost, "x")):
+        rows, columns = ((places + 0.5) / step - 0.5).T
+        axes.plot(
+            columns, rows, marker, color=MARK_COLOUR, fillstyle="none", markersize=5, linestyle=""
+        )
 
 
 def _hatch_gaps(axes: Axes, image: Array) -> None:

@@ -90,6 +90,7 @@ def write_result(result: Denoised, stem: Path, comparison: Comparison | None) ->
         picture_title(result),
         clean=result.without_tilt(comparison.fitted) if comparison else None,
         uncertainty=result.uncertainty,
+        uncertain_atoms=result.uncertain_atoms,
     )
     save_figure(figure, f"{stem}.png")
     print(printable(f"{stem.parent}: {stem.name}{', '.join([*endings, '.png'])}"))

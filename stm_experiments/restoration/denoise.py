@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from stm_experiments.core.arrays import Mask
 from stm_experiments.core.normalisation import NORMALISATIONS, denormalise
 from stm_experiments.io.read import read_other_trace
 from stm_experiments.io.scan import Scan
@@ -24,6 +25,7 @@ from stm_experiments.restoration.history import history_of, model_name
 from stm_experiments.restoration.local_risk import LocalRisk
 from stm_experiments.restoration.measured import as_scan, measured_part
 from stm_experiments.restoration.waves.instrument_waves import treat_waves
+from stm_experiments.restoration.whole_atoms import UncertainAtoms, find_uncertain_atoms
 from stm_experiments.restoration.whole_network import whole_image_network
 
 DEFAULT = "surface_denoiser"  # the shipped model that is used if no other is named
@@ -55,6 +57,9 @@ def denoise(
     images (root mean square; 1 if the card has none). That contains no error that the network
     always makes in the same way, such as an atom that it tends to invent. The result itself does
     not depend on ``uncertainty``.
+
+    With the uncertainty of a mixture come the atoms that are not certain
+    (``restoration.whole_atoms``).
 
     Args:
         scan: A scan, a file that ``read_scan`` knows, or an array [H, W] (NaN: not measured).
@@ -176,14 +181,16 @@ def described(before: Scan, run: NetworkRun, prepared: Sequence[str] = ()) -> De
     np.copyto(output, part.data, where=(run.output == run.image).cpu().numpy())
     after = part.embed(output, mask)
     del output  # of a large scan half a GiB
-    uncertainty = None
+    uncertainty = atoms = None
     if run.deviation is not None:
         card = None if isinstance(run.net, LocalRisk) else run.net.card  # a mixture's is calibrated
         calibration = card.calibration if card else 1.0
         deviation = run.deviation * (run.affine.scale * calibration)
         uncertainty = part.embed(deviation.cpu().numpy(), mask)
+        if isinstance(run.net, LocalRisk):
+            atoms = _uncertain_atoms(run, run.deviation, mask)
     attributes = {field.name: getattr(before, field.name) for field in fields(Scan)}
-    attributes["history"] = (*before.history, *history_of(before, run, after, uncertainty))
+    attributes["history"] = (*before.history, *history_of(before, run, after, uncertainty, atoms))
     attributes["source"] = None
     attributes["data"] = after if mask.all() else np.where(mask, after, np.nanmedian(after))
     return Denoised(
@@ -194,4 +201,14 @@ def described(before: Scan, run: NetworkRun, prepared: Sequence[str] = ()) -> De
         prepared=tuple(prepared),
         uncertainty=uncertainty,
         fitness=run.fitness,
+        uncertain_atoms=atoms,
     )
+
+
+def _uncertain_atoms(run: NetworkRun, deviation: Tensor, mask: Mask) -> UncertainAtoms:
+    """Mark the uncertain atoms of a result, in pixels of the whole scan."""
+    part = run.part
+    image, output, error = (x.cpu().numpy() for x in (run.image, run.output, deviation))
+    marked = find_uncertain_atoms(image, output, error, mask[part.rows, part.columns])
+    start = np.array([part.rows.start, part.columns.start])
+    return marked._replace(invented=marked.invented + start, lost=marked.lost + start)

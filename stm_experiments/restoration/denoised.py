@@ -16,6 +16,7 @@ from stm_experiments.io.scan import Scan
 from stm_experiments.models.interfaces import Network
 from stm_experiments.restoration.fitness import Fitness
 from stm_experiments.restoration.measured import MeasuredPart
+from stm_experiments.restoration.whole_atoms import UncertainAtoms
 
 
 class NetworkRun(NamedTuple):
@@ -58,6 +59,8 @@ class Denoised(Scan):
         uncertainty: [H, W] in ``unit``, or None; see ``denoise``.
         fitness: Whether the model fits the scan, with reasons; None: an autoencoder or a filter,
             for which nothing is judged.
+        uncertain_atoms: Atoms that may be invented or lost; None: not a mixture of experts, or no
+            uncertainty.
     """
 
     before: Scan
@@ -66,6 +69,7 @@ class Denoised(Scan):
     prepared: tuple[str, ...] = ()
     uncertainty: Array | None = None
     fitness: Fitness | None = None
+    uncertain_atoms: UncertainAtoms | None = None
 
     @property
     def scale(self) -> float:

@@ -10,9 +10,16 @@ from stm_experiments.models import tiling
 from stm_experiments.models.interfaces import Network, Uncertain
 from stm_experiments.restoration.denoised import Denoised, NetworkRun
 from stm_experiments.restoration.waves.wave_report import wave_report
+from stm_experiments.restoration.whole_atoms import UncertainAtoms
 
 
-def history_of(before: Scan, run: NetworkRun, after: Array, uncertainty: Array | None) -> list[str]:
+def history_of(
+    before: Scan,
+    run: NetworkRun,
+    after: Array,
+    uncertainty: Array | None,
+    atoms: UncertainAtoms | None,
+) -> list[str]:
     """Describe a pass through a network, one sentence for each thing that was done.
 
     Args:
@@ -20,6 +27,7 @@ def history_of(before: Scan, run: NetworkRun, after: Array, uncertainty: Array |
         run: The network's input and output.
         after: The result in the scan's unit, [H, W], NaN where not measured.
         uncertainty: In the scan's unit, [H, W], NaN where not measured; None: not computed.
+        atoms: Those that are not certain; None: not known.
     """
     sentences = [
         _map_sentence(run.normalisation, run.affine, before.unit),
@@ -37,7 +45,7 @@ def history_of(before: Scan, run: NetworkRun, after: Array, uncertainty: Array |
         elif run.fitness is not None:
             source = "by the estimated risk"
         sentences.append(f"uncertainty {source}: median {typical}")
-    return sentences
+    return [*sentences, atoms.sentence()] if atoms else sentences
 
 
 def model_name(net: Network, stride: int) -> str:

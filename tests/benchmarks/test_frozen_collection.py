@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 import scipy
+from rich.console import Console
 
 from stm_experiments.benchmarks.quality import __main__ as quality
 from stm_experiments.benchmarks.quality import case_scores, collection, goals
+from stm_experiments.benchmarks.quality.frozen import score_method
 from stm_experiments.benchmarks.quality.methods import Estimate, method_named
 from stm_experiments.benchmarks.quality.noises import COLLECTION_NOISES
 from stm_experiments.benchmarks.quality.surfaces.catalogue import FEATURE_ENTRIES, SURFACES
@@ -180,6 +182,13 @@ def test_goals_are_met_and_missed():
     never, ahead = (list(goals.GOALS)[i][:40] for i in (0, 2))
     assert verdicts["good", never] == verdicts["good", ahead] == "met"
     assert verdicts["bad", never] == verdicts["bad", ahead] == "missed"
+
+
+def test_results_are_kept_after_each_case():
+    cases, kept = [case_of("kagome", noise) for noise in ("white_0.1", "white_0.3")], []
+    filters = method_named("Gaussian")
+    score_method("Gaussian", filters, cases, 2, Console(quiet=True), lambda x: kept.append(len(x)))
+    assert kept == [1, 2]
 
 
 def test_the_command_writes_tables_pictures_and_results_that_merge(command, tmp_path):

@@ -3,7 +3,8 @@
 import argparse
 import heapq
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,22 @@ def selected_cases(split: str, strata: Sequence[str], *, miniature: bool) -> lis
 
 
 def score_method(
-    method: str, candidates: Candidates, cases: Iterable[Case], total: int, console: Console
+    method: str,
+    candidates: Candidates,
+    cases: Iterable[Case],
+    total: int,
+    console: Console,
+    keep: Callable[[Sequence[Row]], None] = lambda rows: None,
 ) -> tuple[list[Row], list[PicturedCase]]:
     """Score a method on cases; say which it refuses.
+
+    Args:
+        method: Its name.
+        candidates: Its settings for a case.
+        cases: In any order.
+        total: Their number.
+        console: For the progress and refusals.
+        keep: Called after each case with all rows so far.
 
     Returns:
         The rows of results, and the worst cases.
@@ -91,6 +105,7 @@ def score_method(
             )
             continue
         rows.append(as_row(case, method, setting, scores))
+        keep(rows)
         entry = PicturedCase(scores["gain"], case, estimate.heights)
         heapq.heappush(worst, (-scores["gain"], number, entry))
         if len(worst) > _PICTURED:
@@ -131,19 +146,22 @@ def run(options: argparse.Namespace, folder: Path, console: Console) -> None:
     for name, candidates in methods.items():
         cases = chain(map(build_case, names), published)
         total = len(names) + len(published)
-        own, worst = score_method(name, candidates, cases, total, console)
+        keep = partial(write_results, options.json, mark, rows)
+        own, worst = score_method(name, candidates, cases, total, console, keep)
         rows += own
-        write_results(options.json, mark, rows)
         if worst:
             save_figure(worst_sheet(name, worst), folder / f"worst_{name.replace(' ', '_')}.png")
     write_results(options.json, mark, rows)
     write_tables(rows, folder, console)
 
 
-def write_results(path: str | None, mark: str, rows: Sequence[Row]) -> None:
+def write_results(
+    path: str | None, mark: str, rows: Sequence[Row], further: Sequence[Row] = ()
+) -> None:
     """Write the rows of results with the mark of their collection, if a file is wanted."""
     if path:
-        atomic_write_text(Path(path), json.dumps({"fingerprint": mark, "rows": rows}, indent=1))
+        content = {"fingerprint": mark, "rows": [*rows, *further]}
+        atomic_write_text(Path(path), json.dumps(content, indent=1))
 
 
 def write_tables(rows: Sequence[Row], folder: Path, console: Console) -> None:

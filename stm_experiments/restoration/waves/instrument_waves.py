@@ -54,6 +54,9 @@ class SuspicionRules:
             where several are about as strong, those of the sample have none either.
         beside: Stronger peaks within this distance are subtracted before a wave is fitted,
             frequency steps.
+        covering: Strongest peaks in whose flanks further peaks are sought.
+        flank: Of such a peak, frequency steps.
+        hidden: Least amplitude of a peak in a flank, of the strongest one.
         agrees: Least amplitude of a wave that is in the other trace too, of that in the image.
         apart: Least distance of a wave vector from its mirror image, frequency steps.
     """
@@ -67,10 +70,13 @@ class SuspicionRules:
     partner: float = 0.06
     periods: float = 4.5
     across: float = 1.5
-    even: float = 0.5
+    even: float = 0.6
     suspects: int = 2
     ahead: float = 1.3
     beside: float = 5.0
+    covering: int = 8
+    flank: float = 3.5
+    hidden: float = 0.25
     agrees: float = 0.5
     apart: float = 3.0
 
@@ -178,8 +184,9 @@ def find_suspected_waves(
         for prominence in (rules.prominence, rules.related)
     )
     clear = (peaks.place[:, None] == candidates.place).all(2).any(1)
-    indexed = indexed_peaks(_steps(peaks, image.shape))
     image = image.double()
+    peaks, clear = _with_hidden(image, peaks, clear, rules)
+    indexed = indexed_peaks(_steps(peaks, image.shape))
     deviation = float(image.std())
     waves: list[SuspectedWave] = []
     for number in clear.nonzero()[:, 0].tolist():
@@ -225,6 +232,44 @@ def _steps(peaks: BraggPeaks, shape: torch.Size) -> Tensor:
     return peaks.frequency * torch.tensor(shape, dtype=peaks.frequency.dtype)
 
 
+def _without_wave(image: Tensor, frequency: Tensor) -> Tensor:
+    """Subtract the wave of a peak, its frequency in cycles per px, from an image [H, W]."""
+    (down, across), amplitude = fit_wave(image, 2 * math.pi * frequency)
+    kappa = (float(down), float(across))
+    wave = SuspectedWave(kappa, abs(amplitude), cmath.phase(amplitude), Evidence.SAME)
+    return image - wave.heights(image.shape)
+
+
+def _with_hidden(
+    image: Tensor, peaks: BraggPeaks, clear: Tensor, rules: SuspicionRules
+) -> tuple[BraggPeaks, Tensor]:
+    """Add the peaks that appear in the flanks of the strongest ones when these are subtracted.
+
+    Args:
+        image: [H, W].
+        peaks: The strongest first.
+        clear: Which of them are prominent, [P] bool.
+        rules: When a peak counts.
+
+    Returns:
+        All peaks, the strongest first, and which of them are prominent.
+    """
+    if not len(peaks.power):
+        return peaks, clear
+    rest = image
+    for frequency in peaks.frequency[: rules.covering]:
+        rest = _without_wave(rest, frequency)
+    power = hann_power(rest, periodic=False)
+    more = bragg_peaks(power, prominence=rules.prominence, most=rules.most, along_columns=True)
+    away = torch.cdist(_steps(more, image.shape), _steps(peaks, image.shape))
+    hidden = (away.amin(1) > 1) & (away[:, : rules.covering].amin(1) < rules.flank)
+    hidden &= more.power > rules.hidden**2 * peaks.power[0]
+    joined = [torch.cat([old, new[hidden]]) for old, new in zip(peaks, more, strict=True)]
+    order = joined[2].argsort(descending=True)
+    clear = torch.cat([clear, hidden[hidden]])[order]
+    return BraggPeaks(*(values[order] for values in joined)), clear
+
+
 def _without_neighbours(
     image: Tensor, peaks: BraggPeaks, number: int, rules: SuspicionRules
 ) -> Tensor:
@@ -232,12 +277,7 @@ def _without_neighbours(
     steps = _steps(peaks, image.shape)
     near = (steps[:number] - steps[number]).norm(dim=1) < rules.beside
     for frequency in peaks.frequency[:number][near]:
-        kappa, amplitude = fit_wave(image, 2 * math.pi * frequency)
-        down, across = kappa.tolist()
-        neighbour = SuspectedWave(
-            (down, across), abs(amplitude), cmath.phase(amplitude), Evidence.SAME
-        )
-        image = image - neighbour.heights(image.shape)
+        image = _without_wave(image, frequency)
     return image
 
 

@@ -9,6 +9,8 @@ from torch.nn import functional as F
 
 from stm_experiments.core.seeds import image_stream
 
+_CRYSTALS = 0.8  # share of the surfaces
+
 
 class Dice:
     """Random numbers of one purpose in one image.
@@ -67,7 +69,7 @@ def draw_any_surface(seed: int, size: int) -> Tensor:
     """
     dice = Dice(seed, "any surface")
     kind = dice.uniform(0, 1)
-    if kind < 0.8:
+    if kind < _CRYSTALS:
         heights = _corrugated(_crystal(Dice(seed, "crystal"), size))
         if dice.happens(0.1):
             other = _corrugated(_crystal(Dice(seed, "other crystal"), size))
@@ -89,6 +91,11 @@ def draw_any_surface(seed: int, size: int) -> Tensor:
     if dice.happens(0.3):
         heights = _blurred(heights, dice.uniform(0.3, 1.2))
     return heights
+
+
+def is_crystal(seed: int) -> bool:
+    """Return whether the random surface of a seed is a crystal, whatever lies on it."""
+    return Dice(seed, "any surface").uniform(0, 1) < _CRYSTALS
 
 
 def _corrugated(heights: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ image: 1 means kept, 0 removed as noise. The error is the mean squared error ove
 the clean image; a constant and a plane are no error. Slow noise adds to ZrTe3's long wave, whose
 amplitude can then exceed 1.
 
-A second table (``wave_reports``) says how often waves are reported as the instrument's.
+A second table (``reports``) says how often waves are reported as the instrument's.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from stm_experiments.benchmarks.wave_reports import report_table
+from stm_experiments.benchmarks.waves.reports import report_table
 from stm_experiments.core.arrays import Array
 from stm_experiments.core.planes import subtract_plane
 from stm_experiments.core.seeds import seed_of
