@@ -95,8 +95,12 @@ def assess(
         record: What its training left.
     """
     name, net = next(iter(networks.items()))
-    codes = encode_split(net, data, MOST_CODES)
-    latent = latent_of_lattices(networks, data, scores)
+    are_several = len(scores.by_lattice) > 1
+    all_codes = encode_split(net, data, ALL_CODES if are_several else MOST_CODES)
+    codes = None if all_codes is None else all_codes.first(MOST_CODES)
+    latent = {}
+    if all_codes is not None and are_several:
+        latent = latent_of_lattices(networks, data, all_codes)
     numbers = scores.numbers | run_numbers(scores, net.window, record) | latent_numbers(latent)
     images = listed_images(data.sources)
     sites = examine_sites(net, images) if images and isinstance(net, Variational) else None
@@ -116,8 +120,8 @@ def assess(
         list(LATTICE_NAMES),
     )
     figures["patches"] = montage(data)
-    if latent:
-        figures |= pooled_figure(net, name, data)
+    if all_codes is not None and latent:
+        figures |= pooled_figure(name, all_codes)
     if record.curves and (ylabel := loss_label(net)):
         figures["curves"] = training_curves(record.curves, f"{name}: training", ylabel=ylabel)
     if isinstance(net, Centring) and data.settings.centred:
@@ -195,18 +199,21 @@ def encode_split(net: Network, data: PatchData, most: int) -> Codes | None:
 
 
 def latent_of_lattices(
-    networks: Mapping[str, Network], data: PatchData, scores: HeldOutScores
+    networks: Mapping[str, Network], data: PatchData, codes: Codes
 ) -> dict[str, dict[str, float]]:
     """Return what the codes of several lattices hold, for latent.json.
 
     The network is compared with PCA-10 and with itself before record.
 
+    Args:
+        networks: The trained network and its baselines, by name.
+        data: Source of the patches.
+        codes: Of all held-out patches by the trained network.
+
     Returns:
-        Network to numbers; empty with a single lattice or without a bottleneck.
+        Network to numbers.
     """
     name, net = next(iter(networks.items()))
-    if len(scores.by_lattice) < 2 or not isinstance(net, Autoencoder):
-        return {}
     compared: dict[str, Network] = {name: net}
     if "PCA-10" in networks:
         compared["PCA-10"] = networks["PCA-10"]
@@ -220,6 +227,7 @@ def latent_of_lattices(
         images,
         list(LATTICE_NAMES),
         LATTICES | simulated_lattices(source),
+        known={name: codes},
     )
 
 
@@ -242,11 +250,8 @@ def latent_numbers(latent: Mapping[str, Mapping[str, float]]) -> dict[str, float
     return numbers
 
 
-def pooled_figure(net: Network, name: str, data: PatchData) -> dict[str, Figure]:
+def pooled_figure(name: str, codes: Codes) -> dict[str, Figure]:
     """Draw single and pooled codes by lattice, if there are images enough of each lattice."""
-    codes = encode_split(net, data, ALL_CODES)
-    if codes is None:
-        return {}
     labels, classes = codes.lattice.unique(return_inverse=True)
     images = [codes.image[codes.lattice == label].unique().numel() for label in labels]
     if min(images) < FEWEST_IMAGES:

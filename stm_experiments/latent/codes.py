@@ -34,6 +34,10 @@ class Codes(NamedTuple):
         """
         return Codes(*(field[rows] for field in self))
 
+    def first(self, most: int) -> "Codes":
+        """Return at most so many codes, from the first one on."""
+        return Codes(*(field[:most] for field in self))
+
 
 def encode_patches(net: Network, patches: Tensor) -> Tensor:
     """Return the codes [B, D] float32, on the CPU, of patches [B, 1, h, w] on the network's device.

@@ -45,6 +45,7 @@ def latent_report(
     names: Sequence[str],
     lattices: Mapping[str, AnyLattice] = LATTICES,
     device: torch.device | str = "cpu",
+    known: Mapping[str, Codes] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Measure the codes of several networks on the same held-out patches, in one pass over them.
 
@@ -55,6 +56,7 @@ def latent_report(
         names: Names of all lattices, by label.
         lattices: The lattices as they were simulated, by name.
         device: Device on which the networks compute.
+        known: Codes of all patches by some of the networks, which need not be computed again.
 
     Returns:
         Numbers by network and by name. A number that does not exist has no key.
@@ -81,7 +83,9 @@ def latent_report(
             samples.append(batch.noisy[::SAMPLING].cpu())
             yield batch
 
-    codes = encode_each(networks, sampled_batches(), MOST_PATCHES, device)
+    known = known or {}
+    unknown = {name: net for name, net in networks.items() if name not in known}
+    codes = {**known, **encode_each(unknown, sampled_batches(), MOST_PATCHES, device)}
     patches = torch.cat(samples)
     patches = patches[:: -(-len(patches) // MOST_SAMPLES)]
     report = {}

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from stm_experiments.core.batch import Batch
+from stm_experiments.latent.codes import encode_all
 from stm_experiments.latent.report import latent_report
 from stm_experiments.models.interfaces import NetworkModule
 
@@ -70,6 +71,23 @@ def test_a_row_per_network_from_one_pass():
     assert row["single/r2_rotation"] < 0.2
     assert report["sum"]["invariance/turns"] == pytest.approx(0, abs=1e-9)
     assert latent_report({"net": Corner()}, batches(), whole, NAMES)["net"] == row
+
+
+def test_codes_that_are_known_are_not_computed_again():
+    class Once(Corner):
+        patches = 0
+
+        def encode(self, patches):
+            self.patches += len(patches)
+            return super().encode(patches)
+
+    net = Once()
+    codes = encode_all(net, batches())
+    assert net.patches == len(codes.codes)
+    report = latent_report({"net": net}, batches(), None, NAMES, known={"net": codes})
+    assert net.patches < 2 * len(codes.codes)  # turned and mirrored patches are new
+    assert report == latent_report({"net": Corner()}, batches(), None, NAMES)
+    assert codes.first(7).codes.equal(codes.codes[:7])
 
 
 def test_a_single_lattice_has_no_lattice_type():
