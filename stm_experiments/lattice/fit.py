@@ -15,6 +15,7 @@ from scipy.spatial import KDTree
 from stm_experiments.core.arrays import Array, Indices, Mask
 from stm_experiments.core.planes import fit_plane
 from stm_experiments.io.scan import Scan
+from stm_experiments.lattice.errors import vector_covariance
 from stm_experiments.lattice.measured import as_measured
 from stm_experiments.lattice.motif import Maxima, Motif, differ_in_height, find_maxima, find_motif
 from stm_experiments.lattice.phases import map_cells
@@ -30,6 +31,7 @@ from stm_experiments.lattice.vectors import (
     LatticeError,
     candidate_lattices,
     find_bragg_vectors,
+    reduce_vectors,
 )
 
 _SCALES = (1.0, 0.6, 0.36)  # on which atoms are searched for, typical periods of the Bragg peaks
@@ -51,7 +53,10 @@ class LatticeFit:
     All vectors and positions are (row, column).
 
     Attributes:
-        vectors: Mean lattice vectors a1, a2, reduced: the shortest ones, [2, 2] px.
+        vectors: Mean lattice vectors a1, a2, the shortest ones in nm where the pixel size is known,
+            else in px; at a right or obtuse angle (``reduce_vectors``), [2, 2] px.
+        covariance: Of their errors, from the scatter between strips of the scan: a1 row, a1
+            column, a2 row, a2 column, [4, 4] px^2.
         origin: A site of the first kind, [2] px; cells are counted from it.
         basis: Atoms of the cell in units of the vectors, the first at 0, [K, 2] in about
             -0.5 to 0.5.
@@ -73,6 +78,7 @@ class LatticeFit:
     """
 
     vectors: Array
+    covariance: Array
     origin: Array
     basis: Array
     sites: Array
@@ -322,18 +328,23 @@ def _describe(
     place = np.where(measured[:, None], maxima.atoms[atom], expected)
     keep = judged.keep & _inside(place, valid, _EDGE * spacing) & ~(alone & ~measured)
     shift = place - expected
-    mean = fit_mean_lattice(
-        sites.cell[measured], sites.kind[measured], maxima.atoms[atom[measured]]
-    )
+    used = sites.cell[measured], sites.kind[measured], maxima.atoms[atom[measured]]
+    mean = fit_mean_lattice(*used)
+    pixel = np.array(pixel_nm or (1.0, 1.0))
+    reduced = reduce_vectors(mean.vectors * pixel) / pixel
+    change = np.round(reduced @ np.linalg.inv(mean.vectors))
+    back = np.linalg.inv(change)
+    both = np.kron(change, np.eye(2))
     local = sites.lattice.vectors @ (np.eye(2) + around.gradient[keep])
-    scale = np.diag(pixel_nm or (1.0, 1.0))  # if pixels are not square, strain in nm differs
+    scale = np.diag(pixel)  # if pixels are not square, strain in nm differs
     strain = np.linalg.inv(scale) @ (np.linalg.inv(mean.vectors) @ local - np.eye(2)) @ scale
     return LatticeFit(
-        vectors=mean.vectors,
+        vectors=change @ mean.vectors,
+        covariance=both @ vector_covariance(*used, len(valid)) @ both.T,
         origin=mean.origin,
-        basis=mean.basis,
+        basis=mean.basis @ back,
         sites=place[keep],
-        cell=sites.cell[keep],
+        cell=np.round(sites.cell[keep] @ back).astype(int),
         kind=sites.kind[keep],
         occupied=judged.occupied[keep],
         height=judged.height[keep],

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from stm_experiments.core.arrays import Array
+from stm_experiments.lattice.errors import angle_error, length_errors, reciprocal_errors
 from stm_experiments.lattice.fit import LatticeFit
 from stm_experiments.lattice.symmetry import Symmetry
 
@@ -22,21 +24,35 @@ def describe_lattice(fit: LatticeFit, symmetry: Symmetry | None, unit: str) -> d
         ``summary``, one sentence; lengths and angle (nm if the size of a pixel is known, and px);
         ``vectors_px`` and ``origin_px`` (row, column); ``vectors_nm`` and ``reciprocal_per_nm``
         (without 2 pi) as (x, y), x along the rows, which are the fast axis, and y up the image;
+        ``standard_errors`` of lengths, angle and vectors under the same names;
         the class ``bravais``, its ``confidence`` and ``runner_up``; basis and so on.
     """
-    about: dict[str, Any] = {}
-    for length, vectors in (("px", fit.vectors), ("nm", fit.vectors_nm)):
-        if vectors is None:
+    about: dict[str, Any] = {"vectors_px": fit.vectors.tolist()}
+    errors: dict[str, Any] = {"vectors_px": _root(fit.covariance)}
+    for length, pixel in (("px", (1.0, 1.0)), ("nm", fit.pixel_nm)):
+        if pixel is None:
             continue
-        a, b = np.linalg.norm(vectors, axis=1)
+        to_xy = np.array([[0.0, -pixel[0]], [pixel[1], 0.0]])
+        vectors, both = fit.vectors @ to_xy, np.kron(np.eye(2), to_xy)
+        covariance = both.T @ fit.covariance @ both
+        (a, b), (a_error, b_error) = (
+            np.linalg.norm(vectors, axis=1),
+            length_errors(vectors, covariance),
+        )
         angle = float(np.degrees(np.arccos(vectors[0] @ vectors[1] / (a * b))))
-        summary = f"a = {a:.4g} {length}, b = {b:.4g} {length}, {angle:.1f}°"
+        turn = angle_error(vectors, covariance)
         about |= {f"lengths_{length}": [a, b], "angle_degrees": angle}
-    about["vectors_px"] = fit.vectors.tolist()
-    if fit.vectors_nm is not None:
-        vectors = fit.vectors_nm[:, ::-1] * [1, -1]
-        about["vectors_nm"] = vectors.tolist()
-        about["reciprocal_per_nm"] = np.linalg.inv(vectors).T.tolist()
+        errors |= {f"lengths_{length}": [a_error, b_error], "angle_degrees": turn}
+        summary = (
+            f"a = {a:.4g} ± {a_error:.1g} {length}, b = {b:.4g} ± {b_error:.1g} {length}, "
+            f"{angle:.1f} ± {turn:.1g}°"
+        )
+        if length == "nm":
+            about["vectors_nm"] = vectors.tolist()
+            about["reciprocal_per_nm"] = np.linalg.inv(vectors).T.tolist()
+            errors["vectors_nm"] = _root(covariance)
+            errors["reciprocal_per_nm"] = reciprocal_errors(vectors, covariance).tolist()
+    about["standard_errors"] = errors
     empty = int((~fit.occupied).sum())
     symmetry_words, symmetry_values = _describe_symmetry(fit, symmetry)
     about["summary"] = (
@@ -55,6 +71,12 @@ def describe_lattice(fit: LatticeFit, symmetry: Symmetry | None, unit: str) -> d
             "height_unit": unit,
         }
     )
+
+
+def _root(covariance: Array) -> list[list[float]]:
+    """Return the standard errors of two vectors, [2, 2]."""
+    errors: list[list[float]] = np.sqrt(np.diag(covariance)).reshape(2, 2).tolist()
+    return errors
 
 
 def _describe_symmetry(fit: LatticeFit, symmetry: Symmetry | None) -> tuple[str, dict[str, Any]]:

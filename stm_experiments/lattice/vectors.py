@@ -14,6 +14,7 @@ from stm_experiments.core.spectra import bragg_peaks, hann_power
 
 _REACH = 2  # half width of a Hann-windowed peak, frequency steps
 _PROMINENCE = 30.0  # power of a Bragg peak over its background; noise reaches about 15
+_RIGHT = 0.052  # cosine of 87 degrees: an angle up to which noise may decide
 _TOLERANCE = 1.5  # largest distance of a Bragg peak from a lattice's, frequency steps
 
 
@@ -60,8 +61,9 @@ def find_bragg_vectors(image: Array, most: int = 24) -> tuple[Array, Array]:
 def reduce_vectors(vectors: Array) -> Array:
     """Return the shortest vectors of the same lattice, at 60 to 120 degrees (Lagrange and Gauss).
 
-    The first is the shorter one and points right (or straight down); the second lies within half a
-    turn from it towards axis 0, so that equal lattices have equal vectors.
+    The first is the shorter one and points right (or straight down). The second lies towards axis 0
+    from it if they are at a right angle to within 3 degrees, else at the obtuse angle: equal
+    lattices have equal vectors.
 
     Args:
         vectors: (row, column) each, [2, 2].
@@ -76,7 +78,8 @@ def reduce_vectors(vectors: Array) -> Array:
         b = shorter
     if a[1] < 0 or (a[1] == 0 and a[0] < 0):
         a = -a
-    if a[1] * b[0] - a[0] * b[1] < 0:
+    cosine = (a @ b) / np.sqrt((a @ a) * (b @ b))
+    if cosine > _RIGHT or (cosine > -_RIGHT and a[1] * b[0] - a[0] * b[1] < 0):
         b = -b
     return np.stack([a, b])
 

@@ -271,7 +271,7 @@ def test_real_febr2(shared):
     fit = find_lattice(denoise(scan).data, scan.mask, scan.pixel_size)
     about = describe_lattice(fit, None, scan.unit)
     assert about["lengths_nm"] == pytest.approx([0.37, 0.37], rel=0.03)
-    assert about["angle_degrees"] == pytest.approx(60, abs=2)
+    assert about["angle_degrees"] == pytest.approx(120, abs=2)
     assert 10 <= about["empty"] <= 25
 
 
