@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def test_files_of_a_lattice(command, image, tmp_path):
         find_lattice.main, f"image={path}", "pixel_nm=0.05", "unit=m", f"hydra.run.dir={out}"
     )
     assert code == 0
-    assert "90.0°, 1 in the cell" in said
+    assert re.search(r"90\.0 ± 0\.\d+°, 1 in the cell", said)
     about = json.loads((out / f"{path.stem}_lattice.json").read_text(encoding="utf-8"))[0]
     assert about["lengths_px"] == pytest.approx([10, 10], rel=0.01)
     assert about["lengths_nm"] == pytest.approx([0.5, 0.5], rel=0.01)
@@ -35,6 +36,12 @@ def test_files_of_a_lattice(command, image, tmp_path):
     assert "square, high confidence" in said
     vectors, reciprocal = np.array(about["vectors_nm"]), np.array(about["reciprocal_per_nm"])
     assert vectors @ reciprocal.T == pytest.approx(np.eye(2), abs=1e-9)
+    errors = about["standard_errors"]
+    assert np.shape(errors["vectors_nm"]) == np.shape(errors["reciprocal_per_nm"]) == (2, 2)
+    for length in ("lengths_px", "lengths_nm"):
+        apart = np.abs(np.array(about[length]) - (10 if length == "lengths_px" else 0.5))
+        assert (apart < 5 * np.array(errors[length])).all()
+        assert (np.array(errors[length]) < 0.005 * np.array(about[length])).all()
     row, column = about["vectors_px"][1]
     assert vectors[1] == pytest.approx([0.05 * column, -0.05 * row])
     with (out / f"{path.stem}_sites.csv").open(encoding="utf-8") as file:
