@@ -85,10 +85,11 @@ class LocalLauncher(SweepLauncher):
 
     Args:
         gpus_per_job: Number of GPUs that are visible to a job.
-        cores_per_job: CPU cores of a job, on a machine without GPUs.
+        cores_per_job: CPU cores of a job, on a machine without GPUs; None: the jobs share all
+            cores, at least one for each that runs.
     """
 
-    def __init__(self, gpus_per_job: int, cores_per_job: int) -> None:
+    def __init__(self, gpus_per_job: int, cores_per_job: int | None) -> None:
         self.gpus_per_job = gpus_per_job
         self.cores_per_job = cores_per_job
 
@@ -100,8 +101,13 @@ class LocalLauncher(SweepLauncher):
         Raises:
             RuntimeError: When all jobs have ended, if some did not succeed.
         """
-        free = deque(places(self.gpus_per_job, self.cores_per_job))
+        from stm_experiments.app.launching import cpu_cores
+
         waiting = deque(self.jobs(job_overrides, initial_job_idx))
+        cores = self.cores_per_job
+        if cores is None:
+            cores = max(1, cpu_cores() // len(waiting))
+        free = deque(places(self.gpus_per_job, cores))
         total, failed = len(waiting), 0
         log.info(f"{total} jobs, {len(free)} at a time, in {self.config.hydra.sweep.dir}")
         running: dict[subprocess.Popen[bytes], tuple[Job, dict[str, str]]] = {}

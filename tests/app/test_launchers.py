@@ -125,6 +125,14 @@ def test_without_a_choice_each_core_has_a_job(command, machine, jobs_run, tmp_pa
     assert "Comparison of the jobs" in out
 
 
+def test_few_jobs_share_all_cores(command, machine, jobs_run, tmp_path):
+    machine(gpus=0, cores=8)
+    jobs_run(TELL)
+    code, _, errors = command(main, "-m", "seed=0,1", f"hydra.sweep.dir={tmp_path}")
+    assert code == 0, errors
+    assert [row[1] for row in told(tmp_path)] == ["4", "4"]
+
+
 @pytest.mark.parametrize(
     ("gpus", "cores", "chosen"),
     [(1, 2, []), (0, 1, []), (0, 2, ["hydra/launcher=basic"]), (0, 2, ["hydra/sweeper=basic"])],
