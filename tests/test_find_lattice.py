@@ -4,12 +4,14 @@ import csv
 import json
 import os
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from stm_experiments import find_lattice
+from stm_experiments import find_lattice, load
+from stm_experiments.io.scan import Scan
 from stm_experiments.simulator import render_topographs
 
 
@@ -52,6 +54,29 @@ def test_files_of_a_lattice(command, image, tmp_path):
         assert float(row["x_nm"]) == pytest.approx(0.05 * float(row["column_px"]))
     with Image.open(out / f"{path.stem}_lattice.png") as picture:
         assert min(picture.size) > 1000
+
+
+def test_the_denoised_image_is_left_where_it_is_worse(image, monkeypatch):
+    from stm_experiments.recipes import find_lattice as recipe
+
+    settings = {"denoise": "auto", "invert": False, "grains": 1}
+    random = np.random.default_rng(0)
+    net = load("surface_denoiser")
+    scan = Scan(image, np.ones(image.shape, bool), "m", None, "Z")
+    noise = 0.4 * np.ptp(image - 0.02 * np.arange(120)) * random.normal(size=image.shape)
+    noisy = replace(scan, data=image + noise)
+    assert recipe.find_precisely(noisy, net, settings).name == "denoised image"
+
+    def ruin(scan, net):
+        shifts = random.integers(-2, 3, len(scan.data))
+        rows = [np.roll(row, shift) for row, shift in zip(scan.data, shifts, strict=True)]
+        return replace(scan, data=np.stack(rows))
+
+    monkeypatch.setattr(recipe, "denoise", ruin)
+    found = recipe.find_precisely(scan, net, settings)
+    assert found.name == "image itself"
+    assert np.linalg.norm(found.fits[0].vectors, axis=1) == pytest.approx([10, 10], rel=0.002)
+    assert recipe.find_precisely(scan, net, settings | {"denoise": True}).name == "denoised image"
 
 
 def test_dark_atoms(command, image, tmp_path):

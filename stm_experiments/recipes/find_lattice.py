@@ -1,25 +1,30 @@
 """The lattice of an image: its vectors, its sites with positions and strain, a picture of them."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from omegaconf import DictConfig
 
 from stm_experiments.app.job import new_folder
 from stm_experiments.app.settings import resolve
+from stm_experiments.core.arrays import Array
 from stm_experiments.core.files import write_csv, write_json
 from stm_experiments.core.texts import printable
 from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.lattice_map import lattice_map
 from stm_experiments.io import scan_files
-from stm_experiments.lattice.fit import find_grains
+from stm_experiments.io.scan import Scan
+from stm_experiments.lattice.fit import LatticeFit, find_grains
 from stm_experiments.lattice.site_table import describe_lattice, site_rows
 from stm_experiments.lattice.symmetry import find_symmetries
+from stm_experiments.lattice.vectors import LatticeError
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
 from stm_experiments.restoration.denoise import DEFAULT, denoise
 
+FEWER = 0.95  # least share of the denoised image's sites that the image itself must show
+DENOISE = ("auto", True, False)
 READING = ("channel", "direction", "frame", "unit", "pixel_nm")
 
 
@@ -39,6 +44,8 @@ def find_lattices(cfg: DictConfig) -> None:
     scan_files.check_unit_settings(settings["unit"], settings["pixel_nm"])
     if not isinstance(settings["grains"], int) or settings["grains"] < 1:
         raise ValueError(f"grains is a whole number of at least 1, not {settings['grains']!r}")
+    if settings["denoise"] not in DENOISE:
+        raise ValueError(f"denoise is auto, true or false, not {settings['denoise']!r}")
     net = checkpoint.load(settings["checkpoint"] or DEFAULT) if settings["denoise"] else None
     stems = scan_files.result_stems(paths)
     scan_files.for_each_file(
@@ -46,14 +53,65 @@ def find_lattices(cfg: DictConfig) -> None:
     )
 
 
+class Found(NamedTuple):
+    """Lattices, and the image in which they were found.
+
+    Attributes:
+        name: ``image itself`` or ``denoised image``.
+        data: [H, W].
+        fits: At least one.
+    """
+
+    name: str
+    data: Array
+    fits: list[LatticeFit]
+
+
+def find_precisely(scan: Scan, net: Network | None, settings: dict[str, Any]) -> Found:
+    """Find the lattices of a scan in the image itself or in the denoised one.
+
+    With ``denoise=auto`` both are tried. The image itself is taken if its lattice has the smaller
+    standard errors and no fewer sites: a denoiser must not make a lattice worse.
+
+    Args:
+        scan: The scan.
+        net: Denoises it; None: only the image itself is tried.
+        settings: ``denoise``, ``invert`` and ``grains``.
+
+    Raises:
+        LatticeError: If neither shows a lattice.
+    """
+    sign = -1 if settings["invert"] else 1
+    images = {} if settings["denoise"] is True else {"image itself": scan.data}
+    if net is not None:
+        images["denoised image"] = denoise(scan, net).data
+    found: list[Found] = []
+    for name, data in images.items():
+        try:
+            fits = find_grains(sign * data, scan.mask, scan.pixel_size, settings["grains"])
+        except LatticeError:
+            if name == list(images)[-1] and not found:
+                raise
+        else:
+            found.append(Found(name, sign * data, fits))
+    if len(found) == 2:
+        itself, denoised = (one.fits[0] for one in found)
+        precise = np.trace(itself.covariance) <= np.trace(denoised.covariance)
+        if not (precise and len(itself.sites) >= FEWER * len(denoised.sites)):
+            return found[1]
+    return found[0]
+
+
 def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) -> None:
     """Find the lattice of one image; write a table, a description and a picture."""
     scan = scan_files.read_with_units(path, **{key: settings[key] for key in READING})
-    data = scan.data if net is None else denoise(scan, net).data
-    data = -data if settings["invert"] else data
-    fits = find_grains(data, scan.mask, scan.pixel_size, settings["grains"])
-    symmetries = find_symmetries(data, scan.mask, fits)
-    about = [describe_lattice(*each, scan.unit) for each in zip(fits, symmetries, strict=True)]
+    found = find_precisely(scan, net, settings)
+    fits = found.fits
+    symmetries = find_symmetries(found.data, scan.mask, fits)
+    about = [
+        {**describe_lattice(*each, scan.unit), "found_in": found.name}
+        for each in zip(fits, symmetries, strict=True)
+    ]
     write_json(Path(f"{stem}_lattice.json"), about)
     rows = [row for grain, fit in enumerate(fits) for row in site_rows(fit, grain)]
     write_csv(Path(f"{stem}_sites.csv"), list(rows[0]), [list(row.values()) for row in rows])
@@ -61,5 +119,5 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     recorded = np.where(scan.mask, scan.data, np.nan)
     save_figure(lattice_map(recorded, fits, title), f"{stem}_lattice.png")
     for text in about:
-        print(printable(f"{path.name}: {text['summary']}"))
+        print(printable(f"{path.name}: {text['summary']}; found in the {found.name}"))
     print(printable(f"{stem.parent}: {stem.name}_lattice.json, _lattice.png, _sites.csv"))
