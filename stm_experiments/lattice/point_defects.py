@@ -40,11 +40,26 @@ class DetectedDefects(NamedTuple):
         position: (row, column), [P, 2] px; the centre of the first pixel is 0.
         bright: True if the image is higher than its lattice, False if it is lower, [P].
         score: Response of the matched filter over the robust standard deviation of all, [P].
+        height: Above the lattice, negative below it, of a Gaussian with the filter's response, in
+            the image's unit, [P].
+        width: Standard deviation of this Gaussian, one of ``WIDTHS``, [P] px.
     """
 
     position: Points
     bright: Mask
     score: Array
+    height: Array
+    width: Array
+
+    def select(self, which: Mask) -> "DetectedDefects":
+        """Return those of the defects that a mask [P] names."""
+        return DetectedDefects(
+            self.position[which],
+            self.bright[which],
+            self.score[which],
+            self.height[which],
+            self.width[which],
+        )
 
 
 class _Levelled(NamedTuple):
@@ -67,10 +82,12 @@ class _Responses(NamedTuple):
     Attributes:
         response: Of the filter with the highest score, [H, W].
         score: Highest score, [H, W].
+        width: Of the filter with the highest score, [H, W] px.
     """
 
     response: Array
     score: Array
+    width: Array
 
 
 def find_point_defects(
@@ -108,7 +125,7 @@ def find_point_defects(
     for _ in range(_PASSES):
         lattice = _periodic(np.where(spoilt, lattice, data), smoothing)
         residual = np.where(valid, data - lattice, 0)
-        response, score = _respond(residual, lattice, inside, contrast)
+        response, score, width = _respond(residual, lattice, inside, contrast)
         spoilt = ~valid | ndimage.binary_dilation(score > 0.5 * threshold, iterations=1)
     score = np.where(inside, score, 0)
     place: NDArray[np.int64] = peak_local_max(  # type: ignore[no-untyped-call, unused-ignore]
@@ -116,7 +133,13 @@ def find_point_defects(
     )
     rows, columns = place.T
     return _without_lobes(
-        DetectedDefects(place.astype(float), response[rows, columns] > 0, score[rows, columns])
+        DetectedDefects(
+            place.astype(float),
+            response[rows, columns] > 0,
+            score[rows, columns],
+            response[rows, columns],
+            width[rows, columns],
+        )
     )
 
 
@@ -157,7 +180,7 @@ def _respond(residual: Array, lattice: Array, inside: Mask, contrast: float) -> 
     """
     ends = np.quantile(lattice[inside], np.linspace(0, 1, _LEVELS + 1)[1:-1])
     level = np.searchsorted(ends, lattice)
-    best, score = np.zeros(residual.shape), np.zeros(residual.shape)
+    best, score, widest = (np.zeros(residual.shape) for _ in range(3))
     for width in WIDTHS:
         # The response at the top of a Gaussian of this width and height h is h.
         response = -2 * width**2 * ndimage.gaussian_laplace(residual, width)
@@ -173,17 +196,19 @@ def _respond(residual: Array, lattice: Array, inside: Mask, contrast: float) -> 
         around = around[: response.shape[0], : response.shape[1]]
         deviation = np.maximum(deviation, _NORMAL_MAD * around)
         relative = np.abs(response) / deviation
-        best, score = np.where(relative > score, response, best), np.maximum(score, relative)
-    return _Responses(best, score)
+        better = relative > score
+        best, widest = np.where(better, response, best), np.where(better, width, widest)
+        score = np.maximum(score, relative)
+    return _Responses(best, score, widest)
 
 
 def _without_lobes(defects: DetectedDefects) -> DetectedDefects:
     """Drop the faint rings of the opposite sign that the filter makes around each defect."""
-    position, bright, score = defects
+    position, bright, score = defects.position, defects.bright, defects.score
     far = np.linalg.norm(position[:, None] - position, axis=2) > 4 * max(WIDTHS)
     strong = score[:, None] > _LOBE * score
     keep = (far | strong | (bright[:, None] == bright)).all(1)
-    return DetectedDefects(position[keep], bright[keep], score[keep])
+    return defects.select(keep)
 
 
 class DetectionCounts(NamedTuple):

@@ -98,7 +98,9 @@ def test_nothing_is_found_in_what_was_not_measured():
 
 def test_counts_by_hand():
     found = DetectedDefects(
-        np.array([[10.0, 10], [20, 20], [30, 30]]), np.array([True, True, False]), np.ones(3)
+        np.array([[10.0, 10], [20, 20], [30, 30]]),
+        np.array([True, True, False]),
+        *(np.ones(3) for _ in ("score", "height", "width")),
     )
     true, bright = np.array([[11.0, 10], [20, 20], [31, 30], [50, 50]]), np.array([1, 0, 0, 1]) > 0
     scored = count_detections(found, true, bright, 2.0)

@@ -1,0 +1,105 @@
+"""The point defects of an image: a table, and a picture of them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+from scipy.spatial import KDTree
+
+from stm_experiments.app.job import new_folder
+from stm_experiments.app.settings import resolve
+from stm_experiments.core.files import write_csv
+from stm_experiments.core.planes import subtract_plane
+from stm_experiments.core.texts import printable
+from stm_experiments.figures.canvas import save_figure
+from stm_experiments.figures.point_defect_sheet import DefectPanel, point_defect_sheet
+from stm_experiments.io import scan_files
+from stm_experiments.lattice.fit import LatticeFit, find_lattice
+from stm_experiments.lattice.point_defects import DetectedDefects, find_point_defects
+from stm_experiments.lattice.vectors import LatticeError
+from stm_experiments.models import checkpoint
+from stm_experiments.models.interfaces import Network
+from stm_experiments.restoration.denoise import DEFAULT, denoise
+
+READING = ("channel", "direction", "frame", "unit", "pixel_nm")
+SEARCH = ("threshold", "smoothing", "border")
+COLUMNS = (
+    *("row_px", "column_px", "y_nm", "x_nm", "sign", "height", "width_px", "score"),
+    *("site_cell_a", "site_cell_b", "site_kind", "site_distance_px"),
+)
+
+
+def find_defects(cfg: DictConfig) -> None:
+    """Find the point defects of each image; continue after files that fail.
+
+    Args:
+        cfg: ``conf/find_defects.yaml`` as composed.
+
+    Raises:
+        ValueError: If a setting or the checkpoint cannot be used, or some of the files.
+    """
+    settings = resolve(cfg)
+    for key in SEARCH:
+        value = settings[key]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            raise ValueError(f"{key} is a number above 0, not {value!r}")
+    paths = scan_files.find_scan_files(settings["image"])
+    others = scan_files.passed_over(settings["image"])
+    folder = new_folder()
+    scan_files.check_unit_settings(settings["unit"], settings["pixel_nm"])
+    net = checkpoint.load(settings["checkpoint"] or DEFAULT) if settings["denoise"] else None
+    stems = scan_files.result_stems(paths)
+    scan_files.for_each_file(
+        paths, lambda path: work(path, folder / stems[path], net, settings), others
+    )
+
+
+def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) -> None:
+    """Find the point defects of one image; write a table and a picture."""
+    scan = scan_files.read_with_units(path, **{key: settings[key] for key in READING})
+    scan = scan if net is None else denoise(scan, net)
+    defects = find_point_defects(scan, **{key: settings[key] for key in SEARCH})
+    try:
+        lattice = find_lattice(scan)
+    except LatticeError as error:
+        lattice = None
+        print(printable(f"{path.name}: no sites in the table: {error}"))
+    rows = defect_rows(defects, lattice, scan.pixel_size)
+    write_csv(Path(f"{stem}_defects.csv"), list(COLUMNS), rows)
+    bright = int(defects.bright.sum())
+    dark = len(rows) - bright
+    summary = f"{len(rows)} point defects: {bright} bright, {dark} dark"
+    levelled = np.where(scan.mask, subtract_plane(scan.data, scan.mask), np.nan)
+    panels = [
+        DefectPanel(summary, levelled, defects),
+        DefectPanel("the image alone", levelled, defects.select(defects.score < 0)),
+    ]
+    figure = point_defect_sheet([panels], [None], printable(path.name))
+    save_figure(figure, f"{stem}_defects.png")
+    print(printable(f"{path.name}: {summary}"))
+    print(printable(f"{stem.parent}: {stem.name}_defects.csv, _defects.png"))
+
+
+def defect_rows(
+    defects: DetectedDefects, lattice: LatticeFit | None, pixel_nm: tuple[float, float] | None
+) -> list[list[Any]]:
+    """Return a row of ``COLUMNS`` for each defect, the strongest first; None: unknown.
+
+    Args:
+        defects: Of an image.
+        lattice: Of the same image, for the nearest site; None: no lattice was found.
+        pixel_nm: Size of a pixel along axes 0 and 1, nm; None: unknown.
+    """
+    sites: list[list[Any]] = [[None] * 4 for _ in defects.score]
+    if lattice is not None and len(sites):
+        distance, nearest = KDTree(lattice.sites).query(defects.position)
+        columns = (*lattice.cell[nearest].T, lattice.kind[nearest], distance)
+        sites = [list(row) for row in zip(*(c.tolist() for c in columns), strict=True)]
+    rows = []
+    for number, (row, column) in enumerate(defects.position.tolist()):
+        in_nm = [None, None] if pixel_nm is None else [row * pixel_nm[0], column * pixel_nm[1]]
+        sign = "bright" if defects.bright[number] else "dark"
+        values = [float(array[number]) for array in (defects.height, defects.width, defects.score)]
+        rows.append([row, column, *in_nm, sign, *values, *sites[number]])
+    return rows
