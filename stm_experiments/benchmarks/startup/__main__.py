@@ -24,6 +24,7 @@ DOORS = (
     "evaluate",
     "reconstruct",
     "report",
+    "find_defects",
     "find_lattice",
     "find_sites",
     "compare_frames",
