@@ -1,11 +1,14 @@
 """The speed of simulation and of training, compared with plain PyTorch.
 
     python -m stm_experiments.benchmarks.throughput
+    python -m stm_experiments.benchmarks.throughput --batches 256 --compile --json speed.json
 
-Everything is measured in one run on one machine: the ratios hold on other machines, the absolute
-numbers do not. Training is compared with (a) the per-sample Dataset and DataLoader loop that the
-paper's authors wrote, and (b) a bare eager loop over tensors in memory, without loader, simulation
-or trainer.
+Everything is measured in one run on one core, in CPU seconds, so that other programs disturb
+little: the ratios hold on other machines, the absolute numbers do not. Training is compared with
+(a) the per-sample Dataset and DataLoader loop that the paper's authors wrote, and (b) a bare eager
+loop over tensors in memory, without loader, simulation or trainer. The step is CAE-A's step as we
+take it, on tensors in memory; the training end to end also simulates fresh images, cuts and turns
+patches, validates, keeps the history and writes checkpoints.
 """
 
 import argparse
@@ -17,7 +20,9 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import torch
 from lightning import LightningModule, Trainer
@@ -28,10 +33,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
+from stm_experiments.core.files import write_json
 from stm_experiments.core.memory import keep_freed_memory
 from stm_experiments.data import PatchSettings, SimulatedData
 from stm_experiments.data.module import PatchData
 from stm_experiments.models import CAEA
+from stm_experiments.models.fused.loss import FusedLoss
+from stm_experiments.models.interfaces import Card
 from stm_experiments.simulator import (
     CUT_LATTICES,
     LATTICES,
@@ -42,6 +50,7 @@ from stm_experiments.simulator import (
     simulate,
 )
 from stm_experiments.training import Reconstruction
+from stm_experiments.training.callbacks import CheckpointWriter, History
 
 SIZE = 257  # px
 WINDOW = 17  # px, of CAE-A
@@ -54,22 +63,16 @@ class ThroughputSettings:
     """The settings of the training benchmark.
 
     Attributes:
-        threads: Threads that train.
         batch: Patches of a training step.
         images: Images of an epoch.
         per_image: Patches of an image and epoch.
-        workers: Processes that simulate.
-        seconds: Time for each measurement.
-        rounds: Rounds of the three loops.
+        seconds: CPU time of each measurement, s.
     """
 
-    threads: int
     batch: int
     images: int
     per_image: int
-    workers: int
     seconds: float
-    rounds: int
 
 
 class PatchPerSample(Dataset[Tensor]):
@@ -101,19 +104,19 @@ class EpochClock(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Note the time."""
-        self.times.append(time.perf_counter())
+        self.times.append(time.process_time())
 
     @property
     def seconds(self) -> float:
-        """Seconds per epoch."""
+        """CPU seconds per epoch."""
         return (self.times[-1] - self.times[0]) / (len(self.times) - 1)
 
 
 def call_rate(work: Callable[[], object], seconds: float) -> float:
-    """Return the calls of a function per second, after one call to warm up."""
+    """Return the calls of a function per CPU second, after one call to warm up."""
     work()
-    calls, start = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < seconds:
+    calls, start = 0, time.process_time()
+    while (elapsed := time.process_time() - start) < seconds:
         work()
         calls += 1
     return calls / elapsed
@@ -176,43 +179,73 @@ def train_step(net: nn.Module, optimizer: torch.optim.Optimizer, patches: Tensor
     optimizer.step()
 
 
-def bare_loop(settings: ThroughputSettings) -> float:
-    """Return the patches per second of an eager loop over tensors in memory."""
+def step_rate(step: Callable[[Tensor], None], settings: ThroughputSettings) -> float:
+    """Return the patches per CPU second of steps on batches in memory.
+
+    Args:
+        step: Takes a step on a batch [B, 1, 17, 17].
+        settings: Batch size and time.
+    """
     dataset = patches_in_memory(8 * settings.batch)
     patches = torch.stack([dataset[index] for index in range(len(dataset))])
     batches = torch.split(patches, settings.batch)
-    net = CAEA()
-    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
-    for number in range(WARM_UP_STEPS):
-        train_step(net, optimizer, batches[number])
-    steps, start = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) <= settings.seconds:
-        train_step(net, optimizer, batches[(WARM_UP_STEPS + steps) % len(batches)])
+    for batch in batches[:WARM_UP_STEPS]:
+        step(batch)
+    steps, start = 0, time.process_time()
+    while (elapsed := time.process_time() - start) <= settings.seconds:
+        step(batches[(WARM_UP_STEPS + steps) % len(batches)])
         steps += 1
     return steps * settings.batch / elapsed
 
 
+def bare_loop(settings: ThroughputSettings) -> float:
+    """Measure an eager loop over tensors in memory."""
+    net = CAEA()
+    return step_rate(partial(train_step, net, torch.optim.Adam(net.parameters(), 1e-3)), settings)
+
+
+def compiled_loop(settings: ThroughputSettings) -> float:
+    """Measure the same loop with ``torch.compile``, after its compilation."""
+    net = CAEA()
+    fast: nn.Module = torch.compile(net)  # type: ignore[assignment]
+    return step_rate(partial(train_step, fast, torch.optim.Adam(net.parameters(), 1e-3)), settings)
+
+
+def our_step(settings: ThroughputSettings) -> float:
+    """Measure our step on tensors in memory, without loader, simulation or trainer."""
+    keep_freed_memory()
+    net = CAEA()
+    loss_of, optimizer = FusedLoss(net), torch.optim.Adam(net.parameters(), 1e-3, fused=True)
+
+    def step(patches: Tensor) -> None:
+        optimizer.zero_grad()
+        torch.autograd.backward(loss_of(patches, patches))
+        optimizer.step()
+
+    return step_rate(step, settings)
+
+
 def sample_loop(settings: ThroughputSettings) -> float:
-    """Return the patches per second of the per-sample loop, over one epoch."""
-    dataset = patches_in_memory(40 * settings.batch)
+    """Measure the per-sample loop, over one epoch."""
+    dataset = patches_in_memory(40 * max(settings.batch, 512))
     net = CAEA()
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
     loader = DataLoader(dataset, batch_size=settings.batch, shuffle=True, drop_last=True)
-    start = time.perf_counter()
+    start = time.process_time()
     for patches in loader:
         train_step(net, optimizer, patches)
-    return len(loader) * settings.batch / (time.perf_counter() - start)
+    return len(loader) * settings.batch / (time.process_time() - start)
 
 
 def full_training(settings: ThroughputSettings) -> float:
-    """Return the patches per second of our training: fresh images simulated, cut, learnt from."""
+    """Measure our training end to end: fresh images simulated, cut, learnt from, validated."""
     keep_freed_memory()
     source = SimulatedData(
         lattices={"fcc": {"spread": 18, "azimuth_max": 45.0, "tilt_max": 45.0}},
         noise=NOISES["paper"],
         size=SIZE,
         images_per_epoch=settings.images,
-        validation_images=1,
+        validation_images=max(1, settings.images // 16),
         test_images=1,
     )
     patch_settings = PatchSettings(
@@ -220,84 +253,115 @@ def full_training(settings: ThroughputSettings) -> float:
         batch_size=settings.batch,
         patches_per_image=settings.per_image,
         augment=True,
-        num_workers=settings.workers,
+        num_workers=0,
     )
-    clock = EpochClock()
-    trainer = Trainer(
-        max_epochs=4,
-        accelerator="cpu",
-        logger=False,
-        callbacks=[clock],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-    )
-    module = Reconstruction(CAEA(), partial(torch.optim.Adam, lr=1e-3))
-    trainer.fit(module, PatchData(source, patch_settings))
+    clock, card = EpochClock(), Card("CAEA", {}, WINDOW)
+    with TemporaryDirectory() as folder:
+        history = History(Path(folder) / "metrics.csv")
+        writer = CheckpointWriter(Path(folder), minutes=10, card=card)
+        trainer = Trainer(
+            max_epochs=4,
+            accelerator="cpu",
+            logger=False,
+            callbacks=[history, writer, clock],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10**9,
+        )
+        module = Reconstruction(CAEA(), partial(torch.optim.Adam, lr=1e-3), fused="auto")
+        trainer.fit(module, PatchData(source, patch_settings))
     return settings.images * settings.per_image / clock.seconds
 
 
 LOOPS: dict[str, Callable[[ThroughputSettings], float]] = {
-    "bare eager loop over tensors in memory": bare_loop,
-    "plain Dataset and DataLoader, one patch per sample": sample_loop,
-    "ours, end to end with simulation": full_training,
+    "bare": bare_loop,
+    "samples": sample_loop,
+    "step": our_step,
+    "end_to_end": full_training,
+    "compile": compiled_loop,
+}
+TITLES = {
+    "bare": "bare eager loop over tensors in memory",
+    "samples": "plain Dataset and DataLoader, one patch per sample",
+    "step": "our step, on tensors in memory",
+    "end_to_end": "our training end to end, with simulation and validation",
+    "compile": "bare loop with torch.compile",
 }
 
 
 def measure_loop(name: str, settings: ThroughputSettings) -> float:
-    """Return the patches per second of one of the loops; runs in a process of its own."""
+    """Return the patches per CPU second of a loop; runs in a process of its own."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
-    torch.set_num_threads(settings.threads)
+    warnings.filterwarnings("ignore", message=".*srun.* command is available")
+    torch.set_num_threads(1)
     return LOOPS[name](settings)
 
 
-def training_table(settings: ThroughputSettings) -> Table:
+def measure_training(
+    names: list[str], all_settings: list[ThroughputSettings], rounds: int
+) -> dict[str, float]:
     """Measure the loops, and their ratios to the bare one.
 
     Each loop runs in a process of its own, as a user would start it: the memory allocator of one
-    would speed up the next. The loops take turns because the speed of a shared machine drifts, and
-    the table gives the median of the ratios of all rounds.
+    would speed up the next. The loops take turns because the speed of a shared machine drifts.
+
+    Returns:
+        By name of loop and batch size, the median over the rounds: patches per CPU second, as
+        ``step_speed_256``, and their ratio to the bare loop of the same round, as
+        ``step_ratio_256``.
     """
-    rounds: list[dict[str, float]] = []
-    for _ in range(settings.rounds):
-        speeds = {}
-        for name in LOOPS:
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-                speeds[name] = process.submit(measure_loop, name, settings).result()
-        rounds.append(speeds)
-    table = Table(
-        title=f"CAE-A, batches of {settings.batch}, {settings.per_image} patches per image, "
-        f"{settings.threads} threads, {settings.workers} worker processes, "
-        f"median of {settings.rounds}"
-    )
+    found: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for settings in all_settings:
+            speeds = {}
+            for name in names:
+                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+                    speeds[name] = process.submit(measure_loop, name, settings).result()
+            for name, speed in speeds.items():
+                found.setdefault(f"{name}_speed_{settings.batch}", []).append(speed)
+                ratio = speed / speeds["bare"]
+                found.setdefault(f"{name}_ratio_{settings.batch}", []).append(ratio)
+    return {key: median(values) for key, values in found.items()}
+
+
+def training_table(names: list[str], batches: list[int], numbers: dict[str, float]) -> Table:
+    """Lay out the speeds, and in brackets their ratios to the bare loop."""
+    table = Table(title="CAE-A on one core: patches per CPU second (ratio to the bare loop)")
     table.add_column("loop")
-    table.add_column("patches per second", justify="right")
-    table.add_column("ratio", justify="right")
-    reference = next(iter(LOOPS))
-    for name in LOOPS:
-        speed = median(speeds[name] for speeds in rounds)
-        ratio = median(speeds[name] / speeds[reference] for speeds in rounds)
-        table.add_row(name, f"{speed:.0f}", f"{ratio:.2f}")
+    for batch in batches:
+        table.add_column(f"batches of {batch}", justify="right")
+    for name in names:
+        pairs = [(numbers[f"{name}_speed_{n}"], numbers[f"{name}_ratio_{n}"]) for n in batches]
+        table.add_row(TITLES[name], *(f"{speed:.0f} ({ratio:.2f})" for speed, ratio in pairs))
     return table
 
 
 def main() -> None:
     """Measure and print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of training")
-    parser.add_argument("--batch", type=int, default=1024, help="patches of a training step")
+    parser.add_argument(
+        "--batches", type=int, nargs="+", default=[256, 1024], help="patches a step"
+    )
     parser.add_argument("--images", type=int, default=128, help="images of an epoch")
     parser.add_argument("--per-image", type=int, default=512, help="patches of an image and epoch")
-    parser.add_argument("--workers", type=int, default=0, help="processes that simulate")
-    parser.add_argument("--seconds", type=float, default=3.0, help="time for each measurement")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of the three loops")
+    parser.add_argument("--seconds", type=float, default=3.0, help="CPU time of each measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of all loops")
+    parser.add_argument("--compile", action="store_true", help="also measure torch.compile")
+    parser.add_argument("--json", type=Path, help="file for the numbers of the training")
     arguments = parser.parse_args()
-    settings = ThroughputSettings(**vars(arguments))
+    all_settings = [
+        ThroughputSettings(batch, arguments.images, arguments.per_image, arguments.seconds)
+        for batch in arguments.batches
+    ]
+    names = [name for name in LOOPS if name != "compile" or arguments.compile]
     console = Console()
-    console.print(simulation_table(settings.seconds / 3))
-    console.print(training_table(settings))
+    numbers = measure_training(names, all_settings, arguments.rounds)
+    console.print(training_table(names, arguments.batches, numbers))
+    if arguments.json is not None:
+        write_json(arguments.json, numbers)
+    console.print(simulation_table(arguments.seconds / 3))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
-from stm_experiments.core.batch import Batch
+from stm_experiments.core.batch import Batch, map_tensors
 from stm_experiments.data.described import DescribedImages
 from stm_experiments.data.loader import ALONE, START, Consumer, Loader, PatchLoader, Place
 from stm_experiments.data.settings import PatchSettings
@@ -58,6 +58,14 @@ class PatchData(LightningDataModule):
     def samples(self, count: int) -> Batch:
         """Return at most ``count`` test patches, for pictures."""
         return self.loader(self.test_split).samples(count)
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Return a batch on the device; most were cut there."""
+        if batch.noisy.device == device:
+            return batch
+        return map_tensors(batch, lambda tensor: tensor.to(device))
 
     def teardown(self, stage: str) -> None:
         """End the processes that simulate ahead."""

@@ -1,6 +1,7 @@
 """Patches are cut out of images, in any of the eight turns and flips."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -89,7 +90,10 @@ class Cutter:
         position = cuts.positions[image, patch]
         height, width = images.noisy.shape[-2:]
         first_pixel = image * height * width + position[:, 0] * width + position[:, 1]
-        offsets = dihedral_offsets(self.settings.window, width)[cuts.symmetries[image, patch]]
+        # Short numbers are faster to add and to follow.
+        kind = torch.int32 if images.noisy.numel() < 2**31 else torch.int64
+        first_pixel = first_pixel.to(kind)
+        offsets = kept_offsets(self.settings.window, width, kind)[cuts.symmetries[image, patch]]
         first_pixel, offsets, image = (x.to(device) for x in (first_pixel, offsets, image))
         use_clean = self.settings.need_clean or self.split != "train"
         return Batch(
@@ -127,6 +131,12 @@ def dihedral_offsets(window: int, width: int) -> Tensor:
     return torch.stack([grid.flatten() for grid in turned])
 
 
+@cache
+def kept_offsets(window: int, width: int, kind: torch.dtype) -> Tensor:
+    """Return ``dihedral_offsets`` as integers of some size; they are computed once."""
+    return dihedral_offsets(window, width).to(kind)
+
+
 def cut_patches(images: Tensor, first_pixel: Tensor, offsets: Tensor) -> Tensor:
     """Cut and turn many patches at once.
 
@@ -139,7 +149,8 @@ def cut_patches(images: Tensor, first_pixel: Tensor, offsets: Tensor) -> Tensor:
         Patches, [B, 1, w, w].
     """
     window = round(offsets.shape[-1] ** 0.5)
-    return images.take(first_pixel[:, None] + offsets).view(-1, 1, window, window)
+    pixels = (first_pixel[:, None] + offsets).flatten()
+    return images.flatten().index_select(0, pixels).view(-1, 1, window, window)
 
 
 def check_fit(height: int, width: int, window: int) -> None:

@@ -3,9 +3,11 @@
 import importlib.util
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from lightning import Trainer
 from torch import Tensor
+from torch.optim import Adam, AdamW, Optimizer
 
 from stm_experiments.models.interfaces import Network
 from stm_experiments.models.networks.cae_a import CAEA
@@ -41,6 +43,13 @@ def choose_fused(choice: bool | str, net: Network, loss: str, trainer: Trainer) 
     if not is_kept():
         log.info("the fused step of %s is compiled, once on this machine (20 s)", net.label)
     return FusedLoss(net)
+
+
+def fast_options(optimizer: Callable[..., Optimizer]) -> dict[str, bool]:
+    """Return the option of Adam that updates all weights in one call, unless it is set already."""
+    if not isinstance(optimizer, partial) or optimizer.func not in (Adam, AdamW):
+        return {}
+    return {} if {"fused", "foreach"} & optimizer.keywords.keys() else {"fused": True}
 
 
 def find_obstacle(net: Network, loss: str, trainer: Trainer) -> str | None:

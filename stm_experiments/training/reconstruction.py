@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from stm_experiments.core.batch import Batch
 from stm_experiments.models.interfaces import Network
 from stm_experiments.training.batch_norm import share_batch_norm
-from stm_experiments.training.fused import Loss, choose_fused
+from stm_experiments.training.fused import Loss, choose_fused, fast_options
 
 
 class Reconstruction(LightningModule):
@@ -118,6 +118,12 @@ class Reconstruction(LightningModule):
             return loss
         return loss * (len(batch.noisy) * self.trainer.world_size / batch.total)
 
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
+        """Forget the gradients of the last step, without the bookkeeping of the optimiser."""
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
     def validation_step(self, batch: Batch, _: int) -> None:
         """Log ``val/loss``, the mean over all validation patches."""
         self.log("val/loss", self.process_loss(batch), batch_size=len(batch.noisy), sync_dist=True)
@@ -137,7 +143,8 @@ class Reconstruction(LightningModule):
         """Return the optimiser and, if there is one, its schedule."""
         if self.optimizer is None:
             raise ValueError("this model has no optimizer: it is fitted, not trained")
-        optimizer = self.optimizer(self.parameters())
+        options = {} if self.fused_loss is None else fast_options(self.optimizer)
+        optimizer = self.optimizer(self.parameters(), **options)
         if self.scheduler is None:
             return {"optimizer": optimizer}
         if isinstance(self.scheduler, partial) and self.scheduler.func is OneCycleLR:

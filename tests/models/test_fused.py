@@ -107,6 +107,24 @@ def test_without_gradients_the_loss_is_the_same():
     assert loss == step(noisy, clean)
 
 
+def test_other_shapes_are_refused():
+    step = FusedLoss(CAEA())
+    for noisy, target in ((16, 16), (17, 16)):
+        shapes = torch.zeros(2, 1, noisy, noisy), torch.zeros(2, 1, target, target)
+        with pytest.raises(ValueError, match=r"takes patches \[B, 1, 17, 17\] and targets"):
+            step(*shapes)
+
+
+def test_a_copy_computes_the_same():
+    noisy, _ = waves(20)
+    step = FusedLoss(CAEA())
+    copied = copy.deepcopy(step)
+    loss, gradients_of = step.with_gradients(noisy, noisy)
+    copied_loss, copied_gradients = copied.with_gradients(noisy, noisy)
+    assert loss == copied_loss
+    assert torch.equal(gradients_of, copied_gradients)
+
+
 def test_what_is_not_a_number_stays_so():
     net = CAEA()
     noisy, _ = waves(20)

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import njit, types
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, models, overload, register_model
 from numpy.typing import NDArray
 
@@ -20,7 +21,7 @@ Array = NDArray[np.float32]
 Lanes = Any  # known to the compiler only
 Row = tuple[Lanes, Lanes, Lanes, Lanes, Lanes, Lanes, Lanes, Lanes]  # px of one row of an image
 
-LANES = 16 if binding.get_host_cpu_features().get("avx512f", False) else 8
+LANES = 16 if "+avx512f" in get_host_cpu_features() else 8
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
 _UNDEFINED = ir.Constant(_VECTOR, ir.Undefined)
 _FIRST = ir.Constant(ir.IntType(32), 0)

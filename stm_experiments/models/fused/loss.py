@@ -12,6 +12,7 @@ from stm_experiments.models.fused.cae_a import (
     squared_error,
 )
 from stm_experiments.models.fused.lanes import LANES
+from stm_experiments.models.fused.layout import PATCH
 from stm_experiments.models.networks.cae_a import CAEA
 
 
@@ -28,24 +29,30 @@ class FusedLoss:
         self.parameters = list(net.parameters())
         self._sizes = [parameter.numel() for parameter in self.parameters]
         latent = len(self.parameters[Weights._fields.index("to_code_bias")])
-        self._memory = Activations(
-            **{name: torch.zeros(size).numpy() for name, size in memory_sizes(latent).items()}
-        )
+        # The compiled code needs the alignment of PyTorch's memory.
+        self._memory = {name: torch.zeros(size) for name, size in memory_sizes(latent).items()}
         self._sums = torch.zeros(sum(self._sizes), LANES)
-        self._sum_parts = self._parts(self._sums)
-        self._no_sums = Weights(*(part[:0] for part in self._sum_parts))
 
     def __call__(self, noisy: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of patches [B, 1, 17, 17] against a target of the same shape."""
+        """Return the loss of patches [B, 1, 17, 17] against a target of the same shape.
+
+        Raises:
+            ValueError: If the shapes are others.
+        """
+        if noisy.shape[1:] != (1, PATCH, PATCH) or target.shape != noisy.shape:
+            raise ValueError(
+                f"CAE-A takes patches [B, 1, {PATCH}, {PATCH}] and targets of the same shape, not "
+                f"{list(noisy.shape)} and {list(target.shape)}"
+            )
         if torch.is_grad_enabled():
             loss: Tensor = _WithGradients.apply(self, noisy, target, *self.parameters)  # type: ignore[no-untyped-call]
             return loss
-        return self._mean_error(noisy, target, self._no_sums)
+        return self._mean_error(noisy, target, self._sums[:0])
 
     def with_gradients(self, noisy: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss, and its gradients in the order of the parameters, flat."""
         self._sums.zero_()
-        loss = self._mean_error(noisy, target, self._sum_parts)
+        loss = self._mean_error(noisy, target, self._sums)
         return loss, self._sums.sum(1) * (2 / noisy.numel())
 
     def split(self, gradients: Tensor) -> list[Tensor]:
@@ -56,20 +63,17 @@ class FusedLoss:
             for piece, parameter in zip(pieces, self.parameters, strict=True)
         ]
 
-    def _mean_error(self, noisy: Tensor, target: Tensor, sums: Weights) -> Tensor:
+    def _mean_error(self, noisy: Tensor, target: Tensor, sums: Tensor) -> Tensor:
         weights = torch.cat([parameter.detach().flatten() for parameter in self.parameters])
+        sizes = self._sizes if len(sums) else [0] * len(self._sizes)
         error = squared_error(
             noisy.detach().flatten(1).numpy(),
             target.detach().flatten(1).numpy(),
-            self._parts(weights),
-            self._memory,
-            sums,
+            Weights(*(part.numpy() for part in weights.split(self._sizes))),
+            Activations(**{name: memory.numpy() for name, memory in self._memory.items()}),
+            Weights(*(part.flatten().numpy() for part in sums.split(sizes))),
         )
         return torch.tensor(error / noisy.numel(), dtype=torch.float32)
-
-    def _parts(self, flat: Tensor) -> Weights:
-        """Return the parts of an array of all parameters, flat."""
-        return Weights(*(part.flatten().numpy() for part in flat.split(self._sizes)))
 
 
 class _WithGradients(torch.autograd.Function):

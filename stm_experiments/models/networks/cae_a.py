@@ -9,9 +9,10 @@ class CAEA(AutoencoderModule):
     """CAE-A, the shallow convolutional autoencoder of Binev et al., section 4.1.1.
 
     Two stages of convolution and pooling map a patch of 17x17 px to the latent vector; two
-    transposed convolutions map it back, without an activation at the output. With a latent vector
-    of ten numbers the network has 6 212 parameters, and the published weight files of the paper
-    load unchanged (keys ``encoder.N.*``, ``decoder.N.*``).
+    transposed convolutions map it back, without an activation at the output. ReLU follows the
+    pooling, which gives the same numbers on a quarter of the px. With a latent vector of ten
+    numbers the network has 6 212 parameters, and the published weight files of the paper load
+    unchanged (keys ``encoder.N.*``, ``decoder.N.*``).
 
     Args:
         latent: Length of the latent vector.
@@ -28,11 +29,11 @@ class CAEA(AutoencoderModule):
         check_latent(latent)
         self.encoder = nn.Sequential(
             nn.Conv2d(1, 16, 3, padding=1),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
             nn.Conv2d(16, 9, 3, padding=1),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
             nn.Flatten(),
             nn.Linear(9 * 4 * 4, latent),
         )
