@@ -37,7 +37,7 @@ def denoise(
     *,
     stride: int = 4,
     uncertainty: bool = False,
-    prepare: Sequence[str] = (),
+    prepare: Sequence[preparation.StepOrName] = (),
     remove_waves: bool = False,
     normalisation: str | None = None,
     progress: tiling.Progress | None = None,
@@ -67,7 +67,7 @@ def denoise(
             ``surface_denoiser``.
         stride: Step between windows, px, for networks that have one.
         uncertainty: Whether to return the uncertainty of each pixel (up to 4 times slower).
-        prepare: Steps to apply first, of ``stm_experiments.restoration.preparation.STEPS``.
+        prepare: Steps to apply first, of ``stm_experiments.restoration.preparation``.
         remove_waves: Whether plane waves that look like the instrument's, such as striations and
             hum, are subtracted first; the history names them in any case. The other trace of the
             scan's file, if there is one, tells them from waves of the sample.
@@ -92,13 +92,17 @@ def denoise(
     run = run_network(
         whole_image_network(net), before, kind, stride, uncertainty=uncertainty, progress=progress
     )
-    return described(before, run, [*prepare, *["removal of waves"] * remove_waves])
+    return described(
+        before,
+        run,
+        [*map(preparation.step_name, prepare), *["removal of waves"] * remove_waves],
+    )
 
 
 def check_denoising(
     net: Network,
     stride: int,
-    prepare: Sequence[str],
+    prepare: Sequence[preparation.StepOrName],
     normalisation: str | None,
     *,
     remove_waves: bool = False,

@@ -1,14 +1,16 @@
-"""Steps that prepare a scan for a network: levelling, row alignment, clipping, marking of scars.
+"""Steps that prepare a scan: levelling, row alignment, scars, waves, cutting, known lattices.
 
-Each step is a function of the data [H, W] (axis 1: fast axis), the mask of its measured pixels and
-the unit. It uses and changes measured pixels only, and says in one sentence, with numbers, what it
-did.
+Each step without an argument is a function of the data [H, W] (axis 1: fast axis), the mask of its
+measured pixels and the unit. It uses and changes measured pixels only, and says in one sentence,
+with numbers, what it did. Steps with an argument take a scan, and return it with such a sentence in
+its history.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ from stm_experiments.core.arrays import Array, Mask
 from stm_experiments.core.planes import fit_polynomial
 from stm_experiments.core.units import amount
 from stm_experiments.io.scan import Scan
+from stm_experiments.restoration.steps import geometry, known_lattice, levelling, notch
+from stm_experiments.restoration.steps.arguments import region
 
 WIDEST_SCAR = 4  # px along the slow axis
 SHORTEST_SCAR = 16  # px along the fast axis; noise makes shorter runs by chance
@@ -123,9 +127,38 @@ def mark_scars(data: Array, mask: Mask, unit: str = "") -> Prepared:
     return Prepared(data, mask & ~scars, sentence)
 
 
+def level_facet(data: Array, mask: Mask, unit: str = "") -> Prepared:
+    """Subtract the slope that most of the surface has, that of its largest terraces."""
+    slopes = levelling.facet_slopes(data, mask)
+    sentence = f"slope of the largest terraces removed: {levelling.slope_text(slopes, unit)}"
+    return Prepared(levelling.subtract_slopes(data, mask, slopes), mask, sentence)
+
+
+def level_terraces(data: Array, mask: Mask, unit: str = "") -> Prepared:
+    """Subtract one plane that is fitted to all terraces, each at a height of its own.
+
+    The heights of the steps stay; the history states those of the largest terraces.
+    """
+    facet = level_facet(data, mask, unit).data
+    terrace = levelling.terraces(facet, mask)
+    count = int(terrace.max())
+    if count == 0:
+        return Prepared(data, mask, "no terrace was found: not levelled")
+    slopes = levelling.terrace_slopes(data, mask, terrace)
+    level = levelling.subtract_slopes(data, mask, slopes)
+    heights = [float(np.median(level[terrace == number])) for number in range(1, count + 1)]
+    others = ", ".join(amount(height - heights[0], unit) for height in heights[1:6])
+    sentence = f"plane fitted to {count} terraces removed: {levelling.slope_text(slopes, unit)}"
+    if others:
+        sentence += f"; heights above the largest one: {others}"
+    return Prepared(level, mask, sentence)
+
+
 Step = Callable[[Array, Mask, str], Prepared]
 STEPS: dict[str, Step] = {
     "plane": level_plane,
+    "facet": level_facet,
+    "terraces": level_terraces,
     "poly2": level_parabola,
     "rows_median": align_medians,
     "rows_differences": align_differences,
@@ -134,30 +167,80 @@ STEPS: dict[str, Step] = {
 }
 
 
-def check_steps(steps: Sequence[str]) -> None:
-    """Check the names of steps.
+class _Step(NamedTuple):
+    """A step that takes an argument.
+
+    Attributes:
+        check: Raises ValueError if the argument is none of this step.
+        apply: Returns the scan after the step, with a sentence of history.
+    """
+
+    check: Callable[[Any], object]
+    apply: Callable[[Scan, Any], Scan]
+
+
+STEPS_WITH_ARGUMENT: dict[str, _Step] = {
+    "three_points": _Step(levelling.three_points, levelling.level_three_points),
+    "poly": _Step(levelling.polynomial, levelling.level_polynomial),
+    "notch": _Step(notch.waves, notch.notch),
+    "mask": _Step(partial(region, step="mask"), geometry.mask_region),
+    "crop": _Step(partial(region, step="crop"), geometry.crop),
+    "resample": _Step(geometry.resampled_sides, geometry.resample),
+    "lattice": _Step(known_lattice.known_vectors, known_lattice.correct_lattice),
+}
+StepOrName = str | Mapping[str, Any]  # "plane", or {"crop": [0, 0, 128, 128]}
+
+
+def check_steps(steps: Sequence[StepOrName]) -> None:
+    """Check the names and arguments of steps.
 
     Raises:
-        ValueError: If one is not in ``STEPS``.
+        ValueError: If one is in neither ``STEPS`` nor ``STEPS_WITH_ARGUMENT``, lacks its argument
+            or has a wrong one.
     """
     for step in steps:
-        if step not in STEPS:
-            raise ValueError(f"prepare has no step {step!r}: choose from {', '.join(STEPS)}")
+        name = step_name(step)
+        if name not in STEPS and name not in STEPS_WITH_ARGUMENT:
+            known = ", ".join([*STEPS, *STEPS_WITH_ARGUMENT])
+            raise ValueError(f"prepare has no step {name!r}: choose from {known}")
+        if isinstance(step, Mapping) != (name in STEPS_WITH_ARGUMENT):
+            form = f"{{{name}: ...}}" if name in STEPS_WITH_ARGUMENT else name
+            raise ValueError(f"prepare: write this step as {form}, not {step!r}")
+        if isinstance(step, Mapping):
+            STEPS_WITH_ARGUMENT[name].check(step[name])
 
 
-def prepare(scan: Scan, steps: Sequence[str]) -> Scan:
+def step_name(step: StepOrName) -> str:
+    """Return the name of a step, with or without an argument.
+
+    Raises:
+        ValueError: If it is neither a name nor a mapping of one name to its argument.
+    """
+    if isinstance(step, str):
+        return step
+    if isinstance(step, Mapping) and len(step) == 1:
+        return str(next(iter(step)))
+    raise ValueError(f"prepare takes names of steps and {{name: argument}}, not {step!r}")
+
+
+def prepare(scan: Scan, steps: Sequence[StepOrName]) -> Scan:
     """Apply steps to a scan in their order, and add a sentence of each to its history.
 
     Args:
         scan: The scan as read.
-        steps: Names in ``STEPS``. After ``scars``, the pixels of the scars count as not measured,
-            and further steps ignore them.
+        steps: Names in ``STEPS``, or ``{name: argument}`` of ``STEPS_WITH_ARGUMENT``. After
+            ``scars`` and ``mask``, some pixels count as not measured, and further steps ignore
+            them. ``crop``, ``resample`` and ``lattice`` change the shape of the scan.
 
     Raises:
-        ValueError: If a step has another name.
+        ValueError: If a step has another name, or cannot be applied to this scan.
     """
     check_steps(steps)
     for step in steps:
+        if isinstance(step, Mapping):
+            name = step_name(step)
+            scan = STEPS_WITH_ARGUMENT[name].apply(scan, step[name])
+            continue
         data, mask, sentence = STEPS[step](scan.data, scan.mask, scan.unit)
         filled = np.where(mask, data, np.median(data[mask]))
         scan = replace(scan, mask=mask).with_data(filled, sentence)

@@ -178,7 +178,7 @@ def test_nothing_is_done_silently():
 
 
 def test_an_unknown_step_is_one_sentence():
-    with pytest.raises(ValueError, match=r"no step 'planes': choose from plane, poly2, rows_"):
+    with pytest.raises(ValueError, match=r"no step 'planes': choose from plane, facet, terr"):
         prepare(scan(waves()), ["planes"])
 
 

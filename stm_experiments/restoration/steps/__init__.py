@@ -1,0 +1,1 @@
+"""Steps of the preparation of scans beyond rows and planes."""
