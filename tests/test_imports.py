@@ -34,6 +34,7 @@ DOORS = (
     "find_lattice",
     "find_sites",
     "compare_frames",
+    "show",
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 DOOR_LINES = 100

@@ -183,7 +183,9 @@ def draw_image(
     return artist
 
 
-def add_scale_bar(axes: Axes, image_width: int, pixels_per_unit: float, unit: str) -> None:
+def add_scale_bar(
+    axes: Axes, image_width: int, pixels_per_unit: float, unit: str, aspect: float = 1.0
+) -> None:
     """Draw a bar of 1, 2 or 5 x 10^k units, at most 35 % of the image's width.
 
     Args:
@@ -191,6 +193,7 @@ def add_scale_bar(axes: Axes, image_width: int, pixels_per_unit: float, unit: st
         image_width: The image's width in px.
         pixels_per_unit: Length of the unit in px, such as the lattice constant.
         unit: The unit's symbol: "a", "nm" or "px".
+        aspect: Height of a px over its width.
 
     Raises:
         ValueError: If `pixels_per_unit` is not a positive number.
@@ -206,7 +209,7 @@ def add_scale_bar(axes: Axes, image_width: int, pixels_per_unit: float, unit: st
         f"{number:g} {unit}",
         loc="lower left",
         color="white",
-        size_vertical=image_width / 80,
+        size_vertical=image_width / 80 / aspect,
         sep=3,
         pad=0.3,
         borderpad=0.4,

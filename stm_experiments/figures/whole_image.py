@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 
 from stm_experiments.core.arrays import Array
 from stm_experiments.core.units import fitting_unit
@@ -27,8 +26,8 @@ from stm_experiments.figures.canvas import (
     new_figure,
     quantity_label,
     shrink,
-    spectrum_extent,
 )
+from stm_experiments.figures.scans.spectrum import decibels, draw_decibels
 from stm_experiments.restoration.whole_atoms import UncertainAtoms
 
 _MOST_MARKS = 400  # of uncertain atoms in a picture
@@ -154,10 +153,10 @@ def _draw_panel(axes: Axes, panel: ImagePanel, pixel: PixelSize | None, step: in
     """Draw an image, each px of it ``step`` px wide, with its scale bar and colour bar."""
     artist = draw_image(axes, panel.image, panel.limits, panel.title, panel.colours)
     _hatch_gaps(axes, panel.image)
-    if pixel is not None:
-        axes.set_aspect(pixel.height / pixel.width)
+    aspect = 1.0 if pixel is None else pixel.height / pixel.width
+    axes.set_aspect(aspect)
     per_unit, length = (1.0, "px") if pixel is None else (1 / pixel.width, "nm")
-    add_scale_bar(axes, panel.image.shape[1], per_unit / step, length)
+    add_scale_bar(axes, panel.image.shape[1], per_unit / step, length, aspect)
     extend = clipped_ends([panel.image], panel.limits)
     axes.figure.colorbar(artist, ax=axes, label=panel.label, extend=extend, shrink=0.9)
 
@@ -220,30 +219,12 @@ def _draw_spectra(axes: Axes, before: Array, after: Array, pixel: PixelSize | No
     """Draw the power spectra of two images [H, W], left half before and right half after."""
     power = [centred_power(image) for image in (before, after)]
     strongest = power[0].max() or 1.0
-    decibels = [10 * np.log10(np.maximum(part / strongest, 1e-15)) for part in power]
-    height, width = before.shape
-    both = np.where(np.arange(width) < width // 2, *decibels)
-    # A px of the spectrum is 1 / (size of the image).
-    size = pixel or PixelSize(1.0, 1.0)
-    step_x, step_y = 1 / (width * size.width), 1 / (height * size.height)
-    extent = spectrum_extent(height, width, step_y, step_x)
-    artist = axes.imshow(
-        both, cmap=TOPOGRAPH_COLOURS, vmin=-60, vmax=0, extent=extent, interpolation="nearest"
-    )
-    # The spectrum of a finely sampled scan is empty except near its centre: show only that part.
-    rows, columns = np.nonzero(both > -50)
-    reach = 1.1 * max(
-        np.abs(rows - height // 2).max(initial=8) * step_y,
-        np.abs(columns - width // 2).max(initial=8) * step_x,
-    )
-    axes.set_xlim(max(extent.left, -reach), min(extent.right, reach))
-    axes.set_ylim(min(extent.bottom, reach), max(extent.top, -reach))
+    parts = [decibels(part, float(strongest)) for part in power]
+    width = before.shape[1]
+    both = np.where(np.arange(width) < width // 2, *parts)
+    artist = draw_decibels(axes, both, pixel)
+    step_x = 1 / (width * (pixel.width if pixel else 1.0))
     axes.axvline(-0.5 * step_x, color=MARK_COLOUR, linewidth=0.8, linestyle=":")
     axes.set_title("spectrum: left half before, right half after", fontsize=10)
-    unit = "1/px" if pixel is None else "1/nm"
-    axes.set_xlabel(f"spatial frequency along a row ({unit})")
-    axes.set_ylabel(f"along a column ({unit})")
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
     label = "power (dB, 0: strongest before)"
     axes.figure.colorbar(artist, ax=axes, label=label, extend="min", shrink=0.9)

@@ -61,8 +61,14 @@ def _extent(trace: Trace) -> str:
     measured = data[np.isfinite(data)]
     if not measured.size:
         return ", ".join([*parts, "nothing measured"])
-    low, high = (amount(float(end), trace.unit) for end in (measured.min(), measured.max()))
-    parts.append(f"constant at {low}" if low == high else f"{low} to {high}")
+    ends = (float(measured.min()), float(measured.max()))
+    low, high = (amount(end, trace.unit) for end in ends)
+    if ends[0] == ends[1]:
+        parts.append(f"constant at {low}")
+    elif low == high:  # on a large offset
+        parts.append(f"{low}, spans {amount(ends[1] - ends[0], trace.unit)}")
+    else:
+        parts.append(f"{low} to {high}")
     if measured.size < data.size:
         parts.append(f"{100 * measured.size / data.size:.0f} % measured")
     return ", ".join(parts)

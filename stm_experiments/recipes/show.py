@@ -1,0 +1,94 @@
+"""The command that levels and draws scans, without a network."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+
+from stm_experiments.app.job import new_folder
+from stm_experiments.app.settings import resolve
+from stm_experiments.core.files import write_csv
+from stm_experiments.core.texts import printable
+from stm_experiments.figures.canvas import save_figure
+from stm_experiments.figures.scans.scan_sheet import Line, caption_of, scan_sheet
+from stm_experiments.io import scan_files
+from stm_experiments.io.metadata import describe
+from stm_experiments.io.scan import WRITERS, Scan
+from stm_experiments.restoration.preparation import check_steps, prepare
+from stm_experiments.restoration.profiles import Profile, line_profile
+
+READING = ("channel", "direction", "frame", "unit", "pixel_nm")
+
+
+def show(cfg: DictConfig) -> None:
+    """Read, level, draw and convert each scan; a bad file does not stop the others.
+
+    Args:
+        cfg: ``conf/show.yaml`` as composed.
+
+    Raises:
+        ValueError: If a setting cannot be used, or some of the files.
+    """
+    settings = resolve(cfg)
+    paths = scan_files.find_scan_files(settings["image"])
+    others = scan_files.passed_over(settings["image"])
+    if settings["list"]:
+        scan_files.for_each_file(
+            paths, lambda path: print(scan_files.describe_channels(path)), others
+        )
+        return
+    for key in ("prepare", "formats"):
+        if not isinstance(settings[key], list):
+            settings[key] = [settings[key]]
+    check_steps(settings["prepare"])
+    endings = [f".{str(name).lstrip('.').lower()}" for name in settings["formats"]]
+    for ending in endings:
+        if ending not in WRITERS or ending == ".png":
+            known = ", ".join(name[1:] for name in WRITERS if name != ".png")
+            raise ValueError(f"formats has no {ending[1:]!r}: choose from {known}")
+    scan_files.check_unit_settings(settings["unit"], settings["pixel_nm"])
+    folder = new_folder()
+    stems = scan_files.result_stems(paths)
+    scan_files.for_each_file(
+        paths, lambda path: work(path, folder / stems[path], settings, endings), others
+    )
+
+
+def work(path: Path, stem: Path, settings: dict[str, Any], endings: list[str]) -> None:
+    """Level and draw one scan; write its profile, and the scan in other formats."""
+    recorded = scan_files.read_with_units(path, **{key: settings[key] for key in READING})
+    scan = prepare(recorded, settings["prepare"])
+    profile = line_profile(scan, settings["profile"])
+    for ending in endings:
+        scan.save(f"{stem}{ending}")
+    height_unit = f"height ({scan.unit})" if scan.unit else "height"
+    rows = np.column_stack([profile.distance, profile.height]).tolist()
+    write_csv(Path(f"{stem}_profile.csv"), [f"distance ({profile.length})", height_unit], rows)
+    draw(scan, profile, Path(f"{stem}.png"))
+    for line in [*describe(scan.metadata), *scan.history]:
+        print(printable(f"{path.name}: {line}"))
+    print(printable(f"{stem.parent}: {stem.name}{', '.join(['.png', '_profile.csv', *endings])}"))
+
+
+def draw(scan: Scan, profile: Profile, path: Path) -> None:
+    """Draw a scan with its profile and spectrum."""
+    line = Line(
+        (profile.start[0], profile.end[0]),
+        (profile.start[1], profile.end[1]),
+        profile.distance,
+        profile.height,
+        profile.length,
+    )
+    about, steps = (
+        [printable(text) for text in texts] for texts in (describe(scan.metadata), scan.history)
+    )
+    figure = scan_sheet(
+        np.where(scan.mask, scan.data, np.nan),
+        scan.unit,
+        scan.pixel_size,
+        line,
+        f"{printable(scan.name)}: {scan.channel} ({scan.direction})",
+        caption_of(about, steps, scan.data.shape),
+    )
+    save_figure(figure, path)
