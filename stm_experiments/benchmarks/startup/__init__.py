@@ -1,1 +1,0 @@
-"""What imports and commands cost before any work begins."""
