@@ -75,7 +75,7 @@ def test_an_identity_gives_the_scan_back(net, normalisation, mask):
     after = denoise(given, net, normalisation=normalisation)
     np.testing.assert_allclose(after.data[given.mask], given.data[given.mask], rtol=0, atol=1e-16)
     np.testing.assert_array_equal(after.mask, given.mask)
-    for name in ("unit", "pixel_size", "channel", "direction", "channels", "name"):
+    for name in ("unit", "pixel_size", "channel", "direction", "channels", "name", "metadata"):
         assert getattr(after, name) == getattr(given, name)
 
 
