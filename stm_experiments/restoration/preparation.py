@@ -220,7 +220,7 @@ def step_name(step: StepOrName) -> str:
         return step
     if isinstance(step, Mapping) and len(step) == 1:
         return str(next(iter(step)))
-    raise ValueError(f"prepare takes names of steps and {{name: argument}}, not {step!r}")
+    raise ValueError(f"prepare has no step {step!r}: a step is a name, or {{name: argument}}")
 
 
 def prepare(scan: Scan, steps: Sequence[StepOrName]) -> Scan:

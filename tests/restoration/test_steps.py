@@ -178,8 +178,8 @@ def test_the_form_of_a_step_is_checked():
     for wrong, reason in (
         ({"plane": 1}, r"write this step as plane, not"),
         ("crop", r"write this step as \{crop: \.\.\.\}"),
-        ({"crop": [0, 0, 1, 1], "mask": [0, 0, 1, 1]}, "names of steps"),
-        (3, "names of steps"),
+        ({"crop": [0, 0, 1, 1], "mask": [0, 0, 1, 1]}, "a step is a name"),
+        (3, "a step is a name"),
     ):
         with pytest.raises(ValueError, match=reason):
             check_steps([wrong])
