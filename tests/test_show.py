@@ -84,7 +84,7 @@ def test_a_batch_ends_with_what_was_passed_over(command, folder):
         ("formats=[sxm]", "formats has no 'sxm': choose from npy, tif"),
         ("profile=[[0,0],[100,0]]", "leaves the scan of 60 x 80 px"),
         ("profile=middle", "profile is [[row, column], [row, column]]"),
-        ("pixel_nm=[1,0]", "pixel_nm is a number above 0, or two"),
+        ("pixel_nm=[1,0]", "pixel_nm is above 0, one number or two"),
     ],
 )
 def test_wrong_settings_are_one_sentence(command, folder, override, message):

@@ -92,7 +92,7 @@ def check_unit_settings(unit: str | None, pixel_nm: float | Sequence[float] | No
     numbers = [side for side in sides if isinstance(side, int | float) and 0 < side < math.inf]
     if pixel_nm is not None and (len(numbers) != len(sides) or len(sides) != 2):
         raise ValueError(
-            f"pixel_nm is a number above 0, or two (height, width), or null, not {pixel_nm!r}"
+            f"pixel_nm is above 0, one number or two (height, width), or null, not {pixel_nm!r}"
         )
 
 
