@@ -33,23 +33,14 @@ def test_a_wrong_setting_is_refused_before_the_imports():
 
 
 def test_commands_without_training_do_not_import_lightning():
-<<<<<<< HEAD
     recipes = [door for door in DOORS if door not in ("train", "evaluate")]
-=======
-    scans = ("compare_frames", "find_lattice", "find_sites", "reconstruct", "show")
-    recipes = (*scans, "report", "simulate")
->>>>>>> 996ee1c (docs/reading.md: formats, steps and exports; doors and recipes of show in the start-up checks)
     code = "\n".join(f"import stm_experiments.recipes.{recipe}" for recipe in recipes)
     heavy = ("lightning", "torchmetrics", "torch._dynamo", "scipy.signal", "wandb")
     assert imported(code, heavy) == []
 
 
 def test_restoring_scans_needs_no_simulation_and_no_statistics():
-<<<<<<< HEAD
     recipes = "compare_frames, find_defects, find_lattice, reconstruct"
     code = f"from stm_experiments.recipes import {recipes}"
-=======
-    code = "from stm_experiments.recipes import compare_frames, find_lattice, reconstruct, show"
->>>>>>> 996ee1c (docs/reading.md: formats, steps and exports; doors and recipes of show in the start-up checks)
     rooms = tuple(f"stm_experiments.{room}" for room in ("simulator", "training", "data"))
     assert imported(code, ("lightning", "sklearn", "pandas", "plotly", *rooms)) == []

@@ -1,0 +1,1 @@
+"""What imports and commands cost before any work begins."""
