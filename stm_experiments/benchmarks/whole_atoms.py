@@ -51,7 +51,7 @@ from stm_experiments.restoration.whole_atoms import (
 from stm_experiments.simulator.surface.any_surface import is_crystal
 
 SHARE, CONFIDENCE = 0.01, 0.95
-FIRST = 1000  # number of the first scan: those of the stated error are lower
+FIRST = 2000  # number of the first scan: those of the stated error are lower
 
 
 class AtomErrors(NamedTuple):

@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from stm_experiments.app import completion
-from stm_experiments.benchmarks.kills.processes import DOORS, wait, without_figures
+from stm_experiments.benchmarks.kills.processes import wait, without_figures
+from stm_experiments.recipes import report, train
 from stm_experiments.training import Reconstruction
 from stm_experiments.training.callbacks import CheckpointWriter
 
@@ -23,10 +24,10 @@ WATCHED: dict[str, tuple[tuple[Any, str], ...]] = {
     "scoring": ((completion, "assess"),),
     "logging": tuple(
         (module, name)
-        for module in (DOORS["train"], completion)
+        for module in (train, completion)
         for name in ("log_results", "close_loggers")
     ),
-    "reading runs": ((DOORS["report"], "find_runs"),),
+    "reading runs": ((report, "find_runs"),),
 }
 OPEN = "open to write"
 CALLS = (OPEN, "rename", "fsync")
