@@ -81,6 +81,14 @@ def cpu_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def print_page(text: str) -> None:
+    """Print a text whose reader, such as ``head``, may close the pipe before the end."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # of what is not flushed
+
+
 def launch(task: Task, config_name: str, after_sweep: Callable[[Path], None] | None = None) -> None:
     """Run an entry point under Hydra.
 
@@ -102,7 +110,7 @@ def launch(task: Task, config_name: str, after_sweep: Callable[[Path], None] | N
         sys.argv[1:] = hydra_arguments(sys.argv[1:])
         refuse_foreign_hydra_nodes(sys.argv[1:], config_name)
         if set(FLAGS) & set(sys.argv[1:]):
-            return print(help_text(sys.argv[1:], config_name))
+            return print_page(help_text(sys.argv[1:], config_name))
         run = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)
         run(_reporting(task, config_name))()
     except KeyboardInterrupt as error:
