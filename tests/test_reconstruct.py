@@ -275,7 +275,7 @@ def test_real_scans_keep_their_units(shared, reconstruct, no_pictures):
     image = f"image={scans}/stm/FeBr2_Au111_4nm.sxm"
     code, output, _ = reconstruct(image, "list=true")
     assert code == 0
-    assert output.startswith("FeBr2_Au111_4nm.sxm: size 4 x 4 nm, bias 50 mV, setpoint 500 pA")
+    assert output.startswith("FeBr2_Au111_4nm.sxm: bias 50 mV, setpoint 500 pA")
     assert "\n  Z (forward): 256 x 256 px, 4 x 4 nm, 9.14 nm to 9.34 nm\n" in output
     assert "\n  Current (backward): 256 x 256 px, 4 x 4 nm, 325 pA to 685 pA\n" in output
     code, _, errors = reconstruct(
