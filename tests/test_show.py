@@ -103,3 +103,13 @@ def test_a_profile_is_in_nm_and_stops_at_gaps():
     assert np.isnan(profile.height[-20:]).all()
     unfinished = scan(mask=ROWS < 10)
     assert line_profile(unfinished).start == (5, 0)  # the middle one of the measured rows
+
+
+def test_a_constant_image_is_drawn_too(command, tmp_path):
+    np.save(tmp_path / "constant.npy", np.ones((32, 32)))
+    code, said, errors = command(
+        main, f"image={tmp_path / 'constant.npy'}", f"hydra.run.dir={tmp_path / 'out'}"
+    )
+    assert code == 0, errors
+    assert (tmp_path / "out" / "constant.png").is_file()
+    assert "constant.png" in said

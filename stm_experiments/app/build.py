@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from stm_experiments.app.account import has_wandb_account, refuse_wandb_settings
 from stm_experiments.app.construct import construct
+from stm_experiments.app.logs import quieten_lightning
 from stm_experiments.app.messages import choices
 from stm_experiments.core.config_files import config_dir
 from stm_experiments.core.memory import keep_freed_memory
@@ -110,6 +111,7 @@ def build_trainer(
     if config["patience"] is not None:
         callbacks.append(Patience("val/loss", patience=config["patience"]))
     keep_freed_memory()
+    quieten_lightning()
     # Lightning uses a torch function that will be removed: users cannot do anything about it.
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
     # SLURM may be installed on a machine and not be used for this run.

@@ -8,6 +8,17 @@ from stm_experiments.core.files import open_own
 from stm_experiments.core.texts import printable
 
 
+def quieten_lightning() -> None:
+    """Leave out Lightning's advertisements and its lists of absent accelerators.
+
+    Its import adds a handler and sets a level, after the command has set up its log.
+    """
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.setLevel(logging.WARNING)
+
+
 class LogFile(logging.FileHandler):
     """The log file in the folder of a command; conf/hydra/job_logging names it."""
 

@@ -40,6 +40,8 @@ def draw_decibels(
     # The spectrum of a finely sampled scan is empty except near its centre: show only that part.
     rows, columns = np.nonzero(values > SHOWN)
     offsets = (np.abs(rows - height // 2), np.abs(columns - width // 2))
+    if len(rows) == 0:  # a constant image
+        offsets = (np.array([height // 2]), np.array([width // 2]))
     far = [max(8.0, float(np.percentile(offset, inside))) for offset in offsets]
     reach = 1.1 * max(far[0] * step_y, far[1] * step_x)
     _limit(axes, extent, reach)
