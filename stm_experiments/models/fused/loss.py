@@ -56,10 +56,10 @@ class FusedLoss:
         return loss, self._sums.sum(1) * (2 / noisy.numel())
 
     def split(self, gradients: Tensor) -> list[Tensor]:
-        """Return flat gradients in the shapes of the parameters."""
+        """Return flat gradients in the shapes and memory layouts of the parameters."""
         pieces = gradients.split(self._sizes)
         return [
-            piece.view(parameter.shape)
+            torch.empty_like(parameter).copy_(piece.view(parameter.shape))
             for piece, parameter in zip(pieces, self.parameters, strict=True)
         ]
 
