@@ -4,9 +4,10 @@ import glob
 import logging
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from stm_experiments.io.scan import NotAScanError, Scan, ScanError
 
 # Data of the channels of Omicron's SCALA, which the .par file names.
 PART = re.compile(r"\.[ts][fb]\d{1,2}", re.IGNORECASE)
+# Keys of a command that say how it reads scans.
+READING = ("channel", "direction", "frame", "unit", "pixel_nm")
 log = logging.getLogger(__name__)
 
 
@@ -193,6 +196,11 @@ def result_stems(paths: Sequence[Path], ending: str = "") -> dict[Path, str]:
         taken.add(stem.casefold())
         stems[path] = stem + ending
     return stems
+
+
+def read_as_set(path: Path, settings: Mapping[str, Any]) -> Scan:
+    """Read a scan as the keys ``READING`` of a command's settings say; see ``read_with_units``."""
+    return read_with_units(path, **{key: settings[key] for key in READING})
 
 
 def for_each_file(

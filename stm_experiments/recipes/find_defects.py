@@ -22,7 +22,6 @@ from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
 from stm_experiments.restoration.denoise import DEFAULT, denoise
 
-READING = ("channel", "direction", "frame", "unit", "pixel_nm")
 SEARCH = ("threshold", "smoothing", "border")
 COLUMNS = (
     *("row_px", "column_px", "y_nm", "x_nm", "sign", "height", "width_px", "score"),
@@ -57,7 +56,7 @@ def find_defects(cfg: DictConfig) -> None:
 
 def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) -> None:
     """Find the point defects of one image; write a table and a picture."""
-    scan = scan_files.read_with_units(path, **{key: settings[key] for key in READING})
+    scan = scan_files.read_as_set(path, settings)
     scan = scan if net is None else denoise(scan, net)
     defects = find_point_defects(scan, **{key: settings[key] for key in SEARCH})
     try:

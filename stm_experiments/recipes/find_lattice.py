@@ -25,7 +25,6 @@ from stm_experiments.restoration.denoise import DEFAULT, denoise
 
 FEWER = 0.95  # least share of the denoised image's sites that the image itself must show
 DENOISE = ("auto", True, False)
-READING = ("channel", "direction", "frame", "unit", "pixel_nm")
 
 
 def find_lattices(cfg: DictConfig) -> None:
@@ -104,7 +103,7 @@ def find_precisely(scan: Scan, net: Network | None, settings: dict[str, Any]) ->
 
 def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) -> None:
     """Find the lattice of one image; write a table, a description and a picture."""
-    scan = scan_files.read_with_units(path, **{key: settings[key] for key in READING})
+    scan = scan_files.read_as_set(path, settings)
     found = find_precisely(scan, net, settings)
     fits = found.fits
     symmetries = find_symmetries(found.data, scan.mask, fits)

@@ -22,7 +22,6 @@ from stm_experiments.restoration.denoise import DEFAULT, check_denoising, denois
 from stm_experiments.restoration.denoised import Comparison, Denoised, compare_with_clean
 from stm_experiments.restoration.history import picture_title
 
-READING = ("channel", "direction", "frame", "unit", "pixel_nm")
 DENOISING = ("stride", "uncertainty", "prepare", "remove_waves", "normalisation")
 log = logging.getLogger(__name__)
 
@@ -59,7 +58,7 @@ def reconstruct(cfg: DictConfig) -> None:
 
 def restore(path: Path, stem: Path, net: Network, settings: dict[str, Any]) -> None:
     """Denoise one scan and write ``stem`` with several endings."""
-    scan = scan_files.read_with_units(path, **{key: settings[key] for key in READING})
+    scan = scan_files.read_as_set(path, settings)
     clean = settings["clean"] and scan_files.read_partner(path, settings["clean"], scan.data.shape)
     with Progress() as bars:
         bar = bars.add_task(escape(printable(path.name)))

@@ -18,8 +18,6 @@ from stm_experiments.io.scan import WRITERS, Scan
 from stm_experiments.restoration.preparation import check_steps, prepare
 from stm_experiments.restoration.profiles import Profile, line_profile
 
-READING = ("channel", "direction", "frame", "unit", "pixel_nm")
-
 
 def show(cfg: DictConfig) -> None:
     """Read, level, draw and convert each scan; a bad file does not stop the others.
@@ -57,7 +55,7 @@ def show(cfg: DictConfig) -> None:
 
 def work(path: Path, stem: Path, settings: dict[str, Any], endings: list[str]) -> None:
     """Level and draw one scan; write its profile, and the scan in other formats."""
-    recorded = scan_files.read_with_units(path, **{key: settings[key] for key in READING})
+    recorded = scan_files.read_as_set(path, settings)
     scan = prepare(recorded, settings["prepare"])
     profile = line_profile(scan, settings["profile"])
     for ending in endings:

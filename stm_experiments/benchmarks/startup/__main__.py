@@ -18,17 +18,8 @@ from typing import NamedTuple
 
 from stm_experiments.core.files import write_json
 
-DOORS = (
-    "train",
-    "simulate",
-    "evaluate",
-    "reconstruct",
-    "report",
-    "find_defects",
-    "find_lattice",
-    "find_sites",
-    "compare_frames",
-)
+PACKAGE = Path(__file__).parents[2]
+DOORS = sorted(path.stem for path in PACKAGE.glob("[!_]*.py"))
 SIZES = (512, 1024, 2048)  # of the scans to denoise, px
 
 
