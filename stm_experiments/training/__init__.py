@@ -2,6 +2,7 @@
 
 from stm_experiments.training.centring import Centred
 from stm_experiments.training.context import Context
+from stm_experiments.training.contrastive import Contrastive
 from stm_experiments.training.destriping import Destriping
 from stm_experiments.training.labelled import Labelled
 from stm_experiments.training.reconstruction import Reconstruction
@@ -12,6 +13,7 @@ from stm_experiments.training.variational import Variational
 __all__ = [
     "Centred",
     "Context",
+    "Contrastive",
     "Destriping",
     "Labelled",
     "Reconstruction",

@@ -1,6 +1,8 @@
 """Context codes: what is learnt, from what, and that a resumed run cannot tell."""
 
+import csv
 import json
+import math
 import os
 import signal
 
@@ -12,6 +14,7 @@ from stm_experiments.benchmarks.kills.comparison import differences
 from stm_experiments.core.batch import Batch
 from stm_experiments.core.descriptions import DESCRIPTIONS
 from stm_experiments.training import Context
+from stm_experiments.training.contrastive import contrast
 
 SMALL = (
     *("experiment=context_code", "model.net.width=32", "model.net.latent=3"),
@@ -105,3 +108,29 @@ def test_labels_are_learnt_and_needed(compose_config):
     assert loss < 0.1
     with pytest.raises(ValueError, match="images whose lattices are known"):
         module.loss(batch._replace(lattice=lattice - 1))
+
+
+def test_contrast_asks_which_patches_are_of_one_image(train_in, tmp_path, no_figures):
+    images = torch.tensor([0, 0, 1, 1])
+    together = torch.tensor([[1.0, 0], [2, 0], [0, 1], [0, 3]])
+    apart = together[[0, 2, 1, 3]]
+    assert contrast(together, images) < 0.001
+    assert contrast(apart, images) > 5
+    # A code of one direction cannot tell: the partner is one of three others.
+    same = torch.ones(4, 2, requires_grad=True)
+    assert contrast(same, images).item() == pytest.approx(math.log(3))
+    alone = contrast(same, torch.arange(4))
+    alone.backward()
+    assert alone == 0
+    assert same.grad.abs().sum() == 0
+
+    small = ("model=contrastive_code", *(key for key in SMALL if "latent" not in key))
+    train_in(tmp_path / "run", *small, "data.batch_size=80")
+    losses = read_losses(tmp_path / "run")
+    assert all(0 < loss < 2 * math.log(400) for loss in losses)
+    assert losses[-1] < losses[0]
+
+
+def read_losses(run):
+    with (run / "metrics.csv").open() as lines:
+        return [float(row["val/loss"]) for row in csv.DictReader(lines)]

@@ -20,6 +20,7 @@ MEASURES = {
 NETWORKS = {  # settings besides those of experiment=context_code
     "context_code": (),
     "labelled_code": (),
+    "contrastive_code": (),
     "mlp": (),
     "cae_a": (),
     "vae": ("model.net.latent=10", "model.net.window=17"),
