@@ -1,13 +1,10 @@
 """Two decoders: what a turn and a shift change in the code, what is learnt, and exact resuming."""
 
 import json
-import os
-import signal
 
 import pytest
 import torch
 
-from stm_experiments.benchmarks.kills.comparison import differences
 from stm_experiments.data.sources.centred import patch_phases
 from stm_experiments.evaluation.centring import pose_errors
 from stm_experiments.models import TwoDecoders
@@ -86,25 +83,8 @@ def test_the_loss_weighs_both_decoders(some_batch):
     torch.testing.assert_close(module.loss(some_batch), expected)
 
 
-def test_a_run_is_resumed_exactly_and_measures_content_and_pose(train_in, tmp_path, monkeypatch):
-    from stm_experiments.app.completion import Interrupted
-
-    whole, ended = tmp_path / "whole", tmp_path / "ended"
-    train_in(whole, *SMALL)
-    steps, plain = [], Centred.training_step
-
-    def end_at_the_fourth(*args):
-        steps.append(1)
-        if len(steps) == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return plain(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Centred, "training_step", end_at_the_fourth)
-        with pytest.raises(Interrupted):
-            train_in(ended, *SMALL)
-    train_in(ended, *SMALL)
-    assert differences(whole, ended) == []
+def test_a_run_is_resumed_exactly_and_measures_content_and_pose(train_in, check_resume):
+    whole = check_resume(Centred, 4, lambda folder: train_in(folder, *SMALL))
 
     metrics = json.loads((whole / "metrics.json").read_text())
     assert 0 <= metrics["content/probe"] <= 1

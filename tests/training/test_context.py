@@ -3,14 +3,11 @@
 import csv
 import json
 import math
-import os
-import signal
 
 import pytest
 import torch
 
 from stm_experiments import load
-from stm_experiments.benchmarks.kills.comparison import differences
 from stm_experiments.core.batch import Batch
 from stm_experiments.core.descriptions import DESCRIPTIONS
 from stm_experiments.training import Context
@@ -38,26 +35,9 @@ def test_each_patch_brings_the_description_of_its_image(compose_config):
 
 
 def test_a_run_is_resumed_exactly_and_says_what_its_codes_tell(
-    train_in, tmp_path, no_figures, monkeypatch
+    train_in, check_resume, tmp_path, no_figures
 ):
-    from stm_experiments.app.completion import Interrupted
-
-    whole, ended, other = (tmp_path / name for name in ("whole", "ended", "other"))
-    train_in(whole, *SMALL)
-    steps, plain = [], Context.training_step
-
-    def end_at_the_fourth(*args):
-        steps.append(1)
-        if len(steps) == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return plain(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Context, "training_step", end_at_the_fourth)
-        with pytest.raises(Interrupted):
-            train_in(ended, *SMALL)
-    train_in(ended, *SMALL)
-    assert differences(whole, ended) == []
+    whole = check_resume(Context, 3, lambda folder: train_in(folder, *SMALL))
 
     metrics = json.loads((whole / "metrics.json").read_text())
     for head in ("", "baselines/PCA-10/", "baselines/untrained/"):
@@ -66,8 +46,10 @@ def test_a_run_is_resumed_exactly_and_says_what_its_codes_tell(
 
     # A model that starts from this one keeps the meaning of the codes.
     best = whole / "checkpoints" / "best.ckpt"
-    train_in(other, *SMALL, f"init={best}", "seed=1")
-    before, after = (load(folder / "checkpoints" / "best.ckpt") for folder in (whole, other))
+    train_in(tmp_path / "other", *SMALL, f"init={best}", "seed=1")
+    before, after = (
+        load(folder / "checkpoints" / "best.ckpt") for folder in (whole, tmp_path / "other")
+    )
     assert before.targets.is_fitted
     assert torch.equal(before.targets.coordinates, after.targets.coordinates)
     assert not torch.equal(before.encoder[0].weight, after.encoder[0].weight)

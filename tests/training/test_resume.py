@@ -40,30 +40,11 @@ def test_real_kills_change_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_sigterm_saves_within_the_epoch(train_in, tmp_path, no_figures, monkeypatch):
-    from stm_experiments.app.completion import Interrupted
+def test_sigterm_saves_within_the_epoch(train_in, check_resume, no_figures):
     from stm_experiments.training import Reconstruction
 
-    whole, ended = tmp_path / "whole", tmp_path / "ended"
-    train_in(whole)
-    steps, step = [], Reconstruction.training_step
-
-    def end_at_the_second(*args):
-        steps.append(1)
-        if len(steps) == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Reconstruction, "training_step", end_at_the_second)
-        with pytest.raises(Interrupted, match=f"resume with: python train.py resume={ended}"):
-            train_in(ended)
-    assert about(ended)["status"] == "interrupted"
-    last = torch.load(ended / "checkpoints" / "last.ckpt", weights_only=True)
-    assert last["global_step"] == len(steps) == 2
-    train_in(ended)
-    assert differences(whole, ended) == []
-    assert about(ended)["status"] == "finished"
+    whole = check_resume(Reconstruction, 2, train_in)
+    assert about(whole)["status"] == about(whole.with_name("ended"))["status"] == "finished"
 
 
 def test_a_full_disk_is_named_and_leaves_the_last_good_state(

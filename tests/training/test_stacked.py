@@ -1,14 +1,11 @@
 """Layer after layer, then all together: what learns when, and that a resumed run cannot tell."""
 
-import os
-import signal
 from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from stm_experiments.benchmarks.kills.comparison import differences
 from stm_experiments.core.batch import Batch
 from stm_experiments.models import StackedAutoencoder
 from stm_experiments.training import Stacked
@@ -78,26 +75,5 @@ def test_pretraining_of_the_first_layer_denoises():
 
 
 @pytest.mark.parametrize("step", [2, 5, 8, 11])
-def test_a_run_that_is_resumed_goes_on_in_its_stage(
-    step, train_in, tmp_path, no_figures, monkeypatch
-):
-    from stm_experiments.app.completion import Interrupted
-
-    whole, ended = tmp_path / "whole", tmp_path / "ended"
-    train_in(whole, *SMALL)
-    steps, plain = [], Stacked.training_step
-
-    def end_in_the_stage(*args):
-        steps.append(1)
-        if len(steps) == step:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return plain(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Stacked, "training_step", end_in_the_stage)
-        with pytest.raises(Interrupted):
-            train_in(ended, *SMALL)
-    last = torch.load(ended / "checkpoints" / "last.ckpt", weights_only=True)
-    assert last["global_step"] == step
-    train_in(ended, *SMALL)
-    assert differences(whole, ended) == []
+def test_a_run_that_is_resumed_goes_on_in_its_stage(step, train_in, check_resume, no_figures):
+    check_resume(Stacked, step, lambda folder: train_in(folder, *SMALL))

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import os
-import signal
 from functools import partial
 from types import SimpleNamespace
 
@@ -11,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from stm_experiments.benchmarks.kills.comparison import differences
 from stm_experiments.models import RVAE, VAE, RVAECoordinates
 from stm_experiments.training import Variational
 
@@ -117,29 +114,9 @@ def test_wrong_settings_are_refused(wrong):
 
 
 @pytest.mark.parametrize("step", [3, 9])
-def test_a_run_that_is_resumed_goes_on_in_its_stage(
-    step, train_sites, tmp_path, no_figures, monkeypatch
-):
-    from stm_experiments.app.completion import Interrupted
-
-    whole, ended = tmp_path / "whole", tmp_path / "ended"
-    train_sites(whole, "model.pretraining=0.5")
-    steps, plain = [], Variational.training_step
-
-    def end_in_the_stage(*args):
-        steps.append(1)
-        if len(steps) == step:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return plain(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Variational, "training_step", end_in_the_stage)
-        with pytest.raises(Interrupted):
-            train_sites(ended, "model.pretraining=0.5")
-    last = torch.load(ended / "checkpoints" / "last.ckpt", weights_only=True)
-    assert last["global_step"] == step
-    train_sites(ended, "model.pretraining=0.5")
-    assert differences(whole, ended) == []
+def test_a_run_that_is_resumed_goes_on_in_its_stage(step, train_sites, check_resume, no_figures):
+    settings = "model.pretraining=0.5"
+    check_resume(Variational, step, lambda folder: train_sites(folder, settings))
 
 
 def test_a_run_lists_every_site_and_other_images_can_follow(train_sites, tmp_path, command):
