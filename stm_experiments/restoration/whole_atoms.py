@@ -105,6 +105,11 @@ class UncertainAtoms(NamedTuple):
     def sentence(self) -> str:
         """Say how many there are, and what is guaranteed."""
         total = self.certain + len(self.invented)
+        if not self.certain:
+            return (
+                f"of the {total} maxima none is certain to be an atom: read no single atom from "
+                "this result"
+            )
         share, confidence = self.calibration.share, self.calibration.confidence
         return (
             f"{self.certain} of {total} atoms are certain, {len(self.invented)} may be invented, "

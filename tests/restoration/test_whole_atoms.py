@@ -69,6 +69,12 @@ def test_an_atom_that_rises_no_more_than_its_error_is_marked():
     assert near(found.invented, places[20])
 
 
+def test_maxima_of_noise_are_no_atoms_and_the_sentence_says_so():
+    found = find_uncertain_atoms(white(1.0), white(0.1, 1), np.full(SHAPE, 0.1), EVERYWHERE)
+    assert found.certain == 0
+    assert f"of the {len(found.invented)} maxima none is certain" in found.sentence()
+
+
 def test_scores_depend_neither_on_the_unit_nor_on_the_tilt():
     clean, _ = lattice()
     noisy, deviation = clean + white(0.05), np.full(SHAPE, 0.03)
