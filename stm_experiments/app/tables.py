@@ -91,9 +91,9 @@ def _score_cell(row: dict[str, Interval], name: str, *, is_best: bool) -> Text:
     return Text(text, "bold" if is_best else "")
 
 
-def matrix_table(matrix: ErrorMatrix) -> Table:
+def matrix_table(matrix: ErrorMatrix, measure: str = "mse noisy") -> Table:
     """Return a table of trained-on (row) and tested-on (column); the best of a column is bold."""
-    table = Table(title="mse noisy, trained on (row) and tested on (column)", box=box.SIMPLE)
+    table = Table(title=f"{measure}, trained on (row) and tested on (column)", box=box.SIMPLE)
     table.add_column("", overflow="fold")
     lattices = list(next(iter(matrix.values())))
     for lattice in lattices:

@@ -87,7 +87,7 @@ def print_unseen(study: Study) -> None:
             matrix["all five" if lattice is None else f"without {lattice}"] = errors_of(
                 net, data, task
             )
-        print_table(matrix_table(matrix))
+        print_table(matrix_table(matrix, measure))
         write_matrix(matrix, study.folder / f"unseen_{task}.csv")
         figure = matrix_figure(matrix, f"Lattices never seen: {task}", measure)
         save_figure(figure, study.folder / f"unseen_{task}.png")
