@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from stm_experiments.app.foreign_files import refuse_foreign_hydra_nodes
 from stm_experiments.app.help import FLAGS, help_text
 from stm_experiments.app.job import PATH_KEYS
+from stm_experiments.app.logs import log_traceback
 from stm_experiments.app.messages import one_sentence
 from stm_experiments.app.orphans import end_with_sweep
 from stm_experiments.core.config_files import config_dir, read_yaml
@@ -136,7 +137,7 @@ def _reporting(task: Task, config_name: str) -> Task:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            _log_traceback()
+            log_traceback()
             job = HydraConfig.get()
             is_swept = job.mode is RunMode.MULTIRUN
             if is_swept:
@@ -151,14 +152,6 @@ def _reporting(task: Task, config_name: str) -> Task:
 
     checked.__module__ = task.__module__  # by which Hydra names the job
     return checked
-
-
-def _log_traceback() -> None:
-    """Write the traceback of the current exception to the log file, not to the terminal."""
-    record = log.makeRecord(log.name, logging.ERROR, __file__, 0, "failed", (), sys.exc_info())
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.FileHandler):
-            handler.handle(record)
 
 
 def hydra_arguments(arguments: list[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """The log of a command: it follows no link, and names in it cannot control a terminal."""
 
 import logging
+import sys
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -17,6 +18,17 @@ def quieten_lightning() -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.setLevel(logging.WARNING)
+
+
+def log_traceback() -> None:
+    """Write the traceback of the current exception to the log file, not to the terminal."""
+    logger = logging.getLogger(__name__)
+    record = logger.makeRecord(
+        logger.name, logging.ERROR, __file__, 0, "failed", (), sys.exc_info()
+    )
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(record)
 
 
 class LogFile(logging.FileHandler):

@@ -1,10 +1,9 @@
-"""Several scans in one call: finding the files, naming their results, skipping bad ones."""
+"""Several scans in one call: finding the files, naming their results, reading as keys say."""
 
 import glob
-import logging
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,12 @@ from stm_experiments.core.texts import printable
 from stm_experiments.io.formats import FORMATS, find_reader, why_unread
 from stm_experiments.io.listing import describe_file
 from stm_experiments.io.read import read_scan
-from stm_experiments.io.scan import NotAScanError, Scan, ScanError
+from stm_experiments.io.scan import Scan, ScanError
 
 # Data of the channels of Omicron's SCALA, which the .par file names.
 PART = re.compile(r"\.[ts][fb]\d{1,2}", re.IGNORECASE)
 # Keys of a command that say how it reads scans.
 READING = ("channel", "direction", "frame", "unit", "pixel_nm")
-log = logging.getLogger(__name__)
 
 
 def find_scan_files(pattern: str) -> list[Path]:
@@ -41,7 +39,8 @@ def find_scan_files(pattern: str) -> list[Path]:
     if path.is_dir():
         scans = sorted(file for file in path.iterdir() if _can_be_scan(file))
         if not scans:
-            raise ValueError(f"{path}: no scan in this folder ({', '.join(FORMATS)})")
+            deeper = "; the folders in it are not searched" if _count_folders(path) else ""
+            raise ValueError(f"{path}: no scan in this folder ({', '.join(FORMATS)}){deeper}")
         return scans
     if path.exists():
         return [path]
@@ -51,10 +50,16 @@ def find_scan_files(pattern: str) -> list[Path]:
     return paths
 
 
+def _count_folders(folder: Path) -> int:
+    """Return the number of folders in a folder that are not hidden."""
+    return sum(each.is_dir() and not each.name.startswith(".") for each in folder.iterdir())
+
+
 def _can_be_scan(file: Path) -> bool:
     """Say whether a file in a folder has an ending of scans."""
     return (
         find_reader(file) is not None
+        and not file.is_dir()
         and file.suffix.lower() != ".mtrx"
         and not file.name.startswith(".")
     )
@@ -63,7 +68,8 @@ def _can_be_scan(file: Path) -> bool:
 def passed_over(pattern: str) -> list[str]:
     """Return the files of a folder that ``find_scan_files`` leaves out, each with the reason.
 
-    Hidden files and those that belong to scans, such as Omicron's ``.mtrx``, are not named.
+    Hidden files and those that belong to scans, such as Omicron's ``.mtrx``, are not named; folders
+    are counted.
 
     Args:
         pattern: As for ``find_scan_files``; nothing is left out unless it is a folder.
@@ -76,11 +82,14 @@ def passed_over(pattern: str) -> list[str]:
         for file in sorted(folder.iterdir())
         if find_reader(file) is None and not file.name.startswith(".") and not file.is_dir()
     ]
-    return [
+    reasons = [
         printable(f"{file.name} ({why_unread(file)})")
         for file in others
         if not PART.fullmatch(file.suffix)
     ]
+    count = _count_folders(folder)
+    folders = [f"{count} folder{'s' * (count > 1)} (not searched)"] if count else []
+    return [*reasons, *folders]
 
 
 def check_unit_settings(unit: str | None, pixel_nm: float | Sequence[float] | None) -> None:
@@ -201,40 +210,3 @@ def result_stems(paths: Sequence[Path], ending: str = "") -> dict[Path, str]:
 def read_as_set(path: Path, settings: Mapping[str, Any]) -> Scan:
     """Read a scan as the keys ``READING`` of a command's settings say; see ``read_with_units``."""
     return read_with_units(path, **{key: settings[key] for key in READING})
-
-
-def for_each_file(
-    paths: Sequence[Path], work: Callable[[Path], object], left_out: Sequence[str] = ()
-) -> None:
-    """Do the work for each file and continue after those that fail.
-
-    At the end the files that are no scans are named in the log, with the reasons.
-
-    Args:
-        paths: The files.
-        work: What to do with one.
-        left_out: Names and reasons of files that were passed over before.
-
-    Raises:
-        ValueError: At the end, naming all files that failed; the error itself if there is only one
-            file; or if no file is a scan.
-    """
-    failed, passed = [], list(left_out)
-    for path in paths:
-        try:
-            work(path)
-        except (ValueError, RuntimeError, MemoryError, OSError) as error:
-            if len(paths) == 1:
-                raise
-            if isinstance(error, NotAScanError):
-                reason = str(error).removeprefix(f"{path}: ").rstrip(".")
-                passed.append(printable(f"{path.name} ({reason})"))
-                continue
-            log.error("%s failed: %s", printable(path.name), printable(error))
-            failed.append(printable(path.name))
-    if passed:
-        log.warning("passed over: %s", ", ".join(passed))
-    if failed:
-        raise ValueError(f"{len(failed)} of {len(paths)} files failed: {', '.join(failed)}")
-    if len(passed) - len(left_out) == len(paths):
-        raise ValueError(f"none of the {len(paths)} files is a scan")

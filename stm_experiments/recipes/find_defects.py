@@ -7,7 +7,6 @@ import numpy as np
 from omegaconf import DictConfig
 from scipy.spatial import KDTree
 
-from stm_experiments.app.job import new_folder
 from stm_experiments.app.settings import resolve
 from stm_experiments.core.files import write_csv
 from stm_experiments.core.planes import subtract_plane
@@ -20,6 +19,7 @@ from stm_experiments.lattice.point_defects import DetectedDefects, find_point_de
 from stm_experiments.lattice.vectors import LatticeError
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
+from stm_experiments.recipes.batch import print_written, work_through
 from stm_experiments.restoration.denoise import DEFAULT, denoise
 
 SEARCH = ("threshold", "smoothing", "border")
@@ -43,15 +43,8 @@ def find_defects(cfg: DictConfig) -> None:
         value = settings[key]
         if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
             raise ValueError(f"{key} is a number above 0, not {value!r}")
-    paths = scan_files.find_scan_files(settings["image"])
-    others = scan_files.passed_over(settings["image"])
-    folder = new_folder()
-    scan_files.check_unit_settings(settings["unit"], settings["pixel_nm"])
     net = checkpoint.load(settings["checkpoint"] or DEFAULT) if settings["denoise"] else None
-    stems = scan_files.result_stems(paths)
-    scan_files.for_each_file(
-        paths, lambda path: work(path, folder / stems[path], net, settings), others
-    )
+    work_through(settings, lambda path, stem: work(path, stem, net, settings))
 
 
 def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) -> None:
@@ -77,7 +70,7 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     figure = point_defect_sheet([panels], [None], printable(path.name))
     save_figure(figure, f"{stem}_defects.png")
     print(printable(f"{path.name}: {summary}"))
-    print(printable(f"{stem.parent}: {stem.name}_defects.csv, _defects.png"))
+    print_written(stem, ["_defects.csv", "_defects.png"])
 
 
 def defect_rows(

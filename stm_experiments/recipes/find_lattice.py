@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from omegaconf import DictConfig
 
-from stm_experiments.app.job import new_folder
 from stm_experiments.app.settings import resolve
 from stm_experiments.core.arrays import Array
 from stm_experiments.core.files import write_csv, write_json
@@ -21,6 +20,7 @@ from stm_experiments.lattice.symmetry import find_symmetries
 from stm_experiments.lattice.vectors import LatticeError
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
+from stm_experiments.recipes.batch import print_written, work_through
 from stm_experiments.restoration.denoise import DEFAULT, denoise
 
 FEWER = 0.95  # least share of the denoised image's sites that the image itself must show
@@ -37,19 +37,12 @@ def find_lattices(cfg: DictConfig) -> None:
         ValueError: If a setting or the checkpoint cannot be used, or some of the files.
     """
     settings = resolve(cfg)
-    paths = scan_files.find_scan_files(settings["image"])
-    others = scan_files.passed_over(settings["image"])
-    folder = new_folder()
-    scan_files.check_unit_settings(settings["unit"], settings["pixel_nm"])
     if not isinstance(settings["grains"], int) or settings["grains"] < 1:
         raise ValueError(f"grains is a whole number of at least 1, not {settings['grains']!r}")
     if settings["denoise"] not in DENOISE:
         raise ValueError(f"denoise is auto, true or false, not {settings['denoise']!r}")
     net = checkpoint.load(settings["checkpoint"] or DEFAULT) if settings["denoise"] else None
-    stems = scan_files.result_stems(paths)
-    scan_files.for_each_file(
-        paths, lambda path: work(path, folder / stems[path], net, settings), others
-    )
+    work_through(settings, lambda path, stem: work(path, stem, net, settings))
 
 
 class Found(NamedTuple):
@@ -119,4 +112,4 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     save_figure(lattice_map(recorded, fits, title), f"{stem}_lattice.png")
     for text in about:
         print(printable(f"{path.name}: {text['summary']}; found in the {found.name}"))
-    print(printable(f"{stem.parent}: {stem.name}_lattice.json, _lattice.png, _sites.csv"))
+    print_written(stem, ["_lattice.json", "_lattice.png", "_sites.csv"])

@@ -9,7 +9,6 @@ from omegaconf import DictConfig
 from rich.markup import escape
 from rich.progress import Progress
 
-from stm_experiments.app.job import new_folder
 from stm_experiments.app.settings import resolve
 from stm_experiments.core.files import atomic_write, write_json
 from stm_experiments.core.texts import printable
@@ -18,6 +17,7 @@ from stm_experiments.figures.whole_image import whole_image
 from stm_experiments.io import scan_files
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
+from stm_experiments.recipes.batch import list_scans, print_written, work_through
 from stm_experiments.restoration.denoise import DEFAULT, check_denoising, denoise
 from stm_experiments.restoration.denoised import Comparison, Denoised, compare_with_clean
 from stm_experiments.restoration.history import picture_title
@@ -36,23 +36,15 @@ def reconstruct(cfg: DictConfig) -> None:
         ValueError: If a setting or the checkpoint cannot be used, or some of the files.
     """
     settings = resolve(cfg)
-    paths = scan_files.find_scan_files(settings["image"])
-    others = scan_files.passed_over(settings["image"])
     if settings["list"]:
-        scan_files.for_each_file(
-            paths, lambda path: print(scan_files.describe_channels(path)), others
-        )
-        return
-    folder = new_folder()
+        return list_scans(settings["image"])
     if not isinstance(settings["prepare"], list):
         settings["prepare"] = [settings["prepare"]]
-    scan_files.check_unit_settings(settings["unit"], settings["pixel_nm"])
     net = checkpoint.load(settings["checkpoint"] or DEFAULT)
     checked = {key: settings[key] for key in DENOISING if key != "uncertainty"}
     check_denoising(net, **checked)
-    stems = scan_files.result_stems(paths, ending="_reconstructed")
-    scan_files.for_each_file(
-        paths, lambda path: restore(path, folder / stems[path], net, settings), others
+    work_through(
+        settings, lambda path, stem: restore(path, stem, net, settings), ending="_reconstructed"
     )
 
 
@@ -73,14 +65,16 @@ def restore(path: Path, stem: Path, net: Network, settings: dict[str, Any]) -> N
 
 def write_result(result: Denoised, stem: Path, comparison: Comparison | None) -> None:
     """Write a result, its uncertainty, its measures and a picture."""
-    endings = [".npy", ".tiff", ".gwy"]
-    for ending in endings:
+    written = [".npy", ".tiff", ".gwy"]
+    for ending in written:
         result.save(f"{stem}{ending}")
     if result.uncertainty is not None:
         with atomic_write(Path(f"{stem}_uncertainty.npy")) as file:
             np.save(file, result.uncertainty)
+        written.append("_uncertainty.npy")
     if comparison:
         write_json(Path(f"{stem}_metrics.json"), comparison.measures)
+        written.append("_metrics.json")
     figure = whole_image(
         result.without_tilt(result.before.data),
         result.without_tilt(result.data),
@@ -92,4 +86,4 @@ def write_result(result: Denoised, stem: Path, comparison: Comparison | None) ->
         uncertain_atoms=result.uncertain_atoms,
     )
     save_figure(figure, f"{stem}.png")
-    print(printable(f"{stem.parent}: {stem.name}{', '.join([*endings, '.png'])}"))
+    print_written(stem, [*written, ".png"])

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from stm_experiments.app.job import new_folder
 from stm_experiments.app.settings import resolve
 from stm_experiments.core.files import write_csv
 from stm_experiments.core.texts import printable
@@ -15,6 +14,7 @@ from stm_experiments.figures.scans.scan_sheet import Line, caption_of, scan_shee
 from stm_experiments.io import scan_files
 from stm_experiments.io.metadata import describe
 from stm_experiments.io.scan import WRITERS, Scan
+from stm_experiments.recipes.batch import list_scans, print_written, work_through
 from stm_experiments.restoration.preparation import check_steps, prepare
 from stm_experiments.restoration.profiles import Profile, line_profile
 
@@ -29,13 +29,8 @@ def show(cfg: DictConfig) -> None:
         ValueError: If a setting cannot be used, or some of the files.
     """
     settings = resolve(cfg)
-    paths = scan_files.find_scan_files(settings["image"])
-    others = scan_files.passed_over(settings["image"])
     if settings["list"]:
-        scan_files.for_each_file(
-            paths, lambda path: print(scan_files.describe_channels(path)), others
-        )
-        return
+        return list_scans(settings["image"])
     for key in ("prepare", "formats"):
         if not isinstance(settings[key], list):
             settings[key] = [settings[key]]
@@ -45,12 +40,7 @@ def show(cfg: DictConfig) -> None:
         if ending not in WRITERS or ending == ".png":
             known = ", ".join(name[1:] for name in WRITERS if name != ".png")
             raise ValueError(f"formats has no {ending[1:]!r}: choose from {known}")
-    scan_files.check_unit_settings(settings["unit"], settings["pixel_nm"])
-    folder = new_folder()
-    stems = scan_files.result_stems(paths)
-    scan_files.for_each_file(
-        paths, lambda path: work(path, folder / stems[path], settings, endings), others
-    )
+    work_through(settings, lambda path, stem: work(path, stem, settings, endings))
 
 
 def work(path: Path, stem: Path, settings: dict[str, Any], endings: list[str]) -> None:
@@ -66,7 +56,7 @@ def work(path: Path, stem: Path, settings: dict[str, Any], endings: list[str]) -
     draw(scan, profile, Path(f"{stem}.png"))
     for line in [*describe(scan.metadata), *scan.history]:
         print(printable(f"{path.name}: {line}"))
-    print(printable(f"{stem.parent}: {stem.name}{', '.join(['.png', '_profile.csv', *endings])}"))
+    print_written(stem, [".png", "_profile.csv", *endings])
 
 
 def draw(scan: Scan, profile: Profile, path: Path) -> None:

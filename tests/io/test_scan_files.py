@@ -1,12 +1,10 @@
-import os
-
 import numpy as np
 import pytest
 
-from stm_experiments.io import ScanError, read_scan
+from stm_experiments.io import ScanError
 from stm_experiments.io.scan_files import (
     find_scan_files,
-    for_each_file,
+    passed_over,
     read_partner,
     read_with_units,
     result_stems,
@@ -41,6 +39,13 @@ def test_a_pattern_matches_files_only(folder):
     ]
 
 
+def test_folders_in_a_folder_are_not_searched_and_that_is_said(folder):
+    (folder / "deeper" / "empty").mkdir()
+    assert passed_over(str(folder))[-1] == "1 folder (not searched)"
+    with pytest.raises(ValueError, match=r"; the folders in it are not searched$"):
+        find_scan_files(str(folder / "deeper"))
+
+
 @pytest.mark.parametrize(
     ("what", "message"), [("deeper", "no scan in this folder"), ("x*", "no such file")]
 )
@@ -61,23 +66,6 @@ def test_equal_stems_get_names_of_their_own(tmp_path):
         "scan_1",
         "other",
     ]
-
-
-def test_bad_files_do_not_stop_the_others(tmp_path):
-    paths = [tmp_path / name for name in "abc"]
-    done = []
-
-    def work(path):
-        if path.name == "b":
-            raise ValueError("bad")
-        done.append(path.name)
-
-    with pytest.raises(ValueError, match="1 of 3 files failed: b"):
-        for_each_file(paths, work)
-    assert done == ["a", "c"]
-    for_each_file(paths[:1], work)
-    with pytest.raises(ValueError, match=r"^bad$"):
-        for_each_file(paths[1:2], work)
 
 
 def test_units_are_put_in_where_the_file_is_silent(folder):
@@ -101,16 +89,3 @@ def test_the_partner_is_a_file_or_named_alike(folder):
         assert read_partner(folder / "b.npy", str(clean), (5, 5)).data.shape == (5, 5)
     with pytest.raises(ScanError, match="the clean image has 5 x 5 px, the scan 5 x 7 px"):
         read_partner(folder / "b.npy", str(folder / "deeper"), (5, 7))
-
-
-def test_pipes_devices_and_odd_names_do_not_stop_the_others(folder, caplog):
-    """Also a name that is no UTF-8; escape codes in names are not printed raw."""
-    os.mkfifo(folder / "c.sxm")
-    (folder / "d.png").symlink_to("/dev/zero")
-    odd = folder / os.fsdecode(b"e\x1b[31m\xff.npy")
-    odd.write_bytes((folder / "b.npy").read_bytes())
-    done = []
-    with pytest.raises(ValueError, match=r"^2 of 5 files failed: c.sxm, d.png$"):
-        for_each_file(find_scan_files(str(folder)), lambda path: done.append(read_scan(path).name))
-    assert done == ["a[1].npy", "b.npy", "e\\x1b[31m\\xff.npy"]
-    assert caplog.text.count("not a regular file") == 2
