@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -165,3 +166,11 @@ def test_numbers_in_conf_are_numbers():
             if isinstance(value, float):
                 assert math.isfinite(value)
             assert not (isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?", value))
+
+
+def test_the_documentation_lists_every_choice():
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.MULTILINE)
+    for group in ("lattice", "noise", "data", "model", "trainer", "logger", "experiment"):
+        listed = re.findall(r"`(\w+)`", dict(rows)[group])
+        assert sorted(listed) == sorted(name for kind, name in GROUPS if kind == group), group
