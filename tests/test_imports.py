@@ -35,6 +35,7 @@ DOORS = (
     "find_sites",
     "compare_frames",
     "show",
+    "about",
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 DOOR_LINES = 100

@@ -146,6 +146,11 @@ def load_weights(path: str | Path, net: Network) -> Network:
     return net.eval()
 
 
+def shipped_models() -> list[str]:
+    """Return the names of the models that come with the package."""
+    return sorted(file.stem for file in WEIGHTS.glob("*.ckpt"))
+
+
 def load(path: str | Path) -> Network:
     """Load a trained network from a checkpoint; safe for files from strangers.
 
@@ -161,7 +166,7 @@ def load(path: str | Path) -> Network:
     Raises:
         CheckpointError: If the file cannot be used.
     """
-    shipped = sorted(file.stem for file in WEIGHTS.glob("*.ckpt"))
+    shipped = shipped_models()
     source = str(path)
     if str(path) in shipped and not Path(path).is_file():
         path = WEIGHTS / f"{path}.ckpt"

@@ -1,0 +1,55 @@
+"""What is installed and at hand, in plain lines."""
+
+import importlib.metadata
+import platform
+import re
+from collections.abc import Iterator
+
+import torch
+
+from stm_experiments.io.formats import FORMATS, UNREAD
+from stm_experiments.models.checkpoint import shipped_models
+
+NAME = "stm_experiments"
+REQUIREMENT = re.compile(r"""(?P<name>[\w.-]+)[^;]*(;.*extra == ['"](?P<extra>\w+)['"])?""")
+FOR_DEVELOPERS = "dev"
+
+
+def about() -> str:
+    """Return versions, devices, formats and models, one subject a line."""
+    return "\n".join(f"{subject:<12}{facts}" for subject, facts in _facts())
+
+
+def _facts() -> Iterator[tuple[str, str]]:
+    """Yield subjects, and what is to be said of each."""
+    yield "package", f"{NAME} {installed_version(NAME)}"
+    yield "Python", f"{platform.python_version()} on {platform.platform()}"
+    yield "CPU", f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    yield "GPU", ", ".join(gpus) or "none that torch can use"
+    for extra, names in requirements().items():
+        versions = [f"{name} {installed_version(name) or 'is not installed'}" for name in names]
+        yield (f"[{extra}]" if extra else "libraries"), ", ".join(versions)
+    yield "formats", " ".join(FORMATS)
+    yield "not read", " ".join(UNREAD)
+    yield "models", " ".join(shipped_models())
+
+
+def requirements() -> dict[str, list[str]]:
+    """Return the distributions that the package needs: by extra; "" for those it always needs."""
+    found: dict[str, list[str]] = {"": []}
+    for text in importlib.metadata.requires(NAME) or ():
+        match = REQUIREMENT.match(text)
+        assert match is not None
+        name, extra = match["name"], match["extra"] or ""
+        if extra != FOR_DEVELOPERS and name != NAME:
+            found.setdefault(extra, []).append(name)
+    return found
+
+
+def installed_version(name: str) -> str:
+    """Return the version of a distribution; empty if it is not installed."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
