@@ -39,7 +39,7 @@ def test_spectrum_peaks_at_the_wave_on_each_side(drawn_texts):
     before = np.cos(2 * np.pi * (columns / 12 + rows / 16))
     after = 0.1 * before
     figure = whole_image(before, after, "", None, "wave")
-    assert "height (arb. units)" in drawn_texts(figure)
+    assert "intensity (arb. units)" in drawn_texts(figure)
     image = figure.axes[3].images[0]
     power = np.asarray(image.get_array())
     left, right, bottom, top = image.get_extent()
