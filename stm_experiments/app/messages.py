@@ -9,10 +9,11 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from stm_experiments.core.config_files import config_dir
-from stm_experiments.core.texts import printable
+from stm_experiments.core.texts import did_you_mean, printable
 
 # Errors of a user's input. All others are announced as unexpected.
 EXPECTED = (
@@ -63,11 +64,26 @@ def _without_interpolation(_: BaseException, text: str) -> str:
 
 
 def _with_cause_of_composition(error: BaseException, text: str) -> str:
-    """Add why a config cannot be composed, which Hydra tells in the cause."""
+    """Say which key may be meant, or add why a config cannot be composed, which the cause tells."""
     if not isinstance(error, ConfigCompositionException) or error.__cause__ is None:
         return text
+    key = re.match(r"Could not override '([^']+)'", text)
+    known = getattr(error.__cause__, "parent_node", None)  # where the key was looked for
+    if key is not None and isinstance(known, DictConfig):
+        parent, dot, _ = key[1].rpartition(".")
+        likely = did_you_mean(key[1], [parent + dot + str(each) for each in known])
+        return f"there is no key {key[1]!r}{likely or ': --help lists all'}"
     cause = " ".join(str(error.__cause__).split("\n")[0].split())
     return f"{text.rstrip('.')} ({cause.rstrip('.')})"
+
+
+def _as_key_and_value(error: BaseException, text: str) -> str:
+    """Say how a setting is written, and which value is missing."""
+    if isinstance(error, MissingMandatoryValue):
+        return re.sub(r"^Missing mandatory value: (\S+)", r"\1 has no value: give \1=...", text)
+    if lone := re.match(r"Error parsing override '(.+)' missing EQUAL", text):
+        return f"{lone[1]!r} sets nothing: write key=value, without blanks around ="
+    return text
 
 
 def _without_advice(_: BaseException, text: str) -> str:
@@ -81,6 +97,11 @@ def _with_choices(error: BaseException, text: str) -> str:
     if not isinstance(error, MissingConfigException):
         return text
     text = re.sub(r" Config search path:.*", "", text)
+    known = re.sub(r" Available options in .*", "", text)
+    if known != text:
+        name = str(error.missing_cfg_file).rpartition("/")[2]
+        options = error.options or []
+        return f"{known}{did_you_mean(name, options)}: choose from {', '.join(options)}"
     group = re.search(r"Could not load '(.+)/[^/]+'", text)
     if group is None or not (config_dir() / group[1]).is_dir():
         return text
@@ -96,6 +117,7 @@ def choices(group: str) -> list[str]:
 REWRITES: tuple[Callable[[BaseException, str], str], ...] = (
     _without_interpolation,
     _with_cause_of_composition,
+    _as_key_and_value,
     _without_advice,
     _with_choices,
 )

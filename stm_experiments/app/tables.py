@@ -58,7 +58,9 @@ def score_table(scores: Scores, title: str = "") -> Table:
         scores: Network -> measure -> mean and interval.
         title: What was scored: the split and the lattice.
     """
-    table = Table(title=escape(title), caption="± half the 95 % interval by image")
+    has_interval = any(each.half is not None for row in scores.values() for each in row.values())
+    caption = "± half the 95 % interval by image" if has_interval else None  # one image has none
+    table = Table(title=escape(title), caption=caption)
     table.add_column("", no_wrap=True)
     metrics = [name for name in METRICS if any(name in row for row in scores.values())]
     for name in metrics:

@@ -1,6 +1,8 @@
-"""Texts that others wrote, made safe for terminals and spreadsheets."""
+"""Texts that others wrote: safe for terminals and spreadsheets, and of bearable length."""
 
+import difflib
 import sys
+from collections.abc import Iterable
 from io import TextIOWrapper
 
 
@@ -47,3 +49,19 @@ def spreadsheet_text(text: str) -> str:
     except ValueError:
         return f"'{text}"
     return text
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text of at most so many characters; of a longer one the start and its length."""
+    if len(text) <= most:
+        return text
+    return f"{text[:most].rstrip()}... ({len(text)} characters)"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return " (did you mean 'size'?)" for the known word that is most like a misspelt one.
+
+    It is empty if none is like it.
+    """
+    close = difflib.get_close_matches(word, list(known), 1)
+    return f" (did you mean '{close[0]}'?)" if close else ""

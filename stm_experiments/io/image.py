@@ -9,12 +9,12 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from stm_experiments.core.arrays import AnyArray
 from stm_experiments.core.files import SCAN_BYTES, FileRefused, open_regular
 from stm_experiments.core.images import ImageError, check_image
-from stm_experiments.io.trace import Unreadable, check_size
+from stm_experiments.io.trace import Unreadable, check_size, why_not_read
 
 # TIFF's numbers for compressions and for the meaning of values.
 DEFLATE = (8, 32946)
@@ -57,12 +57,10 @@ def read_image(path: str | Path) -> NDArray[np.float64]:
         raise ImageError(f"{error}.") from None
     except Unreadable as error:
         raise ImageError(f"{path}: {error}.") from None
-    except UnidentifiedImageError:
-        raise ImageError(f"{path}: not a {suffix[1:].upper()} file, or a damaged one.") from None
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{path}: too large to be an image ({_clause(error)}).") from error
+        raise ImageError(f"{path}: too large to be an image.") from error
     except Exception as error:  # damaged files make decoders raise anything
-        raise ImageError(f"{path}: cannot be read ({_clause(error)}).") from error
+        raise ImageError(f"{path}: {why_not_read(error, path)}.") from error
     return check_image(array, str(path))
 
 
@@ -192,6 +190,8 @@ def _decode_npy(file: BinaryIO) -> AnyArray:
     if version != (1, 0):
         read_header = np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(file)
+    if dtype.hasobject:
+        raise Unreadable("cannot be read: Object arrays could run code, save plain numbers")
     start = file.tell()
     if math.prod(shape) * dtype.itemsize > file.seek(0, 2) - start:  # else numpy would allocate it
         raise Unreadable("truncated, or its header says more than it holds")
@@ -225,8 +225,3 @@ def _grey(array: AnyArray) -> AnyArray:
     if (array != array[..., :1]).any():
         raise Unreadable("a colour image whose channels differ, expected grey")
     return array[..., 0]
-
-
-def _clause(error: Exception) -> str:
-    """Return the first line of another library's message, without its full stop."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -8,7 +8,7 @@ import numpy as np
 from stm_experiments.core.units import amount
 from stm_experiments.io.metadata import describe
 from stm_experiments.io.read import one_line, one_sentence, read_traces
-from stm_experiments.io.trace import Trace
+from stm_experiments.io.trace import Trace, Unreadable, why_not_read
 
 MOST_LISTED = 64  # images that a listing describes
 
@@ -40,7 +40,9 @@ def describe_file(path: str | Path) -> tuple[list[Described], list[str]]:
     path = Path(path)
     with one_sentence(path):
         traces = read_traces(path)
-        images = [Described(_full_title(trace), _extent(trace)) for trace in traces[:MOST_LISTED]]
+        images = [
+            Described(_full_title(trace), _extent(trace, path)) for trace in traces[:MOST_LISTED]
+        ]
         if len(traces) > MOST_LISTED:
             images.append(Described(f"{len(traces) - MOST_LISTED} more", ""))
         return images, [one_line(phrase) for phrase in describe(traces[0].metadata)]
@@ -51,16 +53,21 @@ def _full_title(trace: Trace) -> str:
     return f"{trace.channel} ({trace.direction}{frame})"
 
 
-def _extent(trace: Trace) -> str:
-    """Return size and range of a trace: "512 x 256 px, 4 x 2 nm, -1.2 nm to 3.4 nm"."""
-    data = trace.decode()
+def _extent(trace: Trace, path: Path) -> str:
+    """Return size, range and doubts of a trace: "512 x 256 px, 4 x 2 nm, -1.2 nm to 3.4 nm"."""
+    try:
+        data = trace.decode()
+    except Unreadable as error:
+        return one_line(str(error))
+    except Exception as error:  # as in ``read_scan``; the other images are not to suffer
+        return why_not_read(error, path)
     height, width = data.shape
     parts = [f"{width} x {height} px"]
     if trace.pixel_size is not None:
         parts.append(f"{width * trace.pixel_size[1]:.4g} x {height * trace.pixel_size[0]:.4g} nm")
     measured = data[np.isfinite(data)]
     if not measured.size:
-        return ", ".join([*parts, "nothing measured"])
+        return "; ".join([", ".join([*parts, "nothing measured"]), *trace.doubts])
     ends = (float(measured.min()), float(measured.max()))
     low, high = (amount(end, trace.unit) for end in ends)
     if ends[0] == ends[1]:
@@ -71,4 +78,4 @@ def _extent(trace: Trace) -> str:
         parts.append(f"{low} to {high}")
     if measured.size < data.size:
         parts.append(f"{100 * measured.size / data.size:.0f} % measured")
-    return ", ".join(parts)
+    return "; ".join([", ".join(parts), *map(one_line, trace.doubts)])

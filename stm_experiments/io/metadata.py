@@ -12,6 +12,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
+from stm_experiments.core.texts import shortened
 from stm_experiments.core.units import amount
 from stm_experiments.io.units import number, to_si
 
@@ -19,7 +20,8 @@ Metadata = Mapping[str, Any]  # text, numbers, and pairs of numbers
 NOTHING: Metadata = MappingProxyType({})
 TEXTS = ("date", "instrument", "comment")
 NUMBERS = ("bias_", "setpoint_", "angle_")  # starts of keys
-LONGEST = 1000  # characters of a text
+LONGEST = 10_000  # characters of a text that is kept
+TOLD = 200  # characters of a text that is told
 DATES = (  # as programs of microscopes write them
     "%d.%m.%Y %H:%M:%S",
     "%Y-%m-%d %H:%M:%S",
@@ -61,7 +63,7 @@ def amount_of(name: str, text: str) -> Metadata:
 
 def texts(**entries: str | None) -> Metadata:
     """Return the texts that hold anything, shortened to a bearable length."""
-    stripped = {key: (text or "").strip()[:LONGEST] for key, text in entries.items()}
+    stripped = {key: shortened((text or "").strip(), LONGEST) for key, text in entries.items()}
     return {key: text for key, text in stripped.items() if text}
 
 
@@ -101,7 +103,7 @@ def describe(metadata: Metadata) -> list[str]:
     for key, value in metadata.items():
         name, _, unit = key.partition("_")
         if isinstance(value, str):
-            phrases.append(f"{key} {value}")
+            phrases.append(f"{key} {shortened(value, TOLD)}")
         elif isinstance(value, tuple | list):
             phrases.append(f"{name} {' x '.join(f'{float(each):.4g}' for each in value)} {unit}")
         else:

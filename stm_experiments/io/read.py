@@ -13,11 +13,11 @@ from PIL import Image
 
 from stm_experiments.core.arrays import Array, Mask
 from stm_experiments.core.files import SCAN_BYTES, FileRefused, check_regular
-from stm_experiments.core.texts import printable
+from stm_experiments.core.texts import did_you_mean, printable
 from stm_experiments.io.formats import find_reader, why_unread
 from stm_experiments.io.metadata import Metadata
 from stm_experiments.io.scan import NotAScanError, Scan, ScanError
-from stm_experiments.io.trace import NoImage, Trace, Unreadable
+from stm_experiments.io.trace import NoImage, Trace, Unreadable, why_not_read
 
 TOPOGRAPHY = ("z", "topo", "height")  # starts of the names of height channels
 LONGEST_NAME = 100  # characters of a channel or unit
@@ -135,6 +135,8 @@ def read_traces(path: Path) -> list[Trace]:
     if path.is_dir():
         raise Unreadable("a folder, expected a file")
     check_regular(path, SCAN_BYTES)
+    if not path.stat().st_size:
+        raise NoImage("empty: it has no bytes")
     traces: list[Trace] = []
     copies: Counter[tuple[str, str, int | None]] = Counter()
     for trace in reader(path):
@@ -157,7 +159,10 @@ def _choose(traces: list[Trace], channel: str | None, direction: str) -> Trace:
     if key not in by_direction and f"{key}/down" in by_direction:
         key += "/down"  # a file with the second pass alone
     if key not in by_direction:
-        raise Unreadable(f"{name} has no direction '{direction}', there is {_listing(traces)}")
+        likely = did_you_mean(key, by_direction)
+        raise Unreadable(
+            f"{name} has no direction '{direction}'{likely}, there is {_listing(traces)}"
+        )
     return by_direction[key]
 
 
@@ -174,7 +179,8 @@ def _of_frame(traces: list[Trace], frame: int | None) -> list[Trace]:
 def _check_measured(trace: Trace, data: Array, mask: Mask) -> None:
     """Refuse a trace of less than one row."""
     if not mask.any():
-        raise Unreadable(f"no pixel of {trace.channel} ({trace.direction}) was measured")
+        reasons = "".join(f"; {doubt}" for doubt in trace.doubts)
+        raise Unreadable(f"no pixel of {trace.channel} ({trace.direction}) was measured{reasons}")
     if mask.sum() < data.shape[1]:
         raise Unreadable(
             f"truncated: of {trace.channel} ({trace.direction}) less than one row is there"
@@ -266,8 +272,7 @@ def one_sentence(path: Path) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise ScanError(f"{path}: too large to be an image.") from error
     except Exception as error:  # damaged files make readers raise anything
-        reason = one_line(str(error)[:200]).rstrip(".") or type(error).__name__
-        raise ScanError(f"{path}: cannot be read ({reason}).") from error
+        raise ScanError(f"{path}: {why_not_read(error, path)}.") from error
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

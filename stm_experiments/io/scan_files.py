@@ -15,9 +15,11 @@ from stm_experiments.io.formats import FORMATS, find_reader, why_unread
 from stm_experiments.io.listing import describe_file
 from stm_experiments.io.read import read_scan
 from stm_experiments.io.scan import Scan, ScanError
+from stm_experiments.io.units import to_si
 
 # Data of the channels of Omicron's SCALA, which the .par file names.
 PART = re.compile(r"\.[ts][fb]\d{1,2}", re.IGNORECASE)
+UNITS = ("m", "A", "V")  # of values, that a command may be told
 # Keys of a command that say how it reads scans.
 READING = ("channel", "direction", "frame", "unit", "pixel_nm")
 
@@ -98,8 +100,10 @@ def check_unit_settings(unit: str | None, pixel_nm: float | Sequence[float] | No
     Raises:
         ValueError: If one is wrong.
     """
-    if unit not in (None, "", "m", "A", "V"):
-        raise ValueError(f"unit is m, A, V or null, not {unit!r}")
+    if unit and (not isinstance(unit, str) or to_si(unit)[1] not in UNITS):
+        raise ValueError(
+            f"unit is m, A or V, with a prefix or without such as nm, pA, mV, or null, not {unit!r}"
+        )
     sides = pixel_nm if isinstance(pixel_nm, Sequence) else [pixel_nm] * 2
     numbers = [side for side in sides if isinstance(side, int | float) and 0 < side < math.inf]
     if pixel_nm is not None and (len(numbers) != len(sides) or len(sides) != 2):
@@ -122,7 +126,8 @@ def read_with_units(
         path: The file.
         channel: As for ``read_scan``.
         direction: As for ``read_scan``.
-        unit: Of the values, ``m``, ``A`` or ``V``; None: the file's. They are not converted.
+        unit: Of the values, such as ``m``, ``nm``, ``pA`` or ``mV``; they are converted to m, A or
+            V. None: the file's.
         pixel_nm: Size of a pixel, nm, or its height and width; None: the file's.
         frame: As for ``read_scan``.
 
@@ -133,7 +138,10 @@ def read_with_units(
     if unit and unit != scan.unit:
         if scan.unit:
             raise ScanError(f"{path}: the file says that its values are in {scan.unit}, not {unit}")
-        scan = replace(scan, unit=unit, history=(*scan.history, f"unit {unit} as given"))
+        factor, si = to_si(unit)
+        scan = replace(scan, unit=si, history=(*scan.history, f"unit {unit} as given"))
+        if factor != 1:
+            scan = replace(scan, data=scan.data * factor, source=None)
     if pixel_nm is not None:
         sides = pixel_nm if isinstance(pixel_nm, Sequence) else [pixel_nm]
         size, stated = (float(sides[0]), float(sides[-1])), " x ".join(f"{s:g}" for s in sides)

@@ -3,6 +3,7 @@
 import importlib
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +44,57 @@ class Trace(NamedTuple):
     metadata: Metadata = NOTHING
     doubts: tuple[str, ...] = ()
     frame: int | None = None
+
+
+def why_not_read(error: Exception, path: Path) -> str:
+    """Return a clause on what a reader or its library raised; the libraries' words tell little."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror.lower()}"
+    if isinstance(error, MemoryError):
+        return "too large for the memory"
+    if "truncated" in str(error).lower():
+        return "truncated: the file ends early"
+    return f"cannot be read: damaged, or not a {path.suffix[1:].upper()} file"
+
+
+def stored_image(
+    content: bytes | memoryview, dtype: np.dtype[Any], start: int, shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Return the values of an image in the order of the file, NaN beyond the end of the file.
+
+    Args:
+        content: Of the file.
+        dtype: Of its values.
+        start: Where they begin, bytes.
+        shape: (H, W), px.
+
+    Returns:
+        [H, W].
+    """
+    image = np.full(shape[0] * shape[1], np.nan)
+    count = min(stored_values(len(content), dtype, start), image.size)
+    image[:count] = np.frombuffer(content, dtype, count, min(start, len(content)))
+    return image.reshape(shape)
+
+
+def stored_values(size: int, dtype: np.dtype[Any], start: int) -> int:
+    """Return how many values lie between a place and the end of a file, all in bytes."""
+    return max(size - start, 0) // dtype.itemsize
+
+
+def early_end(values: int, shape: tuple[int, int]) -> tuple[str, ...]:
+    """Return the doubt about a file that ends before the last value of an image.
+
+    Args:
+        values: Number of those that are there.
+        shape: (H, W) as the header says, px.
+
+    Returns:
+        Nothing if all are there.
+    """
+    if values >= shape[0] * shape[1]:
+        return ()
+    return (f"the file ends early: {values // shape[1]} of {shape[0]} lines are there",)
 
 
 def decode_text(content: bytes) -> str:

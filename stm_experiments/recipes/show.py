@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from stm_experiments.app.settings import resolve
 from stm_experiments.core.files import write_csv
-from stm_experiments.core.texts import printable
+from stm_experiments.core.texts import did_you_mean, printable
 from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.scans.scan_sheet import Line, caption_of, scan_sheet
 from stm_experiments.io import scan_files
@@ -38,8 +38,11 @@ def show(cfg: DictConfig) -> None:
     endings = [f".{str(name).lstrip('.').lower()}" for name in settings["formats"]]
     for ending in endings:
         if ending not in WRITERS or ending == ".png":
-            known = ", ".join(name[1:] for name in WRITERS if name != ".png")
-            raise ValueError(f"formats has no {ending[1:]!r}: choose from {known}")
+            known = [name[1:] for name in WRITERS if name != ".png"]
+            likely = did_you_mean(ending[1:], known)
+            raise ValueError(
+                f"formats has no {ending[1:]!r}{likely}: choose from {', '.join(known)}"
+            )
     work_through(settings, lambda path, stem: work(path, stem, settings, endings))
 
 

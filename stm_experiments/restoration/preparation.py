@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from stm_experiments.core.arrays import Array, Mask
 from stm_experiments.core.planes import fit_polynomial
+from stm_experiments.core.texts import did_you_mean
 from stm_experiments.core.units import amount
 from stm_experiments.io.scan import Scan
 from stm_experiments.restoration.steps import geometry, known_lattice, levelling, notch
@@ -202,7 +203,8 @@ def check_steps(steps: Sequence[StepOrName]) -> None:
         name = step_name(step)
         if name not in STEPS and name not in STEPS_WITH_ARGUMENT:
             known = ", ".join([*STEPS, *STEPS_WITH_ARGUMENT])
-            raise ValueError(f"prepare has no step {name!r}: choose from {known}")
+            likely = did_you_mean(name, [*STEPS, *STEPS_WITH_ARGUMENT])
+            raise ValueError(f"prepare has no step {name!r}{likely}: choose from {known}")
         if isinstance(step, Mapping) != (name in STEPS_WITH_ARGUMENT):
             form = f"{{{name}: ...}}" if name in STEPS_WITH_ARGUMENT else name
             raise ValueError(f"prepare: write this step as {form}, not {step!r}")

@@ -1,17 +1,22 @@
 """Mistakes of users: one sentence and exit code 1."""
 
+import importlib
+
 import pytest
 from hydra.errors import InstantiationException
+from test_imports import DOORS
 
 from stm_experiments.app.messages import one_sentence
 from stm_experiments.train import main
 
 MISTAKES = [
-    (["lattice=fccc"], ["fccc", "lattice"]),
-    (["latice=fcc"], ["latice"]),
-    (["data.sise=64"], ["sise"]),
+    (["lattice=fccc"], ["fccc", "lattice", "did you mean 'fcc'?", "choose from all, bcc"]),
+    (["latice=fcc"], ["there is no key 'latice' (did you mean 'lattice'?)"]),
+    (["data.sise=64"], ["there is no key 'data.sise' (did you mean 'data.size'?)"]),
     (["+data.sise=64"], [" has no setting named 'sise'"]),
-    (["model.net.latents=4"], ["latents"]),
+    (["model.net.latents=4"], ["did you mean 'model.net.latent'?"]),
+    (["xyz=4"], ["there is no key 'xyz': --help lists all"]),
+    (["seed"], ["'seed' sets nothing: write key=value, without blanks around ="]),
     (["data.size=abc"], ["data.size is a number, not 'abc'"]),
     (["data.augment=maybe"], ["data.augment is true or false, not 'maybe'"]),
     (["seed=one"], ["seed is a number"]),
@@ -71,3 +76,14 @@ def test_an_unforeseen_error_says_that_it_is_one():
     wrapped = InstantiationException("Error in call to target 'x': ...")
     wrapped.__cause__ = ValueError("the cause.")
     assert one_sentence(wrapped) == "the cause"
+
+
+@pytest.mark.parametrize("door", [name for name in DOORS if name != "report"])
+def test_a_misspelt_key_is_recognised_at_every_door(door, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main = importlib.import_module(f"stm_experiments.{door}").main
+    key = {"train": "sead", "simulate": "sead", "evaluate": "chekpoint"}.get(door, "imge")
+    code, _, errors = command(main, f"{key}=a.npy")
+    assert code == 1
+    assert f"there is no key '{key}' (did you mean '" in errors
+    assert errors.count("\n") == 1

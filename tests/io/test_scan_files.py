@@ -3,6 +3,7 @@ import pytest
 
 from stm_experiments.io import ScanError
 from stm_experiments.io.scan_files import (
+    check_unit_settings,
     find_scan_files,
     passed_over,
     read_partner,
@@ -81,6 +82,16 @@ def test_units_are_put_in_where_the_file_is_silent(folder):
         read_with_units(folder / "known.tiff", None, "forward", "A", None)
     with pytest.raises(ScanError, match=r"a pixel is 0\.5 x 0\.5 nm, not 0\.6 nm"):
         read_with_units(folder / "known.tiff", None, "forward", None, 0.6)
+
+
+def test_units_with_a_prefix_are_converted(folder):
+    plain = read_with_units(folder / "b.npy", None, "forward", None, None)
+    scan = read_with_units(folder / "b.npy", None, "forward", "nm", None)
+    np.testing.assert_allclose(scan.data, 1e-9 * plain.data)
+    assert (scan.unit, scan.history) == ("m", ("unit nm as given",))
+    for unit in ("furlong", "K", 3):
+        with pytest.raises(ValueError, match="unit is m, A or V, with a prefix"):
+            check_unit_settings(unit, None)
 
 
 def test_the_partner_is_a_file_or_named_alike(folder):

@@ -270,7 +270,7 @@ def test_an_absent_library_is_named(tmp_path, write, monkeypatch, module, name, 
     for loaded in [m for m in sys.modules if m.split(".")[0] == module]:
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setitem(sys.modules, module, None)
-    (tmp_path / name).touch()
+    (tmp_path / name).write_bytes(b"x")
     with pytest.raises(
         ScanError, match=f'needs {package}: pip install "stm_experiments\\[scans\\]"'
     ):

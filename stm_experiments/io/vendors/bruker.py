@@ -22,7 +22,10 @@ from stm_experiments.io.trace import (
     Unreadable,
     check_size,
     decode_text,
+    early_end,
     pixel_size_nm,
+    stored_image,
+    stored_values,
 )
 from stm_experiments.io.units import length_nm, to_si
 
@@ -81,10 +84,7 @@ def _trace(content: bytes, section: Section, shared: Section) -> Trace:
     factor, unit, doubts = _scale(section, shared, 256**itemsize)
 
     def decode() -> NDArray[np.float64]:
-        count = min(max(len(content) - offset, 0) // itemsize, height * width)
-        data = np.full(height * width, np.nan)
-        data[:count] = np.frombuffer(content, dtype, count, min(offset, len(content)))
-        return data.reshape(height, width)[::-1] * factor
+        return stored_image(content, dtype, offset, (height, width))[::-1] * factor
 
     title = section.get("@2:image data", section.get("image data", ""))
     quoted = re.search(r'"([^"]*)"', title)
@@ -97,7 +97,7 @@ def _trace(content: bytes, section: Section, shared: Section) -> Trace:
         unit,
         pixel_size_nm(*_frame(section, shared), (height, width)),
         partial(decode),
-        doubts=doubts,
+        doubts=doubts + early_end(stored_values(len(content), dtype, offset), (height, width)),
     )
 
 

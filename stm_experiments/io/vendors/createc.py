@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,10 @@ from stm_experiments.io.trace import (
     Unreadable,
     check_size,
     decode_text,
+    early_end,
     pixel_size_nm,
+    stored_image,
+    stored_values,
 )
 
 MAGICS = {b"[Paramco32]": "compressed", b"[Paramet32]": "float32", b"[Parameter]": "int16"}
@@ -48,13 +52,10 @@ def traces(path: Path) -> list[Trace]:
     count = int(float(entries.get("channels", "1")))
     if not 0 < count <= MOST_CHANNELS:
         raise Unreadable(f"damaged: its header says {count} channels")
-    values = _values(content, kind, 1 + count * height * width)[1:]
-    count = min(count, values.size // (height * width))
-    if count == 0:
-        raise Unreadable("truncated: not one whole channel")
-    images = values[: count * height * width].reshape(count, height, width)
+    values, dtype = _values(content, kind, 1 + count * height * width)
+    size = height * width * dtype.itemsize
     frame = [float(entries.get(f"length {axis}[a]", "nan")) * 1e-10 for axis in "yx"]
-    size = pixel_size_nm(frame[0], frame[1], (height, width))
+    pixel = pixel_size_nm(frame[0], frame[1], (height, width))
     metadata = {
         **quantity("bias", entries.get("biasvoltage"), "mV"),
         **quantity("setpoint", entries.get("fblogiset"), "pA"),
@@ -67,17 +68,27 @@ def traces(path: Path) -> list[Trace]:
     }
 
     def decode(number: int, factor: float) -> NDArray[np.float64]:
-        data: NDArray[np.float64] = images[number] * np.float64(factor)
+        data = stored_image(values, dtype, dtype.itemsize + number * size, (height, width))
         data[~data.any(axis=1)] = np.nan
-        return data
+        return data * factor
 
     signals = _signals(entries, count)
     traces = []
     for number in range(count):
         channel, unit, factor = _meaning(signals[number % len(signals)], entries)
         direction = "backward" if number >= len(signals) else "forward"
-        read = partial(decode, number, factor)
-        traces.append(Trace(channel, direction, unit, size, read, metadata=metadata))
+        stored = stored_values(len(values), dtype, dtype.itemsize + number * size)
+        traces.append(
+            Trace(
+                channel,
+                direction,
+                unit,
+                pixel,
+                partial(decode, number, factor),
+                metadata=metadata,
+                doubts=early_end(stored, (height, width)),
+            )
+        )
     return traces
 
 
@@ -94,18 +105,15 @@ def _entries(header: bytes) -> dict[str, str]:
     return entries
 
 
-def _values(content: bytes, kind: str, count: int) -> NDArray[np.floating]:
-    """Return at most so many values of the block of data."""
-    if kind == "int16":
-        start, dtype = HEADER, np.dtype("<i2")
-        return np.frombuffer(content[start : start + 2 * count], dtype).astype(np.float32)
-    block = content[HEADER : HEADER + 4 * count]
-    if kind == "compressed":
-        start = content.find(b"DATA") + 4
-        if start < 4:
-            raise Unreadable("damaged: no data behind its header")
-        block = zlib.decompressobj().decompress(content[start:], 4 * count)
-    return np.frombuffer(block, "<f4", min(len(block) // 4, count))
+def _values(content: bytes, kind: str, count: int) -> tuple[bytes, np.dtype[Any]]:
+    """Return the bytes of at most so many values of the block of data, and their type."""
+    dtype = np.dtype("<i2" if kind == "int16" else "<f4")
+    if kind != "compressed":
+        return content[HEADER : HEADER + dtype.itemsize * count], dtype
+    start = content.find(b"DATA") + 4
+    if start < 4:
+        raise Unreadable("damaged: no data behind its header")
+    return zlib.decompressobj().decompress(content[start:], dtype.itemsize * count), dtype
 
 
 def _signals(entries: Mapping[str, str], count: int) -> list[int]:

@@ -8,10 +8,20 @@ from numpy.typing import NDArray
 
 from stm_experiments.io.directions import split_direction
 from stm_experiments.io.metadata import read_texts
-from stm_experiments.io.trace import Trace, Unreadable, check_size, decode_text, pixel_size_nm
+from stm_experiments.io.trace import (
+    Trace,
+    Unreadable,
+    check_size,
+    decode_text,
+    early_end,
+    pixel_size_nm,
+    stored_image,
+    stored_values,
+)
 from stm_experiments.io.units import to_si
 
 MAGIC = b"Gwyddion Simple Field 1.0\n"
+FLOAT = np.dtype("<f4")
 LONGEST_HEADER = 2**20  # bytes
 
 
@@ -37,13 +47,11 @@ def traces(path: Path) -> list[Trace]:
     channel, direction = split_direction(entries.get("Title", "image"))
 
     def decode() -> NDArray[np.float64]:
-        count = min(max(len(content) - start, 0) // 4, height * width)
-        data = np.full(height * width, np.nan)
-        data[:count] = np.frombuffer(content, "<f4", count, min(start, len(content)))
-        return data.reshape(height, width) * factor
+        return stored_image(content, FLOAT, start, (height, width)) * factor
 
     history = tuple(line for line in entries.get("History", "").split(" | ") if line)
-    return [Trace(channel, direction, unit, size, decode, history, read_texts(entries))]
+    doubts = early_end(stored_values(len(content), FLOAT, start), (height, width))
+    return [Trace(channel, direction, unit, size, decode, history, read_texts(entries), doubts)]
 
 
 def write_gsf(

@@ -8,7 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stm_experiments.io.metadata import Metadata, amount_of, iso_date, quantity, texts
-from stm_experiments.io.trace import Trace, Unreadable, check_size, library, pixel_size_nm
+from stm_experiments.io.trace import (
+    Trace,
+    Unreadable,
+    check_size,
+    early_end,
+    library,
+    pixel_size_nm,
+    stored_image,
+    stored_values,
+)
 from stm_experiments.io.units import to_si
 
 
@@ -57,22 +66,32 @@ def traces(path: Path) -> list[Trace]:
         raise Unreadable(f"holds {kind} {order} values, expected FLOAT MSBFIRST")
     dtype = np.dtype(ORDERS[order] + TYPES[kind])
 
-    def decode(number: int, direction: str, factor: float) -> NDArray[np.float64]:
-        offset = start + number * height * width * dtype.itemsize
-        count = min(max(len(content) - offset, 0) // dtype.itemsize, height * width)
-        data = np.full(height * width, np.nan)
-        data[:count] = np.frombuffer(content, dtype, count, min(offset, len(content)))
-        rows, columns = -1 if upward else 1, -1 if direction == "backward" else 1
-        return data.reshape(height, width)[::rows, ::columns] * factor
+    size = height * width * dtype.itemsize
 
-    size = pixel_size_nm(range_y, range_x, (height, width))
+    def decode(number: int, direction: str, factor: float) -> NDArray[np.float64]:
+        data = stored_image(content, dtype, start + number * size, (height, width))
+        rows, columns = -1 if upward else 1, -1 if direction == "backward" else 1
+        return data[::rows, ::columns] * factor
+
+    pixel = pixel_size_nm(range_y, range_x, (height, width))
     metadata = _metadata(entries)
     traces: list[Trace] = []
     for channel in _channels(entries["DATA_INFO"]):
         factor, si = to_si(channel.unit)
         for direction in channel.directions:
-            read = partial(decode, len(traces), direction, factor)
-            traces.append(Trace(channel.name, direction, si, size, read, metadata=metadata))
+            number = len(traces)
+            values = stored_values(len(content), dtype, start + number * size)
+            traces.append(
+                Trace(
+                    channel.name,
+                    direction,
+                    si,
+                    pixel,
+                    partial(decode, number, direction, factor),
+                    metadata=metadata,
+                    doubts=early_end(values, (height, width)),
+                )
+            )
     return traces
 
 

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from stm_experiments.io.directions import split_direction
 from stm_experiments.io.metadata import Metadata, iso_date, quantity, texts
-from stm_experiments.io.trace import Trace, Unreadable, check_size, decode_text, pixel_size_nm
+from stm_experiments.io.trace import (
+    Trace,
+    Unreadable,
+    check_size,
+    decode_text,
+    early_end,
+    pixel_size_nm,
+)
 from stm_experiments.io.units import number, to_si
 
 END = b":HEADER_END:"
@@ -41,7 +48,15 @@ class _Grid(NamedTuple):
         channel, direction = split_direction(match[1])
         factor, unit = to_si(match[2] or "")
         read = partial(self._image, column, factor)
-        return Trace(channel + suffix, direction, unit, self.size, read, metadata=self.metadata)
+        return Trace(
+            channel + suffix,
+            direction,
+            unit,
+            self.size,
+            read,
+            metadata=self.metadata,
+            doubts=early_end(len(self.values), self.shape),
+        )
 
     def _image(self, column: int, factor: float) -> NDArray[np.float64]:
         data = np.full(self.shape[0] * self.shape[1], np.nan)

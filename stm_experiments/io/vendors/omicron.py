@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from stm_experiments.core.files import check_regular
 from stm_experiments.io.metadata import Metadata, quantity, texts
-from stm_experiments.io.trace import NoImage, Trace, Unreadable, check_size, library, pixel_size_nm
+from stm_experiments.io.trace import (
+    NoImage,
+    Trace,
+    Unreadable,
+    check_size,
+    early_end,
+    library,
+    pixel_size_nm,
+)
 from stm_experiments.io.units import to_si
 
 MOST_PARAMETERS = 2**26  # bytes of parameter files that are read; real sessions have some MB
@@ -39,6 +47,7 @@ def traces(path: Path) -> list[Trace]:
     size = pixel_size_nm(matrix.axis[1][1], matrix.axis[0][1], (lines, points))
 
     metadata = _metadata(matrix.param)
+    doubts = early_end(matrix.data_item_count, (matrix.stated // points, points))
 
     def decode(name: str) -> NDArray[np.float64]:
         image = matrix.select_image(name)[0].data
@@ -54,7 +63,13 @@ def traces(path: Path) -> list[Trace]:
         direction = name.removesuffix("/up")
         traces.append(
             Trace(
-                matrix.channel_name, direction, unit, size, partial(decode, name), metadata=metadata
+                matrix.channel_name,
+                direction,
+                unit,
+                size,
+                partial(decode, name),
+                metadata=metadata,
+                doubts=doubts,
             )
         )
     return traces
@@ -98,6 +113,7 @@ def _matrix(module: Any) -> Any:
 
     class Matrix(module.MtrxData):  # type: ignore[misc]
         depth = 0  # of nested blocks, each a copy of its part of the file
+        stated = 0  # values
 
         def _scan_raw_param(self, position: int, data: bytes) -> Any:
             if data[position : position + 4] == b"KRAM":  # remarks, matched with slow patterns
@@ -110,7 +126,8 @@ def _matrix(module: Any) -> Any:
             length = int.from_bytes(data[position + 4 : position + 8], "little")
             values = data[position + 8 : position + 8 + length]
             # A file that ends early holds fewer values than it states, and is still useful.
-            count = min(int(self.data_item_count), len(values) // 4)
+            self.stated = int(self.data_item_count)
+            count = min(self.stated, len(values) // 4)
             self.data = np.frombuffer(values, "<i4", count)
             self.data_item_count: int = count
             return position + 8 + length

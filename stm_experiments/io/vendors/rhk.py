@@ -11,13 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stm_experiments.io.metadata import Metadata, iso_date, quantity, texts
-from stm_experiments.io.trace import Trace, Unreadable, check_size, pixel_size_nm
+from stm_experiments.io.trace import (
+    Trace,
+    Unreadable,
+    check_size,
+    early_end,
+    pixel_size_nm,
+    stored_image,
+    stored_values,
+)
 from stm_experiments.io.units import to_si
 
 SIGNATURE = "STiMage 005.".encode("utf-16-le")
 PAGE_INDEX_HEADER, PAGE_INDEX_ARRAY, PAGE_HEADER, PAGE_DATA, STRINGS = 1, 2, 3, 4, 10
 # Places in the list of strings; the time follows the date.
 LABEL, COMMENT, DATE, X_UNIT, Z_UNIT, LINES_DONE = 0, 3, 5, 7, 9, 13
+COUNT = np.dtype("<i4")
 MOST_PAGES, MOST_OBJECTS = 4096, 256
 DIRECTIONS = {0: "forward", 1: "backward", 2: "forward", 3: "backward"}  # right, left, up, down
 
@@ -88,16 +97,13 @@ def _trace(content: bytes, parts: dict[int, _Place]) -> Trace:
     frame = (page.y_step * x_factor * height, page.x_step * x_factor * width)
 
     def decode() -> NDArray[np.float64]:
-        data = np.full(height * width, np.nan)
-        count = min(size, max(len(content) - start, 0)) // 4
+        data = stored_image(memoryview(content)[: start + size], COUNT, start, page.shape)
         done = page.strings[LINES_DONE].strip()
         if done.isdecimal() and 0 < int(done) < height:
-            count = min(count, int(done) * width)
-        count = min(count, height * width)
-        data[:count] = np.frombuffer(content, "<i4", count, min(start, len(content)))
+            data[int(done) :] = np.nan
         data = (data * page.z_step + page.z_offset) * z_factor
         rows, columns = -1 if page.y_step > 0 else 1, -1 if page.x_step < 0 else 1
-        return data.reshape(height, width)[::rows, ::columns]
+        return data[::rows, ::columns]
 
     return Trace(
         page.strings[LABEL],
@@ -106,6 +112,7 @@ def _trace(content: bytes, parts: dict[int, _Place]) -> Trace:
         pixel_size_nm(*frame, page.shape) if x_unit == "m" else None,
         decode,
         metadata=page.metadata,
+        doubts=early_end(stored_values(len(content), COUNT, start), page.shape),
     )
 
 

@@ -13,10 +13,20 @@ from numpy.typing import NDArray
 from stm_experiments.core.files import SCAN_BYTES, read_bytes
 from stm_experiments.io.directions import split_direction
 from stm_experiments.io.metadata import iso_date, quantity, texts
-from stm_experiments.io.trace import Trace, Unreadable, check_size, decode_text, pixel_size_nm
+from stm_experiments.io.trace import (
+    Trace,
+    Unreadable,
+    check_size,
+    decode_text,
+    early_end,
+    pixel_size_nm,
+    stored_image,
+    stored_values,
+)
 from stm_experiments.io.units import to_si
 
 MAGIC = "Omicron SPM Control"
+COUNT = np.dtype(">i2")
 MOST_PARAMETERS = 2**22  # bytes of the text file
 FIELDS = ("direction", "low", "high", "least", "most", "step", "unit", "file", "name")
 
@@ -77,14 +87,13 @@ def _trace(path: Path, channel: dict[str, str], shape: tuple[int, int]) -> Trace
 
     def decode() -> NDArray[np.float64]:
         content = read_bytes(data, SCAN_BYTES)
-        count = min(len(content) // 2, shape[0] * shape[1])
-        picture = np.full(shape[0] * shape[1], np.nan)
-        picture[:count] = np.frombuffer(content, ">i2", count)
         columns = -1 if direction == "backward" else 1
-        rows = picture.reshape(shape)[::-1, ::columns]
-        return (least + (rows - low) * scale) * factor
+        picture = stored_image(content, COUNT, 0, shape)[::-1, ::columns]
+        return (least + (picture - low) * scale) * factor
 
-    return Trace(channel["kind"] or channel.get("name", ""), direction, unit, None, partial(decode))
+    name = channel["kind"] or channel.get("name", "")
+    doubts = early_end(stored_values(data.stat().st_size, COUNT, 0), shape)
+    return Trace(name, direction, unit, None, partial(decode), doubts=doubts)
 
 
 def _data_file(path: Path, name: str) -> Path:

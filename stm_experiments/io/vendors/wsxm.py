@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from stm_experiments.io.directions import split_direction
 from stm_experiments.io.metadata import amount_of, iso_date, texts
-from stm_experiments.io.trace import Trace, Unreadable, check_size, decode_text, pixel_size_nm
+from stm_experiments.io.trace import (
+    Trace,
+    Unreadable,
+    check_size,
+    decode_text,
+    early_end,
+    pixel_size_nm,
+    stored_image,
+    stored_values,
+)
 from stm_experiments.io.units import length_nm, number, to_si
 from stm_experiments.io.vendors.text.numbers import grid_of_points, is_numbers, read_numbers
 
@@ -75,23 +84,23 @@ def traces(path: Path) -> list[Trace]:
         raise Unreadable(f"holds values of type {kind!r}, expected {', '.join(TYPES)}")
     dtype = np.dtype(TYPES[kind])
     check_size(height, width, (len(content) - header) // dtype.itemsize)
+    stored = stored_values(len(content), dtype, header)
     amplitude = re.match(r"([-+\d.,eE]+)\s*(.*)", entries.get("z amplitude", ""))
     factor, unit = to_si(amplitude[2]) if amplitude else (1.0, "")
     wanted = abs(number(amplitude[1])) * factor if amplitude else 0.0
 
     def decode() -> NDArray[np.float64]:
-        count = min((len(content) - header) // dtype.itemsize, height * width)
-        data = np.full(height * width, np.nan)
-        data[:count] = np.frombuffer(content, dtype, count, header)
-        extent = float(np.nanmax(data) - np.nanmin(data)) if count else 0.0
-        picture = data.reshape(height, width)[::-1, ::-1]
+        picture = stored_image(content, dtype, header, (height, width))[::-1, ::-1]
+        extent = float(np.nanmax(picture) - np.nanmin(picture)) if stored else 0.0
         return picture * (wanted / extent if extent and wanted else factor)
 
     name = entries.get("acquisition channel") or path.suffix[1:]
     channel, direction = split_direction(name)
     if "x scanning direction" in entries:
         direction = split_direction(entries["x scanning direction"]).direction
-    doubts = () if amplitude else ("its header states no Z Amplitude: the values have no scale",)
+    doubts = early_end(stored, (height, width))
+    if not amplitude:
+        doubts += ("its header states no Z Amplitude: the values have no scale",)
     return [
         Trace(
             channel,

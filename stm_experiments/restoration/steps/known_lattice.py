@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from stm_experiments.core.arrays import Array
+from stm_experiments.core.texts import did_you_mean
 from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.fit import find_lattice
 from stm_experiments.restoration.steps.arguments import pairs
@@ -97,9 +98,10 @@ def known_vectors(argument: Any) -> Array:
     """
     if isinstance(argument, str):
         if argument.lower() not in KNOWN:
+            likely = did_you_mean(argument.lower(), KNOWN)
             raise ValueError(
-                f"prepare: lattice {argument!r} is not known: choose from {', '.join(KNOWN)}, or "
-                "give two vectors [[x, y], [x, y]] in nm"
+                f"prepare: lattice {argument!r} is not known{likely}: choose from "
+                f"{', '.join(KNOWN)}, or give two vectors [[x, y], [x, y]] in nm"
             )
         a, b, angle = KNOWN[argument.lower()]
         turn = math.radians(angle)

@@ -41,16 +41,19 @@ class Header(NamedTuple):
     doubts: tuple[str, ...] = ()
 
     def shaped(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return numbers in the shape that the header states."""
+        """Return numbers in the shape that the header states.
+
+        Raises:
+            Unreadable: If they are too few: the last one may be cut, too.
+        """
         if self.shape is None or self.shape == numbers.shape:
             return numbers
-        count = math.prod(self.shape)
-        if min(self.shape) < 1 or numbers.size < count:
+        if min(self.shape) < 1 or numbers.size < math.prod(self.shape):
             raise Unreadable(
-                f"truncated: {numbers.size} numbers, its header says {self.shape[1]} x "
-                f"{self.shape[0]}"
+                f"truncated: {numbers.size // max(self.shape[1], 1)} of {self.shape[0]} lines of "
+                f"{self.shape[1]} numbers are there"
             )
-        return numbers.ravel()[:count].reshape(self.shape)
+        return numbers.ravel()[: math.prod(self.shape)].reshape(self.shape)
 
 
 NO_HEADER = Header()

@@ -6,7 +6,7 @@ import numpy as np
 
 from stm_experiments.io.directions import split_direction
 from stm_experiments.io.metadata import iso_date, quantity, texts
-from stm_experiments.io.trace import Trace, Unreadable, check_size, pixel_size_nm
+from stm_experiments.io.trace import Trace, Unreadable, check_size, early_end, pixel_size_nm
 from stm_experiments.io.units import number, to_si
 from stm_experiments.io.vendors.text.numbers import read_numbers
 
@@ -35,6 +35,7 @@ def traces(text: str) -> list[Trace]:
         raise Unreadable(f"has {numbers.shape[1]} numbers a line, expected {count}")
     filled = np.full((height * width, count), np.nan)
     filled[: len(numbers)] = numbers[:, :count]
+    doubts = early_end(len(numbers), (height, width))
     rows = -1 if head[23].lower() == "bottom to top" else 1
     columns = -1 if head[21].lower() == "right to left" else 1
     traces = []
@@ -46,7 +47,11 @@ def traces(text: str) -> list[Trace]:
         channel, direction = split_direction(name or f"channel {i}")
         grid = filled[:, i].reshape(height, width)[::rows, ::columns] * z_factor
         size = pixel_size_nm(*frame, (height, width))
-        traces.append(Trace(channel, direction, unit, size, grid.copy, metadata=_metadata(head)))
+        traces.append(
+            Trace(
+                channel, direction, unit, size, grid.copy, metadata=_metadata(head), doubts=doubts
+            )
+        )
     return traces
 
 

@@ -52,9 +52,28 @@ def read_numbers(lines: list[str]) -> NDArray[np.float64]:
         rows = [row.replace(",", ".") for row in rows]
     if separator:
         rows = [row.rstrip(f"{separator} \t") for row in rows]
-    grid = np.loadtxt(io.StringIO("\n".join(rows)), delimiter=separator, ndmin=2, comments=None)
+    text = io.StringIO("\n".join(rows))
+    try:
+        grid = np.loadtxt(text, delimiter=separator, ndmin=2, comments=None)
+    except ValueError:
+        raise Unreadable(_why_no_numbers(rows, separator)) from None
     check_size(grid.shape[0], grid.shape[1], grid.size)
     return grid
+
+
+def _why_no_numbers(rows: list[str], separator: str | None) -> str:
+    """Say which of the lines holds no number, or not as many as the first."""
+    width = len(rows[0].split(separator))
+    for place, row in enumerate(rows, 1):
+        cells = row.split(separator)
+        if len(cells) != width:
+            return f"line {place} of its numbers holds {len(cells)}, the first {width}"
+        for cell in cells:
+            try:
+                float(cell)
+            except ValueError:
+                return f"line {place} of its numbers holds {cell.strip()[:20]!r}"
+    return "damaged: its lines hold no numbers"
 
 
 def grid_of_points(points: NDArray[np.float64], is_down: bool | None) -> Grid:
