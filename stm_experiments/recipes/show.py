@@ -41,7 +41,7 @@ def show(cfg: DictConfig) -> None:
             known = [name[1:] for name in WRITERS if name != ".png"]
             likely = did_you_mean(ending[1:], known)
             raise ValueError(
-                f"formats has no {ending[1:]!r}{likely}: choose from {', '.join(known)}"
+                f"formats has no {ending[1:]!r}: choose from {', '.join(known)}{likely}"
             )
     work_through(settings, lambda path, stem: work(path, stem, settings, endings))
 

@@ -204,7 +204,7 @@ def check_steps(steps: Sequence[StepOrName]) -> None:
         if name not in STEPS and name not in STEPS_WITH_ARGUMENT:
             known = ", ".join([*STEPS, *STEPS_WITH_ARGUMENT])
             likely = did_you_mean(name, [*STEPS, *STEPS_WITH_ARGUMENT])
-            raise ValueError(f"prepare has no step {name!r}{likely}: choose from {known}")
+            raise ValueError(f"prepare has no step {name!r}: choose from {known}{likely}")
         if isinstance(step, Mapping) != (name in STEPS_WITH_ARGUMENT):
             form = f"{{{name}: ...}}" if name in STEPS_WITH_ARGUMENT else name
             raise ValueError(f"prepare: write this step as {form}, not {step!r}")
