@@ -1,6 +1,7 @@
 """Batches of patches, the contract between data and everything that reads patches."""
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -51,6 +52,14 @@ def map_tensors(record: Record, function: Callable[[Tensor], Tensor]) -> Record:
         return value
 
     return record._make(apply(value) for value in record)
+
+
+def split(batch: Batch, size: int) -> list[Batch]:
+    """Return the patches in batches of ``size``, views of their memory; the last may be smaller."""
+    return [
+        map_tensors(batch, itemgetter(slice(first, first + size)))
+        for first in range(0, len(batch.noisy), size)
+    ]
 
 
 def concatenate(records: Sequence[Record]) -> Record:

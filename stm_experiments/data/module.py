@@ -23,6 +23,7 @@ class PatchData(LightningDataModule):
 
     Attributes:
         files: The files that the images are read from; none if they are simulated.
+        steps_at_once: Training batches that the trainer gets in one.
 
     Raises:
         ValueError: If there are no such images, or they cannot be cut in this way.
@@ -33,6 +34,7 @@ class PatchData(LightningDataModule):
         self.settings = settings
         self.sources = source.splits(settings)
         self.files = list(source.files()) if isinstance(source, FileSource) else []
+        self.steps_at_once = 1
         self._loaders: dict[str, Loader] = {}
         self._trainer_loaders: list[Loader] = []
 
@@ -77,6 +79,11 @@ class PatchData(LightningDataModule):
         """Return the training patches, from the place at which the trainer is."""
         return self._trainer_loader("train")
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Training batches of an epoch, each of one step."""
+        return len(self.loader("train"))
+
     def val_dataloader(self) -> Loader | list[Loader]:
         """Return the validation patches, the same in every epoch."""
         return self._trainer_loader("validation") if "validation" in self.sources else []
@@ -114,7 +121,10 @@ class PatchData(LightningDataModule):
             rank=trainer.global_rank,
             ranks=trainer.world_size,
         )
-        loader = make_loader(self._source(split), split, self.settings, consumer)
+        settings = self.settings
+        if split == "train":
+            settings = replace(settings, batch_size=settings.batch_size * self.steps_at_once)
+        loader = make_loader(self._source(split), split, settings, consumer)
         self._trainer_loaders.append(loader)
         return loader
 

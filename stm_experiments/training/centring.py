@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -79,7 +80,7 @@ class Centred(Reconstruction):
         )
         return denoised + self.centred_weight * (drawn + self.linear_weight * told)
 
-    def training_step(self, batch: Batch, index: int) -> Tensor:
+    def training_step(self, batch: Batch, index: int) -> Any:
         """Return the loss of a step, with that of the reading of the pose."""
         if not len(batch.noisy):
             return super().training_step(batch, index)

@@ -1,5 +1,7 @@
 """Training a network to say of a patch from which image it was cut."""
 
+from typing import Any
+
 from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.nn import functional as F
@@ -48,7 +50,7 @@ class Context(Reconstruction):
         """Return the coordinates of the images of the patches, [B, D]."""
         return self.net.targets(batch.truth["description"])
 
-    def training_step(self, batch: Batch, index: int) -> Tensor:
+    def training_step(self, batch: Batch, index: int) -> Any:
         """Return the loss of a step, with that of the decoder."""
         if not len(batch.noisy):
             return super().training_step(batch, index)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning import LightningModule
@@ -15,7 +15,11 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from stm_experiments.core.batch import Batch
 from stm_experiments.models.interfaces import Network
 from stm_experiments.training.batch_norm import share_batch_norm
-from stm_experiments.training.fused import Loss, choose_fused, fast_options
+from stm_experiments.training.steps.fused import choose_fused, fast_options
+from stm_experiments.training.steps.several import count_steps, take_steps
+
+if TYPE_CHECKING:
+    from stm_experiments.models.fused.loss import FusedLoss
 
 
 class Reconstruction(LightningModule):
@@ -70,7 +74,7 @@ class Reconstruction(LightningModule):
             raise ValueError(f"model.negligible_noise must be above 0, got {negligible_noise!r}")
         self.loss_name = loss
         self.fused = fused
-        self.fused_loss: Loss | None = None
+        self.fused_loss: FusedLoss | None = None
         self.negligible_noise = negligible_noise
 
     def loss(self, batch: Batch) -> Tensor:
@@ -97,7 +101,7 @@ class Reconstruction(LightningModule):
         return target
 
     def setup(self, stage: str) -> None:
-        """Choose how the loss is computed.
+        """Choose how the loss is computed, and how many steps are taken in one call.
 
         Where several processes share a batch, normalisation layers use the whole of it.
 
@@ -107,10 +111,30 @@ class Reconstruction(LightningModule):
         self.fused_loss = choose_fused(self.fused, self.net, self.loss_name, self.trainer)
         if self.trainer.world_size > 1:
             share_batch_norm(self.net)
+        if type(self).training_step is Reconstruction.training_step:
+            steps = count_steps(self.net, self.trainer)
+            self.trainer.datamodule.steps_at_once = steps  # type: ignore[attr-defined]
+            self.automatic_optimization = steps == 1
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Return the loss of a step; its mean over all processes is the loss of the whole batch."""
-        return self.weighted(self.process_loss(batch), batch)
+    def training_step(self, batch: Batch, _: int) -> Any:
+        """Return the loss of a step; its mean over all processes is the loss of the whole batch.
+
+        If the trainer does not step, take several steps on the batches of a stack instead, and
+        return them as ``steps``.
+        """
+        if self.automatic_optimization:
+            return self.weighted(self.process_loss(batch), batch)
+        size = self.trainer.datamodule.settings.batch_size  # type: ignore[attr-defined]
+        return {"steps": take_steps(self, batch, size, self.set_gradients)}
+
+    def set_gradients(self, batch: Batch) -> Tensor:
+        """Set the gradients of the loss of a batch, and return the loss."""
+        if self.fused_loss is not None:
+            return self.fused_loss.set_gradients(batch.noisy, self.target_of(batch))
+        loss = self.loss(batch)
+        self.zero_grad()
+        self.manual_backward(loss)
+        return loss
 
     def weighted(self, loss: Tensor, batch: Batch) -> Tensor:
         """Weight the loss of this process by its share of the patches of the whole batch."""
@@ -137,7 +161,8 @@ class Reconstruction(LightningModule):
 
         The trainer's own estimate would discard the state of the loaders when a run is resumed.
         """
-        return len(self.trainer.datamodule.train_dataloader()) * self.trainer.max_epochs  # type: ignore[attr-defined, operator]
+        steps: int = self.trainer.datamodule.steps_per_epoch * self.trainer.max_epochs  # type: ignore[attr-defined]
+        return steps
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser and, if there is one, its schedule."""
@@ -154,6 +179,8 @@ class Reconstruction(LightningModule):
             interval = "step"
         else:
             schedule, interval = self.scheduler(optimizer), "epoch"
+        if not self.automatic_optimization:
+            return {"optimizer": optimizer, "lr_scheduler": schedule}
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": interval},

@@ -1,6 +1,7 @@
 """Training layer after layer, then as a whole."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,7 +64,7 @@ class Stacked(Reconstruction):
             return None
         return step * len(self.net.encoder) // self._pretraining_steps
 
-    def training_step(self, batch: Batch, index: int) -> Tensor:
+    def training_step(self, batch: Batch, index: int) -> Any:
         """Return the loss of a step: that of one layer, or of all."""
         layer = self.layer_at(self.trainer.global_step)
         if layer is None or not len(batch.noisy):

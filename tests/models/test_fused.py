@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from stm_experiments.models import CAEA, CAEB
 from stm_experiments.training import Reconstruction
-from stm_experiments.training.fused import choose_fused
+from stm_experiments.training.steps.fused import choose_fused
 
 pytest.importorskip("numba", reason="the fused step needs numba")
 from stm_experiments.models.fused import cache

@@ -26,7 +26,7 @@ def test_real_kills_change_nothing(tmp_path):
     done = subprocess.run(
         [
             *(sys.executable, "-m", "stm_experiments.benchmarks.kills"),
-            *("--kinds", "cae_a", "pca", "tensorboard", "report", "--kills", "10"),
+            *("--kinds", "several_steps", "pca", "tensorboard", "report", "--kills", "10"),
             *("--folder", tmp_path),
         ],
         env={**os.environ, "OMP_NUM_THREADS": "1"},

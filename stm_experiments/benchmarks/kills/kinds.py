@@ -56,6 +56,7 @@ def all_kinds(inputs: Path) -> list[Kind]:
     images = (f"data.root={inputs / 'images'}", *TINY)
     trainings = {
         "cae_a": ALL_SIMULATED,
+        "several_steps": (*ALL_SIMULATED, "data.batch_size=3"),
         "cae_b": ("model=cae_b", "model.scheduler=null", *ALL_SIMULATED),
         "mlp": ("model=mlp", "model.net.width=16", *ALL_SIMULATED),
         "pca": ("model=pca", *ALL_SIMULATED),

@@ -1,5 +1,6 @@
 """The mean squared error of CAE-A in PyTorch, with gradients from the compiled step."""
 
+import copy
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from stm_experiments.models.fused.cae_a import (
     memory_sizes,
     squared_error,
 )
-from stm_experiments.models.fused.lanes import LANES
+from stm_experiments.models.fused.lanes import LANES, Array
 from stm_experiments.models.fused.layout import PATCH
 from stm_experiments.models.networks.cae_a import CAEA
 
@@ -28,10 +29,25 @@ class FusedLoss:
     def __init__(self, net: CAEA) -> None:
         self.parameters = list(net.parameters())
         self._sizes = [parameter.numel() for parameter in self.parameters]
-        latent = len(self.parameters[Weights._fields.index("to_code_bias")])
-        # The compiled code needs the alignment of PyTorch's memory.
-        self._memory = {name: torch.zeros(size) for name, size in memory_sizes(latent).items()}
-        self._sums = torch.zeros(sum(self._sizes), LANES)
+        self._allocate()
+
+    def __deepcopy__(self, copied: dict[int, Any]) -> "FusedLoss":
+        """Return a loss of copied parameters, with memory of its own."""
+        twin = copy.copy(self)
+        twin.parameters = copy.deepcopy(self.parameters, copied)
+        twin._allocate()
+        return twin
+
+    def _allocate(self) -> None:
+        """Allocate memory; the compiled code needs the alignment of PyTorch's, not of NumPy's."""
+        sizes = memory_sizes(latent=len(self.parameters[Weights._fields.index("to_code_bias")]))
+        self._memory = Activations(**{name: _zeros(size) for name, size in sizes.items()})
+        self._flat_weights = torch.zeros(sum(self._sizes))
+        self._weights = Weights(*(part.numpy() for part in self._flat_weights.split(self._sizes)))
+        self._all_sums = torch.zeros(sum(self._sizes), LANES)
+        self._sums = Weights(
+            *(part.flatten().numpy() for part in self._all_sums.split(self._sizes))
+        )
 
     def __call__(self, noisy: Tensor, target: Tensor) -> Tensor:
         """Return the loss of patches [B, 1, 17, 17] against a target of the same shape.
@@ -47,13 +63,22 @@ class FusedLoss:
         if torch.is_grad_enabled():
             loss: Tensor = _WithGradients.apply(self, noisy, target, *self.parameters)  # type: ignore[no-untyped-call]
             return loss
-        return self._mean_error(noisy, target, self._sums[:0])
+        return self._mean_error(noisy, target, _NO_SUMS)
 
     def with_gradients(self, noisy: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss, and its gradients in the order of the parameters, flat."""
-        self._sums.zero_()
+        self._all_sums.zero_()
         loss = self._mean_error(noisy, target, self._sums)
-        return loss, self._sums.sum(1) * (2 / noisy.numel())
+        return loss, self._all_sums.sum(1) * (2 / noisy.numel())
+
+    def set_gradients(self, noisy: Tensor, target: Tensor) -> Tensor:
+        """Write the gradients of the loss to the parameters, and return the loss."""
+        loss, gradients = self.with_gradients(noisy, target)
+        for parameter, piece in zip(self.parameters, gradients.split(self._sizes), strict=True):
+            if parameter.grad is None:
+                parameter.grad = torch.empty_like(parameter)
+            parameter.grad.copy_(piece.view(parameter.shape))
+        return loss
 
     def split(self, gradients: Tensor) -> list[Tensor]:
         """Return flat gradients in the shapes and memory layouts of the parameters."""
@@ -63,17 +88,26 @@ class FusedLoss:
             for piece, parameter in zip(pieces, self.parameters, strict=True)
         ]
 
-    def _mean_error(self, noisy: Tensor, target: Tensor, sums: Tensor) -> Tensor:
-        weights = torch.cat([parameter.detach().flatten() for parameter in self.parameters])
-        sizes = self._sizes if len(sums) else [0] * len(self._sizes)
+    @torch.no_grad()
+    def _mean_error(self, noisy: Tensor, target: Tensor, sums: Weights) -> Tensor:
+        torch.cat([parameter.flatten() for parameter in self.parameters], out=self._flat_weights)
         error = squared_error(
             noisy.detach().flatten(1).numpy(),
             target.detach().flatten(1).numpy(),
-            Weights(*(part.numpy() for part in weights.split(self._sizes))),
-            Activations(**{name: memory.numpy() for name, memory in self._memory.items()}),
-            Weights(*(part.flatten().numpy() for part in sums.split(sizes))),
+            self._weights,
+            self._memory,
+            sums,
         )
         return torch.tensor(error / noisy.numel(), dtype=torch.float32)
+
+
+def _zeros(size: int) -> Array:
+    """Return zeros in the memory of PyTorch."""
+    zeros: Array = torch.zeros(size).numpy()
+    return zeros
+
+
+_NO_SUMS = Weights(*(_zeros(0) for _ in Weights._fields))
 
 
 class _WithGradients(torch.autograd.Function):

@@ -4,19 +4,23 @@ import importlib.util
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from lightning import Trainer
-from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
 
 from stm_experiments.models.interfaces import Network
 from stm_experiments.models.networks.cae_a import CAEA
 
+if TYPE_CHECKING:
+    from stm_experiments.models.fused.loss import FusedLoss
+
 log = logging.getLogger(__name__)
-Loss = Callable[[Tensor, Tensor], Tensor]  # of what a network gets and should output
 
 
-def choose_fused(choice: bool | str, net: Network, loss: str, trainer: Trainer) -> Loss | None:
+def choose_fused(
+    choice: bool | str, net: Network, loss: str, trainer: Trainer
+) -> "FusedLoss | None":
     """Return the compiled loss of a network, or None if PyTorch computes it.
 
     Args:
