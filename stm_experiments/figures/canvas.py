@@ -37,6 +37,7 @@ _QUANTITIES = {"m": "height", "A": "current", "V": "voltage", "": "intensity"}
 DPI = 150
 PNG = {"compress_level": 3}  # a quarter faster than the default 6, and 4 % larger
 LARGEST = 1024  # px, side of an image that is drawn as it is
+SMALLEST = 64  # px, side of an image that the page is allowed to interpolate
 
 
 def new_figure(
@@ -174,8 +175,12 @@ def clipped_ends(images: Iterable[Array], limits: Limits) -> str:
 def draw_image(
     axes: Axes, image: Array, limits: Limits, title: str, colours: str = TOPOGRAPH_COLOURS
 ) -> AxesImage:
-    """Show an image [H, W] without ticks: row 0 on top, one data unit per px."""
-    artist = axes.imshow(image, cmap=colours, vmin=limits[0], vmax=limits[1])
+    """Show an image [H, W] without ticks: row 0 on top, one data unit per px.
+
+    An image of few rows or columns is drawn as it is: between them nothing was measured.
+    """
+    smooth = None if min(image.shape) >= SMALLEST else "nearest"
+    artist = axes.imshow(image, cmap=colours, vmin=limits[0], vmax=limits[1], interpolation=smooth)
     axes.set_facecolor("0.6")  # imshow leaves masked pixels transparent: a grey that is no height
     axes.set_xticks([])
     axes.set_yticks([])

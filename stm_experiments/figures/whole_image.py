@@ -1,5 +1,6 @@
 """A whole image before and after a network."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,8 @@ from stm_experiments.figures.canvas import (
 from stm_experiments.figures.scans.spectrum import decibels, draw_decibels
 from stm_experiments.restoration.whole_atoms import UncertainAtoms
 
+POWER = "power (dB, 0: strongest before)"
+INSIDE = 97.0  # percent of the noticeable frequencies that a spectrum shows
 _MOST_MARKS = 400  # of uncertain atoms in a picture
 
 
@@ -96,22 +99,25 @@ def whole_image(
 
     aspect = height / width if pixel is None else height * pixel.height / (width * pixel.width)
     image_height = min(4.5 * aspect, 6.5)  # inches
-    heights = [image_height, max(image_height, 3.3)]  # the spectrum is about square
-    heights += [image_height] * (len(panels) > 3)
+    spectrum_height = max(image_height, 3.3)  # a spectrum is about square
+    heights = [image_height, spectrum_height, image_height][: 2 + (len(panels) > 3)]
+    if len(panels) == 4:  # both spectra have room
+        heights = [image_height, image_height, spectrum_height]
     caption = _caption(images, step)
     marks = uncertain_atoms if uncertain_atoms and _is_readable(uncertain_atoms) else None
     if uncertain_atoms:
         caption += _atoms_caption(uncertain_atoms)
     figure = new_figure(11.5, sum(heights) + 2.3, title, caption, packed=True)
     grid = figure.subplots(len(heights), 2, height_ratios=heights).ravel()
-    places = [*grid[:3], *grid[4:]]
-    for axes in places[len(panels) :]:
-        axes.set_axis_off()
+    places = grid[:4] if len(panels) == 4 else [*grid[:3], *grid[4:]]
     for axes, panel in zip(places, panels, strict=False):
         _draw_panel(axes, panel, pixel, step)
     if marks:
         _mark_atoms(places[1], marks, step)
-    _draw_spectra(grid[3], *middles, pixel)
+    if len(panels) == 4:
+        _draw_both_spectra(grid[4:], middles, pixel)
+    else:
+        _draw_halves(grid[3], *middles, pixel)
     return figure
 
 
@@ -189,13 +195,16 @@ def _is_readable(atoms: UncertainAtoms) -> bool:
 
 
 def _atoms_caption(atoms: UncertainAtoms) -> str:
-    """Say what the marks of uncertain atoms mean, or why there are none."""
+    """Say what the marks of uncertain atoms mean, or why they are not drawn."""
     if not _is_readable(atoms):
         return (
             f" Atoms: {len(atoms.invented)} of {atoms.certain + len(atoms.invented)} may be "
             f"invented, {len(atoms.lost)} lost: too many to be marked."
         )
-    return " Circles: atoms that may be invented. Crosses: places where an atom may be lost."
+    caption = " Circles: atoms that may be invented." if len(atoms.invented) else ""
+    if len(atoms.lost):
+        caption += " Crosses: places where an atom may be lost."
+    return caption
 
 
 def _mark_atoms(axes: Axes, atoms: UncertainAtoms, step: int) -> None:
@@ -215,16 +224,30 @@ def _hatch_gaps(axes: Axes, image: Array) -> None:
         axes.add_patch(gaps)
 
 
-def _draw_spectra(axes: Axes, before: Array, after: Array, pixel: PixelSize | None) -> None:
-    """Draw the power spectra of two images [H, W], left half before and right half after."""
+def _spectra(before: Array, after: Array) -> list[Array]:
+    """Return the power spectra of two images [H, W] in dB of the strongest power before."""
     power = [centred_power(image) for image in (before, after)]
-    strongest = power[0].max() or 1.0
-    parts = [decibels(part, float(strongest)) for part in power]
+    strongest = float(power[0].max()) or 1.0
+    return [decibels(part, strongest) for part in power]
+
+
+def _draw_both_spectra(
+    places: Sequence[Axes], images: tuple[Array, Array], pixel: PixelSize | None
+) -> None:
+    """Draw the power spectra of two images [H, W] side by side."""
+    for axes, values, name in zip(places, _spectra(*images), ("before", "after"), strict=True):
+        artist = draw_decibels(axes, values, pixel, INSIDE)
+        axes.set_title(f"spectrum {name}", fontsize=10)
+        axes.figure.colorbar(artist, ax=axes, label=POWER, extend="min", shrink=0.9)
+
+
+def _draw_halves(axes: Axes, before: Array, after: Array, pixel: PixelSize | None) -> None:
+    """Draw the power spectra of two images [H, W], left half before and right half after."""
+    parts = _spectra(before, after)
     width = before.shape[1]
     both = np.where(np.arange(width) < width // 2, *parts)
-    artist = draw_decibels(axes, both, pixel)
+    artist = draw_decibels(axes, both, pixel, INSIDE)
     step_x = 1 / (width * (pixel.width if pixel else 1.0))
     axes.axvline(-0.5 * step_x, color=MARK_COLOUR, linewidth=0.8, linestyle=":")
     axes.set_title("spectrum: left half before, right half after", fontsize=10)
-    label = "power (dB, 0: strongest before)"
-    axes.figure.colorbar(artist, ax=axes, label=label, extend="min", shrink=0.9)
+    axes.figure.colorbar(artist, ax=axes, label=POWER, extend="min", shrink=0.9)

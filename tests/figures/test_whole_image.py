@@ -5,6 +5,7 @@ from matplotlib.patches import Rectangle
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from stm_experiments.figures.whole_image import whole_image
+from stm_experiments.restoration.whole_atoms import UncertainAtoms
 
 
 @pytest.mark.parametrize("shape", [(60, 60), (40, 120), (120, 41)])
@@ -103,7 +104,9 @@ def test_clean_and_uncertainty_get_panels_of_their_own(drawn_texts):
     assert truth.get_clim() == figure.axes[0].images[0].get_clim()
     np.testing.assert_allclose(uncertainty.get_array(), 2.0)
     only = whole_image(before, before, "m", 0.1, "scan", uncertainty=doubt)
-    assert "uncertainty of after" in drawn_texts(only)
+    texts = drawn_texts(only)
+    assert {"uncertainty of after", "spectrum before", "spectrum after"} <= set(texts)
+    assert all(axes.axison and axes.images for axes in only.axes[:6])  # no empty panel
     with pytest.raises(ValueError, match="shapes differ"):
         whole_image(before, before, "m", 0.1, "x", clean=clean[1:])
 
@@ -153,3 +156,23 @@ def test_a_large_image_is_drawn_as_means_of_blocks(drawn_texts):
     assert right - left == pytest.approx(1 / 0.1)  # the spectrum is that of whole px
     small = whole_image(before[:300, :400], before[:300, :400], "", 0.1, "scan")
     assert not any("Large image" in text for text in drawn_texts(small))
+
+
+def test_few_rows_are_not_interpolated(drawn_texts):
+    image = np.random.default_rng(0).random((8, 512))
+    figure = whole_image(image, image, "m", (4.0, 0.0625), "line")
+    drawn_texts(figure)
+    assert [axes.images[0].get_interpolation() for axes in figure.axes[:3]] == ["nearest"] * 3
+
+
+def test_marks_that_are_not_drawn_are_not_explained(drawn_texts):
+    image = np.random.default_rng(0).random((80, 80))
+    none, place = np.zeros((0, 2)), np.array([[5.0, 6.0]])
+
+    def caption(invented, lost):
+        atoms = UncertainAtoms(invented, lost, 30, None)
+        return " ".join(drawn_texts(whole_image(image, image, "", None, "", uncertain_atoms=atoms)))
+
+    for invented, lost in ((none, none), (place, none), (none, place)):
+        text = caption(invented, lost)
+        assert ("Circles:" in text, "Crosses:" in text) == (len(invented) > 0, len(lost) > 0)

@@ -51,8 +51,8 @@ def draw_decibels(
     unit = "1/px" if pixel is None else "1/nm"
     axes.set_xlabel(f"spatial frequency along a row ({unit})")
     axes.set_ylabel(f"along a column ({unit})")
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     return artist
 
 
