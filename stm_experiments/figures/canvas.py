@@ -23,11 +23,11 @@ from torch import Tensor
 from stm_experiments.core.arrays import Array
 from stm_experiments.core.files import atomic_write
 from stm_experiments.core.spectra import hann_power
+from stm_experiments.io.preview import TOPOGRAPH_COLOURS as TOPOGRAPH_COLOURS
 
 ArrayOrTensor = npt.ArrayLike | Tensor
 Limits = tuple[float, float]
 
-TOPOGRAPH_COLOURS = "inferno"  # perceptually uniform, similar to the usual "afmhot"
 RESIDUAL_COLOURS = "RdBu_r"  # diverging, white at zero, safe for the colour-blind
 # The palette of Okabe and Ito without its yellow, which is hard to see on white.
 CATEGORY_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")

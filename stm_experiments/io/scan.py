@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from stm_experiments.core.files import atomic_write
 from stm_experiments.core.images import ImageError
+from stm_experiments.core.units import amount
 from stm_experiments.io.export import write_npy, write_png, write_tiff
-from stm_experiments.io.metadata import Metadata, write_texts
+from stm_experiments.io.metadata import Metadata, describe, write_texts
+from stm_experiments.io.preview import as_html, preview
 from stm_experiments.io.trace import Unreadable
 from stm_experiments.io.vendors.gsf import write_gsf
 from stm_experiments.io.vendors.gwyddion import write_gwy
@@ -28,7 +30,7 @@ class NotAScanError(ScanError):
     """A file that is no scan, or of a format that is not read; a batch passes it over."""
 
 
-@dataclass(frozen=True, eq=False)  # arrays have no single answer to ==
+@dataclass(frozen=True, eq=False, repr=False)  # arrays have no single answer to ==
 class Scan:
     """One channel of a scan.
 
@@ -71,6 +73,36 @@ class Scan:
             sides = zip(self.pixel_size, self.mask.shape, strict=True)
             size = {"size_nm": tuple(pixel * side for pixel, side in sides)}
         object.__setattr__(self, "metadata", size | others)
+
+    def __repr__(self) -> str:
+        """Say in one line what it is, without its arrays."""
+        return f"<{type(self).__name__} {self.name or 'scan'}: {', '.join(self.facts)}>"
+
+    def _repr_html_(self) -> str:
+        """Show a picture and the facts in a notebook."""
+        return self.html()
+
+    def html(self, remarks: Sequence[str] = ()) -> str:
+        """Return a small picture, the facts, the metadata and remarks as HTML."""
+        picture = preview(self.data, self.mask, self.pixel_size or (1.0, 1.0))
+        lines = [*self.facts, *describe(self.metadata), *remarks]
+        return as_html(self.name or "scan", picture, lines)
+
+    @property
+    def facts(self) -> list[str]:
+        """Channel, size in px and nm, range of the values, and the share that was measured."""
+        height, width = self.data.shape
+        found = [f"{self.channel} ({self.direction})", f"{width} x {height} px"]
+        if self.pixel_size is not None:
+            across, down = width * self.pixel_size[1], height * self.pixel_size[0]
+            found.append(f"{across:.4g} x {down:.4g} nm")
+        measured = self.data[self.mask]
+        if measured.size:
+            low, high = (amount(float(end), self.unit) for end in (measured.min(), measured.max()))
+            found.append(f"{low} to {high}")
+        if measured.size < self.data.size:
+            found.append(f"{100 * measured.size / self.data.size:.0f} % measured")
+        return found
 
     def with_data(self, data: NDArray[Any], *steps: str) -> "Scan":
         """Return a copy with other data.

@@ -47,7 +47,7 @@ class NetworkRun(NamedTuple):
     unrepaired: Tensor | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Denoised(Scan):
     """A scan after a network.
 
@@ -70,6 +70,10 @@ class Denoised(Scan):
     uncertainty: Array | None = None
     fitness: Fitness | None = None
     uncertain_atoms: UncertainAtoms | None = None
+
+    def _repr_html_(self) -> str:
+        """Show the result in a notebook, with what was done to it and what was judged."""
+        return self.html(self.history)
 
     @property
     def scale(self) -> float:
