@@ -33,7 +33,7 @@ DOORS = (
     "find_defects",
     "find_lattice",
     "find_sites",
-    "compare_frames",
+    "align",
     "show",
     "about",
 )

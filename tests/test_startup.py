@@ -40,7 +40,7 @@ def test_commands_without_training_do_not_import_lightning():
 
 
 def test_restoring_scans_needs_no_simulation_and_no_statistics():
-    recipes = "compare_frames, find_defects, find_lattice, reconstruct"
+    recipes = "align, find_defects, find_lattice, reconstruct"
     code = f"from stm_experiments.recipes import {recipes}"
     rooms = tuple(f"stm_experiments.{room}" for room in ("simulator", "training", "data"))
     assert imported(code, ("lightning", "sklearn", "pandas", "plotly", *rooms)) == []

@@ -223,6 +223,23 @@ def add_scale_bar(
     axes.add_artist(bar)
 
 
+def set_scale(
+    axes: Axes, image_width: int, pixel_nm: tuple[float, float] | None, step: int = 1
+) -> None:
+    """Give the pixels of an image their aspect, and draw a scale bar in nm or px.
+
+    Args:
+        axes: Holds an image whose data unit is one px.
+        image_width: The image's width in px.
+        pixel_nm: nm per px of the scan along axes 0 and 1; None: unknown, and drawn square.
+        step: Pixels of the scan that a px of the image stands for.
+    """
+    height, width = pixel_nm or (1.0, 1.0)
+    axes.set_aspect(height / width)
+    unit = "px" if pixel_nm is None else "nm"
+    add_scale_bar(axes, image_width, 1 / width / step, unit, height / width)
+
+
 def centred_power(image: Array) -> Array:
     """Return the power spectrum [H, W] of an image without its mean, frequency 0 in the middle.
 

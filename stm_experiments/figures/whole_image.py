@@ -17,7 +17,6 @@ from stm_experiments.figures.canvas import (
     TOPOGRAPH_COLOURS,
     ArrayOrTensor,
     Limits,
-    add_scale_bar,
     as_image,
     centred_power,
     clipped_ends,
@@ -26,6 +25,7 @@ from stm_experiments.figures.canvas import (
     middle,
     new_figure,
     quantity_label,
+    set_scale,
     shrink,
 )
 from stm_experiments.figures.scans.spectrum import decibels, draw_decibels
@@ -159,10 +159,7 @@ def _draw_panel(axes: Axes, panel: ImagePanel, pixel: PixelSize | None, step: in
     """Draw an image, each px of it ``step`` px wide, with its scale bar and colour bar."""
     artist = draw_image(axes, panel.image, panel.limits, panel.title, panel.colours)
     _hatch_gaps(axes, panel.image)
-    aspect = 1.0 if pixel is None else pixel.height / pixel.width
-    axes.set_aspect(aspect)
-    per_unit, length = (1.0, "px") if pixel is None else (1 / pixel.width, "nm")
-    add_scale_bar(axes, panel.image.shape[1], per_unit / step, length, aspect)
+    set_scale(axes, panel.image.shape[1], pixel, step)
     extend = clipped_ends([panel.image], panel.limits)
     axes.figure.colorbar(artist, ax=axes, label=panel.label, extend=extend, shrink=0.9)
 

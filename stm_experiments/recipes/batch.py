@@ -8,9 +8,9 @@ from typing import Any
 from stm_experiments.app.job import new_folder
 from stm_experiments.app.logs import log_traceback
 from stm_experiments.app.messages import one_sentence
-from stm_experiments.core.texts import printable
+from stm_experiments.core.texts import did_you_mean, printable
 from stm_experiments.io import scan_files
-from stm_experiments.io.scan import NotAScanError
+from stm_experiments.io.scan import WRITERS, NotAScanError
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +85,27 @@ def for_each_file(
         raise ValueError(f"{len(failed)} of {len(paths)} files failed: {', '.join(failed)}")
     if len(passed) - len(left_out) == len(paths):
         raise ValueError(f"none of the {len(paths)} files is a scan")
+
+
+def check_formats(formats: Any) -> list[str]:
+    """Return the endings of the formats in which scans are to be written.
+
+    Args:
+        formats: Such as ``gwy``, or a list of them.
+
+    Raises:
+        ValueError: If one is not written.
+    """
+    names = formats if isinstance(formats, list) else [formats]
+    endings = [f".{str(name).lstrip('.').lower()}" for name in names]
+    known = [ending[1:] for ending in WRITERS if ending != ".png"]
+    for ending in endings:
+        if ending[1:] not in known:
+            likely = did_you_mean(ending[1:], known)
+            raise ValueError(
+                f"formats has no {ending[1:]!r}: choose from {', '.join(known)}{likely}"
+            )
+    return endings
 
 
 def print_written(stem: Path, endings: Sequence[str]) -> None:

@@ -8,13 +8,13 @@ from omegaconf import DictConfig
 
 from stm_experiments.app.settings import resolve
 from stm_experiments.core.files import write_csv
-from stm_experiments.core.texts import did_you_mean, printable
+from stm_experiments.core.texts import printable
 from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.scans.scan_sheet import Line, caption_of, scan_sheet
 from stm_experiments.io import scan_files
 from stm_experiments.io.metadata import describe
-from stm_experiments.io.scan import WRITERS, Scan
-from stm_experiments.recipes.batch import list_scans, print_written, work_through
+from stm_experiments.io.scan import Scan
+from stm_experiments.recipes.batch import check_formats, list_scans, print_written, work_through
 from stm_experiments.restoration.preparation import check_steps, prepare
 from stm_experiments.restoration.profiles import Profile, line_profile
 
@@ -31,18 +31,10 @@ def show(cfg: DictConfig) -> None:
     settings = resolve(cfg)
     if settings["list"]:
         return list_scans(settings["image"])
-    for key in ("prepare", "formats"):
-        if not isinstance(settings[key], list):
-            settings[key] = [settings[key]]
+    if not isinstance(settings["prepare"], list):
+        settings["prepare"] = [settings["prepare"]]
     check_steps(settings["prepare"])
-    endings = [f".{str(name).lstrip('.').lower()}" for name in settings["formats"]]
-    for ending in endings:
-        if ending not in WRITERS or ending == ".png":
-            known = [name[1:] for name in WRITERS if name != ".png"]
-            likely = did_you_mean(ending[1:], known)
-            raise ValueError(
-                f"formats has no {ending[1:]!r}: choose from {', '.join(known)}{likely}"
-            )
+    endings = check_formats(settings["formats"])
     work_through(settings, lambda path, stem: work(path, stem, settings, endings))
 
 

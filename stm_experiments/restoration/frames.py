@@ -25,7 +25,8 @@ class FrameComparison:
 
     Attributes:
         mean: Of all frames, on the first one's pixels; masked where none shows anything.
-        difference: Second frame less the first, without planes, [H, W]; NaN where not both show it.
+        aligned: Each frame but the first, on the first one's pixels.
+        difference: Second frame less the first, without planes; masked where not both show it.
         registrations: Of each frame but the first.
         curves: Fourier ring correlation of the first frame with each other one.
         noise: Standard deviation of the noise of the first frame, in its unit: from three frames or
@@ -35,7 +36,8 @@ class FrameComparison:
     """
 
     mean: Scan
-    difference: Array
+    aligned: tuple[Scan, ...]
+    difference: Scan
     registrations: tuple[Registration, ...]
     curves: tuple[RingCorrelation, ...]
     noise: float
@@ -93,11 +95,12 @@ class FrameComparison:
         return texts
 
 
-def compare_frames(frames: Sequence[Scan], denoised: Scan | None = None) -> FrameComparison:
+def align_frames(frames: Sequence[Scan], denoised: Scan | None = None) -> FrameComparison:
     """Align frames to the first, average them and measure how far they agree.
 
     Args:
-        frames: At least two, of one shape, unit and direction of the fast axis.
+        frames: At least two, of one shape, unit, size of the pixels and direction of the fast axis
+            (backward traces unmirrored, as they are read).
         denoised: The first frame after a denoiser; its error is measured with three frames or more.
 
     Raises:
@@ -108,11 +111,9 @@ def compare_frames(frames: Sequence[Scan], denoised: Scan | None = None) -> Fram
         raise ValueError("at least two frames are needed, or one file with both traces")
     first, *others = frames
     for other in others:
-        if (other.unit, other.data.shape) != (first.unit, first.data.shape):
+        if not _are_alike(first, other):
             raise ValueError(
-                f"{other.name} has {other.data.shape[0]} x {other.data.shape[1]} px in "
-                f"{other.unit or 'no unit'}, {first.name} {first.data.shape[0]} x "
-                f"{first.data.shape[1]} px in {first.unit or 'no unit'}: frames are of one kind"
+                f"{_kind(other)}, {_kind(first)}: frames are of one kind and size, resample them"
             )
     registrations = tuple(register(first.data, x.data, first.mask, x.mask) for x in others)
     images = [np.where(first.mask, first.data, np.nan), *(r.aligned for r in registrations)]
@@ -127,17 +128,37 @@ def compare_frames(frames: Sequence[Scan], denoised: Scan | None = None) -> Fram
     noise = float(np.std(subtract_plane(shared[1] - shared[0]))) / np.sqrt(2)
     if error is not None:
         noise = float(np.sqrt(max(error.mse.mean, 0.0)))
-    both = np.isfinite(images[1]) & first.mask
-    change = subtract_plane(np.where(both, images[1] - images[0], 0.0), both)
     return FrameComparison(
         mean=_mean_scan(first, images, registrations),
-        difference=np.where(both, change, np.nan),
+        aligned=tuple(
+            _with_gaps(x, r.aligned, f"aligned to {first.name}: {_moved(r)}")
+            for x, r in zip(others, registrations, strict=True)
+        ),
+        difference=_difference(first, others[0], images[1]),
         registrations=registrations,
         curves=curves,
         noise=noise,
         error=error,
         denoised_error=denoised_error,
     )
+
+
+def _are_alike(first: Scan, other: Scan) -> bool:
+    """Say whether frames have one unit, one shape and one size of a pixel, to .1 %."""
+    if (other.unit, other.data.shape) != (first.unit, first.data.shape):
+        return False
+    if first.pixel_size is None or other.pixel_size is None:
+        return True
+    return bool(np.allclose(first.pixel_size, other.pixel_size, rtol=1e-3))
+
+
+def _kind(scan: Scan) -> str:
+    """Describe unit, shape and size of the pixels of a frame."""
+    height, width = scan.data.shape
+    text = f"{scan.name} has {height} x {width} px"
+    if scan.pixel_size is not None:
+        text += f" of {scan.pixel_size[0]:.4g} x {scan.pixel_size[1]:.4g} nm"
+    return f"{text} in {scan.unit or 'no unit'}"
 
 
 def _mean_scan(first: Scan, images: Sequence[Array], registrations: Sequence[Registration]) -> Scan:
@@ -150,12 +171,31 @@ def _mean_scan(first: Scan, images: Sequence[Array], registrations: Sequence[Reg
         level = gap - subtract_plane(gap, common)  # the plane of the difference, everywhere
         total += np.where(shown, image - level, 0.0)
         count += shown
-    mask = count > 0
-    mean = np.where(mask, total / np.maximum(count, 1), 0.0)
-    moved = "; ".join(
-        f"shift {r.shift[0]:.2f}, {r.shift[1]:.2f} px, drift {r.drift[0]:.2f}, {r.drift[1]:.2f} px"
-        for r in registrations
+    mean = np.full(total.shape, np.nan)
+    np.divide(total, count, out=mean, where=count > 0)
+    moved = "; ".join(map(_moved, registrations))
+    return _with_gaps(first, mean, f"mean of {len(images)} frames aligned to this one ({moved})")
+
+
+def _difference(first: Scan, second: Scan, aligned: Array) -> Scan:
+    """Subtract the first frame from the second, which is on its pixels, and a plane."""
+    both = np.isfinite(aligned) & first.mask
+    change = subtract_plane(np.where(both, aligned - first.data, 0.0), both)
+    sentence = f"difference: {second.name} ({second.direction}) less this one, without a plane"
+    return _with_gaps(first, np.where(both, change, np.nan), sentence)
+
+
+def _moved(registration: Registration) -> str:
+    """Describe shift and drift."""
+    shift, drift = registration.shift, registration.drift
+    return (
+        f"shift {shift[0]:.2f}, {shift[1]:.2f} px, drift {drift[0]:.2f}, {drift[1]:.2f} px down "
+        "and across"
     )
-    step = f"mean of {len(images)} frames aligned to this one ({moved})"
-    filled = np.where(mask, mean, np.median(mean[mask]))
-    return replace(first, mask=mask).with_data(filled, step)
+
+
+def _with_gaps(scan: Scan, data: Array, sentence: str) -> Scan:
+    """Return a scan with other data, NaN where nothing was measured."""
+    mask = np.isfinite(data)
+    filled = np.where(mask, data, np.median(data[mask]))
+    return replace(scan, mask=mask).with_data(filled, sentence)

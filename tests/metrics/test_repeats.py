@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy
+from drawn_frames import SHAPE, draw_surface, frame_of
 
 from stm_experiments.core.planes import subtract_plane
 from stm_experiments.metrics.registration import register
@@ -13,32 +14,10 @@ from stm_experiments.metrics.repeats import (
     ring_correlation,
 )
 
-SHAPE = (140, 160)
-LARGE = (220, 240)
-
 
 @pytest.fixture(scope="module")
 def surface():
-    """An oblique lattice of 11 and 14 px in which some atoms are missing: its splines."""
-    rng = np.random.default_rng(0)
-    grid = np.stack(np.mgrid[-5:40, -30:30], -1).reshape(-1, 2)
-    places = grid @ np.array([[10.0, 4.0], [-3.0, 13.7]])
-    inside = ((places > 1) & (places < np.array(LARGE) - 2)).all(1)
-    places = places[inside & (rng.random(len(places)) > 0.08)]
-    rows, columns = places.T
-    impulses = np.zeros(LARGE)
-    np.add.at(impulses, (np.rint(rows).astype(int), np.rint(columns).astype(int)), 1)
-    image = scipy.ndimage.gaussian_filter(impulses, 2.5)
-    image /= np.ptp(np.quantile(image, (0.05, 0.95)))
-    return scipy.ndimage.spline_filter(image, 5)
-
-
-def frame_of(surface, shift=(0, 0), drift=(0, 0)):
-    """Scan the surface while it moves: what is at p in a still frame is at p + shift here."""
-    rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(float)
-    time = rows / (SHAPE[0] - 1) - 0.5
-    places = [rows + 40 - shift[0] - drift[0] * time, columns + 40 - shift[1] - drift[1] * time]
-    return scipy.ndimage.map_coordinates(surface, places, order=5, prefilter=False)
+    return draw_surface()
 
 
 @pytest.mark.parametrize("noise", [0.02, 0.3])

@@ -14,11 +14,12 @@ from stm_experiments.figures.canvas import (
     CATEGORY_COLOURS,
     RESIDUAL_COLOURS,
     TOPOGRAPH_COLOURS,
-    add_scale_bar,
     draw_image,
     height_limits,
     new_figure,
     quantity_label,
+    set_scale,
+    shrink,
 )
 
 
@@ -44,7 +45,7 @@ def frame_comparison(
     difference: Array,
     curves: Sequence[CorrelationCurve],
     unit: str,
-    pixel_nm: float | None,
+    pixel_nm: tuple[float, float] | None,
     title: str,
     numbers: str,
 ) -> Figure:
@@ -56,7 +57,7 @@ def frame_comparison(
         difference: Second frame less the first, [H, W].
         curves: Correlation of the first frame with each other one.
         unit: Of the images.
-        pixel_nm: Width of a pixel, nm; None: unknown.
+        pixel_nm: nm per px along axes 0 and 1; None: unknown.
         title: Name of the first frame.
         numbers: Sentences for the caption.
     """
@@ -80,9 +81,9 @@ def frame_comparison(
         ("difference", difference, (-largest, largest), RESIDUAL_COLOURS, f"change of {label}"),
     )
     for axes, (name, image, span, colours, bar) in zip(grid, panels, strict=False):
-        artist = draw_image(axes, image / factor, span, name, colours)
-        per_unit, length = (1.0, "px") if pixel_nm is None else (1 / pixel_nm, "nm")
-        add_scale_bar(axes, image.shape[1], per_unit, length)
+        small = shrink(image)
+        artist = draw_image(axes, small.image / factor, span, name, colours)
+        set_scale(axes, small.image.shape[1], pixel_nm, small.step)
         figure.colorbar(artist, ax=axes, label=bar, shrink=0.9)
     _draw_curves(grid[3], curves)
     return figure

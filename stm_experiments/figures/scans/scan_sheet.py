@@ -12,7 +12,6 @@ from stm_experiments.figures.canvas import (
     LARGEST,
     MARK_COLOUR,
     TOPOGRAPH_COLOURS,
-    add_scale_bar,
     centred_power,
     clipped_ends,
     draw_image,
@@ -20,6 +19,7 @@ from stm_experiments.figures.canvas import (
     middle,
     new_figure,
     quantity_label,
+    set_scale,
     shrink,
 )
 from stm_experiments.figures.scans.spectrum import decibels, draw_decibels
@@ -95,10 +95,7 @@ def _draw_scan(
     """Draw the image with a scale bar and the line of the profile."""
     small = shrink(image)
     artist = draw_image(axes, small.image, ends, "scan", TOPOGRAPH_COLOURS)
-    aspect = 1.0 if pixel_nm is None else pixel_nm[0] / pixel_nm[1]
-    axes.set_aspect(aspect)
-    per_unit, length = (1.0, "px") if pixel_nm is None else (1 / pixel_nm[1], "nm")
-    add_scale_bar(axes, small.image.shape[1], per_unit / small.step, length, aspect)
+    set_scale(axes, small.image.shape[1], pixel_nm, small.step)
     columns, rows = (
         [place / small.step for place in places] for places in (line.columns, line.rows)
     )

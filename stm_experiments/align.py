@@ -1,4 +1,4 @@
-"""The command ``stm-compare-frames``: compare repeated frames, or both traces of a scan."""
+"""The command ``stm-align``: align repeated frames, or both traces of a scan, and compare them."""
 
 from omegaconf import DictConfig
 
@@ -7,14 +7,14 @@ from stm_experiments.app.launching import launch
 
 def run(cfg: DictConfig) -> None:
     """Import the recipe, which takes seconds, only when its config is composed."""
-    from stm_experiments.recipes.compare_frames import compare
+    from stm_experiments.recipes.align import align
 
-    compare(cfg)
+    align(cfg)
 
 
 def main() -> None:
-    """Run the command ``stm-compare-frames``."""
-    launch(run, "compare_frames")
+    """Run the command ``stm-align``."""
+    launch(run, "align")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Repeated frames, or both traces of a scan: drift, mean, and how far they agree."""
+"""Repeated frames, or both traces of a scan, aligned: mean, difference, how far they agree."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from omegaconf import DictConfig
@@ -17,17 +17,25 @@ from stm_experiments.figures.scans.frame_comparison import CorrelationCurve, fra
 from stm_experiments.io import scan_files
 from stm_experiments.io.read import count_frames
 from stm_experiments.io.scan import Scan
+from stm_experiments.recipes.batch import check_formats, print_written
 from stm_experiments.restoration.denoise import denoise
-from stm_experiments.restoration.frames import FrameComparison, compare_frames
+from stm_experiments.restoration.frames import FrameComparison, align_frames
 
 READING = ("channel", "unit", "pixel_nm")
 
 
-def compare(cfg: DictConfig) -> None:
-    """Read, align, average and compare frames; write the mean, a table and a picture.
+class Frame(NamedTuple):
+    """A frame and how the names of its results begin."""
+
+    stem: str
+    scan: Scan
+
+
+def align(cfg: DictConfig) -> None:
+    """Read, align, average and compare frames; write them, a table and a picture.
 
     Args:
-        cfg: ``conf/compare_frames.yaml`` as composed.
+        cfg: ``conf/align.yaml`` as composed.
 
     Raises:
         ValueError: If a setting, the checkpoint or a file cannot be used.
@@ -37,40 +45,62 @@ def compare(cfg: DictConfig) -> None:
     if not patterns:
         raise ValueError("image= or images= names the frames")
     paths = [path for pattern in patterns for path in scan_files.find_scan_files(str(pattern))]
-    folder = new_folder()
+    endings = check_formats(settings["formats"])
     scan_files.check_unit_settings(settings["unit"], settings["pixel_nm"])
+    folder = new_folder()
     frames = read_frames(paths, settings)
-    names = [f"{frame.name} ({frame.direction})" for frame in frames]
-    denoised = denoise(frames[0], settings["checkpoint"]) if settings["denoise"] else None
-    comparison = compare_frames(frames, denoised)
-    stem = folder / f"{paths[0].stem}_mean"
-    for ending in (".npy", ".tiff"):
-        comparison.mean.save(f"{stem}{ending}")
+    first = frames[0].scan
+    denoised = denoise(first, settings["checkpoint"]) if settings["denoise"] else None
+    comparison = align_frames([frame.scan for frame in frames], denoised)
+    write_scans(frames, comparison, folder, endings)
+    names = [f"{frame.scan.name} ({frame.scan.direction})" for frame in frames]
     rows = comparison.rows(names)
     write_csv(folder / "frames.csv", list(rows[0]), [list(row.values()) for row in rows])
     summary = comparison.sentences(names)
     write_json(folder / "frames.json", {"frames": rows, "summary": summary})
-    draw(frames[0], comparison, names, summary, Path(f"{stem}.png"))
+    draw(first, comparison, names, summary, folder / "frames.png")
     for line in summary:
         print(printable(line))
-    print(printable(f"{folder}: {stem.name}.npy, .tiff, .png, frames.csv, frames.json"))
+    print_written(folder / "frames", [".csv", ".json", ".png"])
 
 
-def read_frames(paths: list[Path], settings: dict[str, Any]) -> list[Scan]:
+def read_frames(paths: list[Path], settings: dict[str, Any]) -> list[Frame]:
     """Read the frames; of a single file, those of a movie or its two traces."""
     reading = {key: settings[key] for key in READING}
     way = settings["direction"]
     if len(paths) > 1:
-        return [scan_files.read_with_units(path, direction=way, **reading) for path in paths]
-    if count := count_frames(paths[0]):
+        stems = scan_files.result_stems(paths)
         return [
-            scan_files.read_with_units(paths[0], direction=way, frame=frame, **reading)
+            Frame(stems[path], scan_files.read_with_units(path, direction=way, **reading))
+            for path in paths
+        ]
+    (path,) = paths
+    if count := count_frames(path):
+        return [
+            Frame(
+                f"{path.stem}_{frame}",
+                scan_files.read_with_units(path, direction=way, frame=frame, **reading),
+            )
             for frame in range(count)
         ]
     return [
-        scan_files.read_with_units(paths[0], direction=way, **reading)
+        Frame(f"{path.stem}_{way}", scan_files.read_with_units(path, direction=way, **reading))
         for way in ("forward", "backward")
     ]
+
+
+def write_scans(
+    frames: list[Frame], comparison: FrameComparison, folder: Path, endings: list[str]
+) -> None:
+    """Write the aligned frames, their mean and the difference of the first two."""
+    results = {f"{frames[0].stem}_mean": comparison.mean}
+    results[f"{frames[0].stem}_difference"] = comparison.difference
+    for frame, aligned in zip(frames[1:], comparison.aligned, strict=True):
+        results[f"{frame.stem}_aligned"] = aligned
+    for stem, scan in results.items():
+        for ending in endings:
+            scan.save(folder / f"{stem}{ending}")
+        print_written(folder / stem, endings)
 
 
 def draw(
@@ -84,10 +114,10 @@ def draw(
     figure = frame_comparison(
         level(first),
         level(comparison.mean),
-        comparison.difference,
+        np.where(comparison.difference.mask, comparison.difference.data, np.nan),
         curves,
         first.unit,
-        first.pixel_size[1] if first.pixel_size else None,
+        first.pixel_size,
         f"{printable(first.name)} and {len(curves)} further frame{'s' * (len(curves) > 1)}",
         "\n".join(map(printable, summary)),
     )
