@@ -97,18 +97,23 @@ class PatchPerSample(Dataset[Tensor]):
 
 
 class EpochClock(Callback):
-    """Measures the epochs after the first, which starts workers and warms caches."""
+    """Measures the epochs after the first, which starts workers and warms caches.
 
-    def __init__(self) -> None:
+    Args:
+        now: Returns the time, s.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
         self.times: list[float] = []
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Note the time."""
-        self.times.append(time.process_time())
+        self.times.append(self.now())
 
     @property
     def seconds(self) -> float:
-        """CPU seconds per epoch."""
+        """Seconds per epoch."""
         return (self.times[-1] - self.times[0]) / (len(self.times) - 1)
 
 
@@ -239,6 +244,26 @@ def sample_loop(settings: ThroughputSettings) -> float:
 def full_training(settings: ThroughputSettings) -> float:
     """Measure our training end to end: fresh images simulated, cut, learnt from, validated."""
     keep_freed_memory()
+    return train_whole(settings, EpochClock(time.process_time), "cpu", "auto")
+
+
+def train_whole(
+    settings: ThroughputSettings,
+    clock: EpochClock,
+    accelerator: str,
+    fused: bool | str,
+    *,
+    fresh: bool = True,
+) -> float:
+    """Return the patches per second of a whole training of CAE-A.
+
+    Args:
+        settings: Batch size, images and patches.
+        clock: Measures the epochs.
+        accelerator: Lightning's name of the device.
+        fused: How the steps are taken, as ``model.fused``.
+        fresh: Simulate new images in each epoch, or train on the same ones.
+    """
     source = SimulatedData(
         lattices={"fcc": {"spread": 18, "azimuth_max": 45.0, "tilt_max": 45.0}},
         noise=NOISES["paper"],
@@ -253,14 +278,15 @@ def full_training(settings: ThroughputSettings) -> float:
         patches_per_image=settings.per_image,
         augment=True,
         num_workers=0,
+        fresh=fresh,
     )
-    clock, card = EpochClock(), Card("CAEA", {}, WINDOW)
+    card = Card("CAEA", {}, WINDOW)
     with TemporaryDirectory() as folder:
         history = History(Path(folder) / "metrics.csv")
         writer = CheckpointWriter(Path(folder), minutes=10, card=card)
         trainer = Trainer(
             max_epochs=4,
-            accelerator="cpu",
+            accelerator=accelerator,
             logger=False,
             callbacks=[history, writer, clock],
             enable_progress_bar=False,
@@ -268,7 +294,7 @@ def full_training(settings: ThroughputSettings) -> float:
             num_sanity_val_steps=0,
             log_every_n_steps=10**9,
         )
-        module = Reconstruction(CAEA(), partial(torch.optim.Adam, lr=1e-3), fused="auto")
+        module = Reconstruction(CAEA(), partial(torch.optim.Adam, lr=1e-3), fused=fused)
         trainer.fit(module, PatchData(source, patch_settings))
     return settings.images * settings.per_image / clock.seconds
 

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from stm_experiments.core.batch import Batch, concatenate
+from stm_experiments.core.batch import Batch, concatenate, map_tensors
 from stm_experiments.core.seeds import generator
 from stm_experiments.data.patches import Cutter
 from stm_experiments.data.prefetch import Chunks
@@ -126,6 +126,9 @@ class PatchLoader:
         for chunk in self._chunks.of_epoch(epoch, first_chunk):
             cuts = self._cutter.draw(epoch, chunk.images)
             order = self._order(epoch, chunk.number, cuts.symmetries.numel())[skip:]
+            # From here on everything happens on the device, without waiting for the host.
+            cuts = map_tensors(cuts, lambda tensor: tensor.to(self.consumer.device))
+            order = order.to(self.consumer.device)
             skip = 0
             while len(order):
                 rows, order = order[: batch_size - size], order[batch_size - size :]

@@ -78,8 +78,8 @@ class Cutter:
 
         Args:
             images: The images for which ``cuts`` were drawn.
-            cuts: Where and how.
-            rows: Numbers of the patches, counted through all images in turn, [B].
+            cuts: Where and how, on the images' device.
+            rows: Numbers of the patches, counted through all images in turn, on that device, [B].
 
         Returns:
             The patches, on the images' device.
@@ -93,8 +93,8 @@ class Cutter:
         # Short numbers are faster to add and to follow.
         kind = torch.int32 if images.noisy.numel() < 2**31 else torch.int64
         first_pixel = first_pixel.to(kind)
-        offsets = kept_offsets(self.settings.window, width, kind)[cuts.symmetries[image, patch]]
-        first_pixel, offsets, image = (x.to(device) for x in (first_pixel, offsets, image))
+        symmetry = cuts.symmetries[image, patch]
+        offsets = kept_offsets(self.settings.window, width, kind, device)[symmetry]
         use_clean = self.settings.need_clean or self.split != "train"
         return Batch(
             noisy=cut_patches(images.noisy, first_pixel, offsets),
@@ -104,7 +104,7 @@ class Cutter:
             lattice=images.lattice[image],
             orientation=images.orientation[image],
             image=images.number[image],
-            position=position.to(device),
+            position=position,
             truth={
                 name: cut_patches(values, first_pixel, offsets)
                 if values.ndim == images.noisy.ndim
@@ -132,9 +132,9 @@ def dihedral_offsets(window: int, width: int) -> Tensor:
 
 
 @cache
-def kept_offsets(window: int, width: int, kind: torch.dtype) -> Tensor:
-    """Return ``dihedral_offsets`` as integers of some size; they are computed once."""
-    return dihedral_offsets(window, width).to(kind)
+def kept_offsets(window: int, width: int, kind: torch.dtype, device: torch.device) -> Tensor:
+    """Return ``dihedral_offsets`` as integers of some size on a device; computed once."""
+    return dihedral_offsets(window, width).to(device, kind)
 
 
 def cut_patches(images: Tensor, first_pixel: Tensor, offsets: Tensor) -> Tensor:

@@ -16,7 +16,14 @@ from stm_experiments.core.batch import Batch
 from stm_experiments.models.interfaces import Network
 from stm_experiments.training.batch_norm import share_batch_norm
 from stm_experiments.training.steps.fused import choose_fused, fast_options
-from stm_experiments.training.steps.several import count_steps, take_steps
+from stm_experiments.training.steps.graph import GraphStepper
+from stm_experiments.training.steps.several import (
+    EagerStepper,
+    Stepper,
+    count_steps,
+    is_plain,
+    take_steps,
+)
 
 if TYPE_CHECKING:
     from stm_experiments.models.fused.loss import FusedLoss
@@ -42,7 +49,8 @@ class Reconstruction(LightningModule):
             weight to a patch; it keeps the loss of patches without noise finite. The default is
             hardly visible, 36 dB below the squared range.
         fused: Train CAE-A by its compiled step, five to ten times as fast on a CPU: ``auto`` (where
-            that is possible), True or False.
+            that is possible), True or False. ``graph``: any patch network as one CUDA graph of many
+            steps of Adam, on one device; not measured yet.
 
     Raises:
         ValueError: If ``target``, ``loss`` or ``fused`` is none of these.
@@ -63,8 +71,8 @@ class Reconstruction(LightningModule):
             raise ValueError(f"model.target is 'noisy' or 'clean', not {target!r}")
         if loss not in ("mse", "relative") or (loss, target) == ("relative", "noisy"):
             raise ValueError(f"model.loss is mse, or relative with target=clean, not {loss!r}")
-        if fused not in ("auto", True, False):
-            raise ValueError(f"model.fused is auto, true or false, not {fused!r}")
+        if fused not in ("auto", "graph", True, False):
+            raise ValueError(f"model.fused is auto, true or false, not {fused!r}; graph on a GPU")
         # Convolutions with few channels are 1.5 times as fast when channels vary fastest in memory.
         self.net: Network = net.to(memory_format=torch.channels_last)  # type: ignore[call-arg]
         self.optimizer = optimizer
@@ -76,6 +84,7 @@ class Reconstruction(LightningModule):
         self.fused = fused
         self.fused_loss: FusedLoss | None = None
         self.negligible_noise = negligible_noise
+        self._stepper: Stepper | None = None
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the loss of a batch: mean squared error, or its mean share of the noise power."""
@@ -108,13 +117,20 @@ class Reconstruction(LightningModule):
         Raises:
             ValueError: If ``fused`` is True and CAE-A's compiled step cannot be used.
         """
-        self.fused_loss = choose_fused(self.fused, self.net, self.loss_name, self.trainer)
+        if self.fused == "graph":
+            if self.loss_name != "mse" or not is_plain(self.trainer):
+                raise ValueError(
+                    "model.fused=graph needs model.loss=mse, one device, precision=32-true and no "
+                    "gradient_clip_val"
+                )
+        else:
+            self.fused_loss = choose_fused(self.fused, self.net, self.loss_name, self.trainer)
         if self.trainer.world_size > 1:
             share_batch_norm(self.net)
         if type(self).training_step is Reconstruction.training_step:
             steps = count_steps(self.net, self.trainer)
             self.trainer.datamodule.steps_at_once = steps  # type: ignore[attr-defined]
-            self.automatic_optimization = steps == 1
+            self.automatic_optimization = steps == 1 and self.fused != "graph"
 
     def training_step(self, batch: Batch, _: int) -> Any:
         """Return the loss of a step; its mean over all processes is the loss of the whole batch.
@@ -125,7 +141,15 @@ class Reconstruction(LightningModule):
         if self.automatic_optimization:
             return self.weighted(self.process_loss(batch), batch)
         size = self.trainer.datamodule.settings.batch_size  # type: ignore[attr-defined]
-        return {"steps": take_steps(self, batch, size, self.set_gradients)}
+        if self._stepper is None:
+            self._stepper = self._make_stepper()
+        return {"steps": take_steps(self, batch, size, self._stepper)}
+
+    def _make_stepper(self) -> Stepper:
+        """Return what takes the steps, once the optimiser is as it was when a run was resumed."""
+        if self.fused == "graph":
+            return GraphStepper(self.net, self.trainer.optimizers[0], self.target_of)
+        return EagerStepper(self.trainer, self.set_gradients)
 
     def set_gradients(self, batch: Batch) -> Tensor:
         """Set the gradients of the loss of a batch, and return the loss."""

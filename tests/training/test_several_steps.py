@@ -88,7 +88,7 @@ def fit(data, folder, schedule, fused="auto", rate=1e-2, clip=None):
 def test_nothing_depends_on_the_steps_of_a_call(data, tmp_path, monkeypatch, fused, schedule):
     module, trainer, history, log = fit(data, tmp_path, SCHEDULES[schedule], fused)
     assert data.steps_at_once == 2
-    monkeypatch.setattr(several, "STACKED_PATCHES", 1)
+    monkeypatch.setitem(several.STACKED_PATCHES, "cpu", 1)
     plain_module, plain_trainer, plain_history, plain_log = fit(
         data, tmp_path, SCHEDULES[schedule], fused
     )

@@ -13,7 +13,7 @@ from stm_experiments.core.batch import Batch
 from stm_experiments.core.files import write_csv
 from stm_experiments.models.interfaces import Network
 from stm_experiments.training.callbacks.divergence import check_finite
-from stm_experiments.training.steps.step import Step
+from stm_experiments.training.steps.record import Steps
 
 
 class History(Callback):
@@ -51,25 +51,23 @@ class History(Callback):
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, index: int
     ) -> None:
         """Add the losses of the steps; on a CPU, where the check is free, stop if one is NaN."""
-        for step in self._steps(trainer, outputs, batch):
-            if step.loss.device.type == "cpu":
-                check_finite(float(step.loss), trainer)
-            self._sum = self._sum.to(step.loss.device) + step.loss * step.patches
-            self._count += step.patches
-            self.trained += step.patches
-            self._rate = step.rate
-
-    def _steps(self, trainer: Trainer, outputs: dict[str, Any], batch: Batch) -> list[Step]:
-        """Return the steps of a batch: one, or those that the objective has taken by itself."""
         if "steps" in outputs:
-            steps: list[Step] = outputs["steps"]
-            return steps
-        loss, patches = outputs["loss"].detach(), len(batch.noisy)
-        if batch.total is not None:
-            # The loss of the whole batch is the mean of what its processes return.
-            loss, patches = loss / trainer.world_size, batch.total
-            distributed.all_reduce(loss)
-        return [Step(loss, patches, self._rate)]
+            steps: Steps = outputs["steps"]
+            losses, patches, self._rate = steps.losses * steps.patches, len(batch.noisy), steps.rate
+        else:
+            loss, patches = outputs["loss"].detach(), len(batch.noisy)
+            if batch.total is not None:
+                # The loss of the whole batch is the mean of what its processes return.
+                loss, patches = loss / trainer.world_size, batch.total
+                distributed.all_reduce(loss)
+            losses = (loss * patches)[None]
+        if losses.device.type == "cpu":
+            check_finite(float(losses.sum()), trainer)
+        # Term by term, as if each step came by itself.
+        terms = torch.cat([self._sum.to(losses.device)[None], losses.double()])
+        self._sum = terms.cumsum(0)[-1]
+        self._count += patches
+        self.trained += patches
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Complete the row of the epoch and write the file."""

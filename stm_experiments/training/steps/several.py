@@ -5,7 +5,9 @@ written and signals are obeyed between stacks. Everything else is as if each bat
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
+import torch
 from lightning import LightningModule, Trainer
 from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
@@ -14,19 +16,69 @@ from stm_experiments.core.batch import Batch, split
 from stm_experiments.data.module import PatchData
 from stm_experiments.models.interfaces import Network
 from stm_experiments.training.callbacks.divergence import check_finite
-from stm_experiments.training.steps.step import Step
+from stm_experiments.training.steps.record import Steps
 
-STACKED_PATCHES = 4096  # in a stack: its patches stay in the cache
+STACKED_PATCHES = {"cpu": 4096, "cuda": 65536}  # in a stack: those of a CPU stay in its cache
 LEAST_STACKS = 8  # in an epoch
+
+
+class Stepper(Protocol):
+    """Takes steps, at once or when their losses are asked for."""
+
+    def take(self, batch: Batch) -> None:
+        """Take a step on a batch with the optimiser's settings of now."""
+
+    def losses(self) -> Tensor:
+        """Return the losses of the steps since the last call, [K]."""
+        ...
+
+
+class EagerStepper:
+    """Takes each step at once.
+
+    Args:
+        trainer: Its optimiser takes the steps.
+        set_gradients: Sets the gradients of a batch, and returns its loss.
+    """
+
+    def __init__(self, trainer: Trainer, set_gradients: Callable[[Batch], Tensor]) -> None:
+        self.trainer = trainer
+        self.set_gradients = set_gradients
+        self._losses: list[Tensor] = []
+
+    def take(self, batch: Batch) -> None:
+        """Take a step on a batch.
+
+        Raises:
+            Diverged: If a loss on the CPU is no longer a number.
+        """
+        loss = self.set_gradients(batch).detach()
+        self.trainer.optimizers[0].step()
+        if loss.device.type == "cpu":
+            check_finite(float(loss), self.trainer)
+        self._losses.append(loss)
+
+    def losses(self) -> Tensor:
+        """Return the losses of the steps since the last call, [K]."""
+        losses, self._losses = torch.stack(self._losses), []
+        return losses
 
 
 def count_steps(net: Network, trainer: Trainer) -> int:
     """Return the number of steps in one call.
 
-    It is 1 for networks of whole images, whose steps are long, and where the trainer does more
-    with the gradients than the optimiser.
+    It is 1 for networks of whole images, whose steps are long, and where the trainer is not plain.
     """
-    is_plain = (
+    if net.window is None or not is_plain(trainer):
+        return 1
+    data: PatchData = trainer.datamodule  # type: ignore[attr-defined]
+    patches = STACKED_PATCHES["cuda" if trainer.strategy.root_device.type == "cuda" else "cpu"]
+    return max(1, min(patches // data.settings.batch_size, data.steps_per_epoch // LEAST_STACKS))
+
+
+def is_plain(trainer: Trainer) -> bool:
+    """Return whether a trainer does nothing but steps on one device, and counts whole epochs."""
+    return (
         trainer.world_size == 1
         and trainer.precision == "32-true"
         and trainer.gradient_clip_val is None
@@ -35,49 +87,38 @@ def count_steps(net: Network, trainer: Trainer) -> int:
         and trainer.limit_train_batches == 1.0
         and trainer.val_check_interval == 1.0
     )
-    if net.window is None or not is_plain:
-        return 1
-    data: PatchData = trainer.datamodule  # type: ignore[attr-defined]
-    most = min(STACKED_PATCHES // data.settings.batch_size, data.steps_per_epoch // LEAST_STACKS)
-    return max(1, most)
 
 
-def take_steps(
-    module: LightningModule, stack: Batch, batch_size: int, set_gradients: Callable[[Batch], Tensor]
-) -> list[Step]:
+def take_steps(module: LightningModule, stack: Batch, batch_size: int, stepper: Stepper) -> Steps:
     """Take a step for each batch of a stack.
 
     Args:
         module: What is trained; a schedule counts steps if it is a ``OneCycleLR``, else epochs.
         stack: The patches of several batches; the last one may be smaller.
         batch_size: Patches of a batch.
-        set_gradients: Sets the gradients of a batch, and returns its loss.
+        stepper: Takes the steps.
 
     Raises:
         Diverged: If a loss on the CPU is no longer a number.
     """
     trainer = module.trainer
-    optimizer = trainer.optimizers[0]
+    epoch_loop = trainer.fit_loop.epoch_loop
+    done = epoch_loop.manual_optimization.optim_step_progress
     schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
     per_step = [each.step for each in schedules if isinstance(each, OneCycleLR)]
     per_epoch = [each.step for each in schedules if not isinstance(each, OneCycleLR)]
-    epoch_loop = trainer.fit_loop.epoch_loop
-    done = epoch_loop.manual_optimization.optim_step_progress
     batches = split(stack, batch_size)
-    steps = []
     for batch in batches:
-        rate = optimizer.param_groups[0]["lr"]
-        loss = set_gradients(batch).detach()
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
         done.increment_ready()
-        optimizer.step()
         done.increment_completed()
+        stepper.take(batch)
         for advance in per_step:
             advance()
-        if loss.device.type == "cpu":
-            check_finite(float(loss), trainer)
-        steps.append(Step(loss, len(batch.noisy), rate))
     epoch_loop._batches_that_stepped += len(batches) - 1  # loggers read it as the step
     if trainer.is_last_batch:
         for advance in per_epoch:
             advance()
-    return steps
+    losses = stepper.losses()
+    counts = torch.tensor([len(batch.noisy) for batch in batches])
+    return Steps(losses, counts.to(losses.device, non_blocking=True), rate)

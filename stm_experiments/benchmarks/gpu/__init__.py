@@ -1,0 +1,1 @@
+"""What a GPU gains: correctness, speed and memory in one script."""
