@@ -232,7 +232,12 @@ def site_figures(sites: InferredSites, images: Sequence[SiteImage]) -> dict[str,
         worst = np.argsort(-score[here])[:WORST]
         name = "sites" if len(images) == 1 else f"sites_{number + 1}"
         figures[name] = site_map(
-            image.recorded, image.position, sites.labels[here], worst, f"{image.name}: its sites"
+            image.recorded,
+            image.position,
+            sites.labels[here],
+            worst,
+            f"{image.name}: its sites",
+            image.pixel_nm,
         )
     names = [f"class {label + 1}" for label in range(sites.labels.max() + 1)]
     figures["latent"] = latent_pca(sites.codes, sites.labels, "class of the site", names)

@@ -12,6 +12,7 @@ from stm_experiments.figures.canvas import (
     draw_image,
     height_limits,
     new_figure,
+    set_scale,
 )
 
 
@@ -21,6 +22,7 @@ def site_map(
     labels: NDArray[np.int64],
     anomalies: NDArray[np.int64],
     title: str,
+    pixel_nm: tuple[float, float] | None = None,
 ) -> Figure:
     """Draw an image with the classes of its sites, and again with its most anomalous sites.
 
@@ -30,6 +32,7 @@ def site_map(
         labels: Class of each site, from 0 on, [S].
         anomalies: Indices of the anomalous sites, the most anomalous first, [A].
         title: Title of the picture.
+        pixel_nm: nm per px along axes 0 and 1; None: unknown.
     """
     caption = (
         "Left: every site in the colour of its class; the classes were found without labels. "
@@ -47,6 +50,8 @@ def site_map(
     left.legend(loc="upper right", fontsize=8, framealpha=0.8)
     draw_image(right, image, limits, f"the {len(anomalies)} most anomalous sites", "gray")
     _circle(right, positions[anomalies])
+    for axes in (left, right):
+        set_scale(axes, image.shape[1], pixel_nm)
     return figure
 
 

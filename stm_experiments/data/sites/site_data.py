@@ -1,6 +1,7 @@
 """Site patches of the user's own images."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class SiteData:
     Attributes:
         root: An image or microscope file, a folder of them, or a pattern with ``*``.
         channel: As for ``read_scan``; None: topography.
-        pixel_nm: Size of a pixel, nm; None: the files'.
+        pixel_nm: Size of a pixel, nm, or its height and width; None: the files'.
         width: Side of a patch, distances of nearest neighbours.
         patches_per_epoch: Patches of an epoch, the same sites again and again; None: each site
             once.
@@ -37,7 +38,7 @@ class SiteData:
 
     root: str | None
     channel: str | None = None
-    pixel_nm: float | None = None
+    pixel_nm: float | Sequence[float] | None = None
     width: float = 3.0
     patches_per_epoch: int | None = None
     fraction: float = 1.0
@@ -80,7 +81,11 @@ def check_site_settings(settings: PatchSettings) -> None:
 
 
 def read_site_images(
-    root: str, channel: str | None, window: int, width: float, pixel_nm: float | None = None
+    root: str,
+    channel: str | None,
+    window: int,
+    width: float,
+    pixel_nm: float | Sequence[float] | None = None,
 ) -> list[SiteImage]:
     """Read images and find their sites; log and leave out those that cannot be used.
 
@@ -89,7 +94,7 @@ def read_site_images(
         channel: As for ``read_scan``.
         window: Side of the patches, px.
         width: The same in distances of nearest neighbours.
-        pixel_nm: Size of a pixel, nm; None: the file's.
+        pixel_nm: Size of a pixel, nm, or its height and width; None: the file's.
 
     Raises:
         ValueError: If no image can be used.

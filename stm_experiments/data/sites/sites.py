@@ -5,7 +5,7 @@ scale: patches show the same surroundings at every magnification of the microsco
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from scipy.spatial import KDTree
 from torch import Tensor
 from torch.nn import functional as F
 
+from stm_experiments.core.images import fill_nearest
 from stm_experiments.lattice.fit import LatticeFit, find_lattice
 
 MARGIN = 2  # px around a patch that are needed to turn and shift it
@@ -23,6 +24,7 @@ _FINE, _SLOW = 0.12, 1.2
 # Least distance of a hollow from its atoms, distances of nearest neighbours: 1 in a honeycomb, 0.71
 # in a square, 0.58 in a close packing.
 _OPEN = 0.85
+_SHOWN = 0.99  # least share of measured pixels of an interpolated one that counts as measured
 _STEPS = 48  # of the search for a hollow, along each lattice vector; a multiple of 3 and 4
 
 
@@ -40,7 +42,8 @@ class SiteImage:
         kind: Number of the site's atom in the cell of the lattice; the last kind may be the hollow,
             [S].
         occupied: False where an atom is missing, and in hollows, [S].
-        spacing: Distance of nearest neighbours in the recorded image, px.
+        spacing: Distance of nearest neighbours in the recorded image, px; along the shorter side of
+            pixels that are not square.
         pixel_nm: Size of a pixel along axes 0 and 1, nm; None: unknown.
         truth: What is true of each site of a simulated image, by name, as in ``SimulatedSites``,
             [S] each; empty for other images.
@@ -87,6 +90,8 @@ def make_site_image(
 ) -> SiteImage:
     """Find the lattice of an image and prepare its sites.
 
+    An image whose pixels are not square is interpolated first, so that patches are square in nm.
+
     Args:
         name: Name of the image.
         data: The image, any unit, [H, W].
@@ -99,17 +104,18 @@ def make_site_image(
         LatticeError: If no lattice is found.
         ValueError: If no site is far enough from the border.
     """
-    fit = find_lattice(data, mask, pixel_nm)
-    sites = add_hollows(fit)
     measured = np.isfinite(data) if mask is None else np.isfinite(data) & mask
-    image = _band_pass(data, measured, fit.spacing)
+    square = _with_square_pixels(data, measured, pixel_nm)
+    fit = find_lattice(square.data, square.measured)
+    sites = add_hollows(fit)
+    image = _band_pass(square.data, square.measured, fit.spacing)
     image = ndimage.zoom(image, window / (width * fit.spacing), order=3)
     largest = np.array(image.shape) - 1
-    place = sites.position * largest / (np.array(data.shape) - 1)
+    place = sites.position * largest / (np.array(square.data.shape) - 1)
     reach = window / 2 + 1
     inside = ((place >= reach) & (place <= largest - reach)).all(1)
     if not measured.all():
-        inside &= _is_surrounded(sites.position, measured, 0.5 * width * fit.spacing)
+        inside &= _is_surrounded(sites.position, square.measured, 0.5 * width * fit.spacing)
     if not inside.any():
         raise ValueError(
             f"{name}: no site is {width / 2:g} distances of neighbours from the border"
@@ -118,13 +124,44 @@ def make_site_image(
         name=name,
         recorded=np.where(measured, data, np.nan),
         image=torch.from_numpy(image.astype(np.float32))[None],
-        position=sites.position[inside],
+        position=sites.position[inside] / square.scale,
         place=torch.from_numpy(place[inside]),
         kind=sites.kind[inside],
         occupied=sites.occupied[inside],
         spacing=fit.spacing,
         pixel_nm=pixel_nm,
     )
+
+
+class _Square(NamedTuple):
+    """An image with square pixels.
+
+    Attributes:
+        data: [h, w].
+        measured: [h, w].
+        scale: Its places over those in the recorded image, along axes 0 and 1.
+    """
+
+    data: NDArray[np.float64]
+    measured: NDArray[np.bool_]
+    scale: NDArray[np.float64]
+
+
+def _with_square_pixels(
+    data: NDArray[np.float64],
+    measured: NDArray[np.bool_],
+    pixel_nm: tuple[float, float] | None,
+) -> _Square:
+    """Interpolate an image along the longer side of its pixels."""
+    sides = np.array(pixel_nm or (1.0, 1.0))
+    old = np.array(data.shape)
+    new = np.rint((old - 1) * sides / sides.min()).astype(int) + 1
+    if (new == old).all():
+        return _Square(data, measured, np.ones(2))
+    zoom = new / old
+    fine = ndimage.zoom(fill_nearest(data, measured), zoom, order=3)
+    shown = ndimage.zoom(measured.astype(float), zoom, order=1) > _SHOWN
+    return _Square(fine, shown, (new - 1) / np.maximum(old - 1, 1))
 
 
 def _band_pass(

@@ -12,7 +12,13 @@ from stm_experiments.data.loader import Consumer, Place
 from stm_experiments.data.module import PatchData
 from stm_experiments.data.sites.simulated_sites import find_simulated_sites
 from stm_experiments.data.sites.site_loader import SiteImages, SiteLoader, listed_images
-from stm_experiments.data.sites.sites import add_hollows, cut_squares, disc, turn_and_shift
+from stm_experiments.data.sites.sites import (
+    add_hollows,
+    cut_squares,
+    disc,
+    make_site_image,
+    turn_and_shift,
+)
 from stm_experiments.lattice.fit import find_lattice
 from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate
 
@@ -50,6 +56,23 @@ def test_sites_are_where_the_atoms_are(images):
         # One scale: the window shows three distances of neighbours.
         scale = image.image.shape[-1] / image.recorded.shape[-1]
         assert scale == pytest.approx(24 / (3 * image.spacing), rel=0.02)
+
+
+@pytest.mark.parametrize("pixel_nm", [(0.03, 0.01), (0.01, 0.02)])
+def test_patches_are_square_in_nm(pixel_nm):
+    """Every third row, or every second column, of an image gives the sites and patches of all."""
+    perfect = simulate([LATTICES["mos2"]], [3], NOISES["none"], PHYSICAL, 181)
+    data = perfect.noisy[0, 0].double().numpy()
+    whole = make_site_image("whole", data, 24, 3.0, pixel_nm=(0.01, 0.01))
+    steps = [round(side / 0.01) for side in pixel_nm]
+    part = make_site_image("part", data[:: steps[0], :: steps[1]], 24, 3.0, pixel_nm=pixel_nm)
+    assert part.spacing == pytest.approx(whole.spacing, rel=0.02)
+    distance, same = KDTree(whole.position).query(part.position * steps)
+    near = distance < 1
+    assert near.mean() > 0.95
+    cut = cut_squares(part.image, part.place[near], 24)
+    expected = cut_squares(whole.image, whole.place[same[near]], 24)
+    assert (cut - expected).square().mean() < 0.02 * expected.square().mean()
 
 
 def test_patches_show_molybdenum_in_the_middle(images):
