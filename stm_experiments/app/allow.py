@@ -2,8 +2,12 @@
 
 import importlib
 import inspect
+import sys
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
+
+from stm_experiments.core.plugins import find_class, plugin_classes, plugins_in_use
 
 PACKAGE = "stm_experiments"
 # Whose public classes (``__all__``) a config may build.
@@ -82,10 +86,7 @@ def allowed_class(node: Mapping[str, Any], where: str = "") -> type:
     prefix = f"{where}." if where else ""
     found = _find_class(target)
     if found is None:
-        raise PermissionError(
-            f"{prefix}{TARGET}={target!r} is not allowed: configs build only public classes "
-            f"of {', '.join(ROOMS)} and the names listed in {PACKAGE}/app/allow.py"
-        )
+        raise PermissionError(f"{prefix}{TARGET}={target!r} is not allowed: {remedy(target)}")
     keywords = FOREIGN.get(target, _NUMBERS)
     for key in node:
         special = key in (TARGET, PARTIAL)
@@ -99,6 +100,39 @@ def allowed_class(node: Mapping[str, Any], where: str = "") -> type:
     return found
 
 
+def remedy(target: object) -> str:
+    """Return what may be named in place of a dotted path that is not allowed, and how.
+
+    Args:
+        target: The path as it was given.
+    """
+    rooms = ", .".join(room.removeprefix(f"{PACKAGE}.") for room in ROOMS)
+    listed = (
+        f"configs build public classes of {PACKAGE}.{rooms} and those in {PACKAGE}/app/allow.py"
+    )
+    if not isinstance(target, str) or not target:
+        return listed
+    module, _, name = target.rpartition(".")
+    allowed = allowed_names()
+    lasts = {path.rpartition(".")[2].lower(): path for path in allowed}
+    near = [lasts[each] for each in get_close_matches(name.lower(), lasts, 3, 0.7)]
+    if near:
+        listed += f", near it {', '.join(near)}"
+    if module in plugins_in_use():
+        return f"{listed}; the plugin {module} has no public class {name!r}"
+    top = module.partition(".")[0]
+    if top and top != PACKAGE and top not in sys.stdlib_module_names:
+        listed += f"; your own code needs plugins=[{module}] on the command line"
+    return listed
+
+
+def allowed_names() -> list[str]:
+    """Return the dotted paths of all classes that a config may build."""
+    rooms = [(room, importlib.import_module(room)) for room in ROOMS]
+    paths = [f"{room}.{name}" for room, module in rooms for name in module.__all__]
+    return [path for path in (*paths, *FOREIGN, *plugin_classes()) if is_allowed(path)]
+
+
 def is_allowed(target: object) -> bool:
     """Return whether a config may name this dotted path as ``_target_``."""
     return _find_class(target) is not None
@@ -110,7 +144,7 @@ def _find_class(target: object) -> type | None:
         return None
     module_name, _, name = target.rpartition(".")
     if target not in FOREIGN and module_name not in ROOMS:
-        return None
+        return find_class(target)
     module = importlib.import_module(module_name)
     if target not in FOREIGN and name not in module.__all__:
         return None

@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import ParallelStrategy
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from stm_experiments.app.account import has_wandb_account, refuse_wandb_settings
 from stm_experiments.app.construct import construct
@@ -23,16 +24,56 @@ from stm_experiments.core.config_files import config_dir
 from stm_experiments.core.memory import keep_freed_memory
 from stm_experiments.data import DataSource, PatchSettings
 from stm_experiments.data.module import PatchData
-from stm_experiments.models.checkpoint import read, write_checkpoint
+from stm_experiments.models.checkpoint import network_name, read, write_checkpoint
 from stm_experiments.models.interfaces import Card, Network
 from stm_experiments.training import Reconstruction
 from stm_experiments.training.callbacks import Patience
 
 
 def build_model(config: dict[str, Any]) -> Reconstruction:
-    """Build the objective with its network, optimiser and schedule."""
-    model: Reconstruction = construct(config["model"])
+    """Build the objective with its network, optimiser and schedule.
+
+    Raises:
+        ValueError: If the network or the objective lacks what the training needs of it.
+    """
+    settings = dict(config["model"])
+    net = construct(settings.pop("net"))
+    check_network(net)
+    model: Reconstruction = construct(settings, net=net)
+    if not isinstance(model, Reconstruction):
+        raise ValueError(
+            f"model: {type(model).__name__} is no objective: derive it from "
+            "stm_experiments.training.Reconstruction"
+        )
     return model
+
+
+def check_network(net: object) -> None:
+    """Refuse what is no network of the package's kind, before it is trained.
+
+    Raises:
+        ValueError: If it lacks attributes, or does not map patches to patches of the same shape.
+    """
+    name = type(net).__name__
+    if not isinstance(net, Network) or not isinstance(net, nn.Module):
+        missing = [key for key in ("label", "window", "card") if not hasattr(net, key)]
+        lacks = f"it lacks {', '.join(missing)}" if missing else "it is no torch.nn.Module"
+        raise ValueError(
+            f"model.net: {name} is no network ({lacks}): derive it from "
+            "stm_experiments.models.interfaces.NetworkModule"
+        )
+    if type(net).__module__.startswith("stm_experiments."):
+        return
+    side = net.window or 64
+    patches = torch.zeros(2, 1, side, side)
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        result = net.eval()(patches)
+    net.train()
+    if getattr(result, "shape", None) != patches.shape:
+        raise ValueError(
+            f"model.net: {name} maps patches {list(patches.shape)} to "
+            f"{list(getattr(result, 'shape', []))}: its output must have the shape of its input"
+        )
 
 
 def build_network(name: str) -> Network:
@@ -197,7 +238,7 @@ def check_processes(trainer: Trainer) -> None:
 def build_card(config: dict[str, Any], window: int | None) -> Card:
     """Return the description that the model files of a run carry."""
     arguments = dict(config["model"]["net"])
-    network = arguments.pop("_target_").rpartition(".")[2]
+    network = network_name(arguments.pop("_target_"))
     return Card(
         network=network,
         arguments=arguments,

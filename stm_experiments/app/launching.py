@@ -15,13 +15,15 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from stm_experiments.app.foreign_files import refuse_foreign_hydra_nodes
-from stm_experiments.app.help import FLAGS, help_text
+from stm_experiments.app.command_line.foreign_files import refuse_foreign_hydra_nodes
+from stm_experiments.app.command_line.help import FLAGS, help_text
+from stm_experiments.app.command_line.own_code import PLUGINS, ordered, plugins_named
 from stm_experiments.app.job import PATH_KEYS
 from stm_experiments.app.logs import log_traceback
 from stm_experiments.app.messages import one_sentence
 from stm_experiments.app.orphans import end_with_sweep
 from stm_experiments.core.config_files import config_dir, read_yaml
+from stm_experiments.core.plugins import ENVIRONMENT
 from stm_experiments.core.texts import printable, write_any_text
 
 DRY_RUN = "hydra.callbacks.sweep.dry_run=true"  # what --dry-run stands for
@@ -107,8 +109,11 @@ def launch(task: Task, config_name: str, after_sweep: Callable[[Path], None] | N
     SweepStart.folders.clear()
     end_with_sweep()
     write_any_text()
+    before = os.environ.get(ENVIRONMENT)
     try:
         sys.argv[1:] = hydra_arguments(sys.argv[1:])
+        if named := plugins_named(sys.argv[1:]):
+            os.environ[ENVIRONMENT] = ",".join(named)  # also of the processes of this run
         refuse_foreign_hydra_nodes(sys.argv[1:], config_name)
         if set(FLAGS) & set(sys.argv[1:]):
             return print_page(help_text(sys.argv[1:], config_name))
@@ -125,6 +130,10 @@ def launch(task: Task, config_name: str, after_sweep: Callable[[Path], None] | N
     finally:
         if after_sweep is not None and SweepStart.folders:
             after_sweep(SweepStart.folders[-1])
+        if before is None:
+            os.environ.pop(ENVIRONMENT, None)
+        else:
+            os.environ[ENVIRONMENT] = before
 
 
 def _reporting(task: Task, config_name: str) -> Task:
@@ -168,13 +177,13 @@ def hydra_arguments(arguments: list[str]) -> list[str]:
         if not set(arguments) & set(SWEEP_FLAGS):
             raise ValueError("--dry-run shows the jobs of a sweep: add -m")
         arguments = [DRY_RUN if text == "--dry-run" else text for text in arguments]
-    quoted = [quote_path(text) for text in arguments]
+    quoted = [quote_path(text) for text in ordered(arguments)]
     resumed = [text.partition("=")[2] for text in arguments if text.startswith("resume=")]
     is_further_process = "hydra.output_subdir=null" in arguments  # of a run, by Lightning
     if not resumed or resumed[-1] == "null" or is_further_process:
         return quoted
     folder = _resumed_folder(resumed[-1])
-    kept = ("resume=", "resume_anyway=", "-")
+    kept = ("resume=", "resume_anyway=", *PLUGINS, "-")
     others = [text for text in arguments if not text.startswith(kept) or text in SWEEP_FLAGS]
     if others:
         raise ValueError(

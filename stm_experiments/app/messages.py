@@ -96,16 +96,11 @@ def _with_choices(error: BaseException, text: str) -> str:
     """List the files of a config group in place of the search path."""
     if not isinstance(error, MissingConfigException):
         return text
-    text = re.sub(r" Config search path:.*", "", text)
-    known = re.sub(r" Available options in .*", "", text)
-    if known != text:
-        name = str(error.missing_cfg_file).rpartition("/")[2]
-        options = error.options or []
-        return f"{known}{did_you_mean(name, options)}: choose from {', '.join(options)}"
-    group = re.search(r"Could not load '(.+)/[^/]+'", text)
-    if group is None or not (config_dir() / group[1]).is_dir():
-        return text
-    return f"{text.rstrip('.')}: choose from {', '.join(choices(group[1]))}"
+    text = re.sub(r" (Available options in|Config search path:).*", "", text).rstrip(".")
+    if not error.options:
+        return f"{text}; config groups of your own need --config-dir=<their folder>"
+    name = str(error.missing_cfg_file).rpartition("/")[2]
+    return f"{text}{did_you_mean(name, error.options)}: choose from {', '.join(error.options)}"
 
 
 def choices(group: str) -> list[str]:

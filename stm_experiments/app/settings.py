@@ -8,18 +8,46 @@ from omegaconf import DictConfig, OmegaConf
 
 from stm_experiments.app.allow import refuse_unknown_targets
 from stm_experiments.core.config_files import read_yaml
+from stm_experiments.core.plugins import named_plugins, use_plugins
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
-    """Resolve a config to plain data, and check every ``_target_``.
+    """Resolve a config to plain data, import the plugins, and check every ``_target_``.
 
     Raises:
-        PermissionError: If the config would build something that is not on the allow list.
+        PermissionError: If the config would build something that is not on the allow list, or
+            asks for a plugin that the user has not named.
+        ValueError: If a plugin cannot be imported.
     """
     resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
+    if "plugins" in resolved:
+        resolved["plugins"] = import_plugins(resolved["plugins"], "the config")
     refuse_unknown_targets(resolved)
     return {str(key): value for key, value in resolved.items()}
+
+
+def import_plugins(wanted: object, who: str) -> list[str]:
+    """Import the plugins that the user has named, and return their names.
+
+    Args:
+        wanted: What a config asks for: a name or a list of names. It is never imported for that.
+        who: The config, for the message.
+
+    Raises:
+        PermissionError: If the user has not named one of them.
+        ValueError: If one cannot be imported.
+    """
+    named = named_plugins()
+    asked = wanted if isinstance(wanted, list) else [wanted]
+    if missing := [str(name) for name in asked if name not in named]:
+        names = ",".join(dict.fromkeys([*named, *missing]))
+        raise PermissionError(
+            f"{who} asks for the code of {', '.join(missing)}, which is imported for nobody but "
+            f"you: if you trust it, add plugins=[{names}] to the command line"
+        )
+    use_plugins(named)
+    return named
 
 
 def new_config(config: DictConfig) -> dict[str, Any]:
@@ -79,5 +107,6 @@ def saved_config(folder: Path) -> dict[str, Any]:
     config = read_yaml(folder / "config.yaml")
     if not isinstance(config, dict):
         raise ValueError(f"{folder / 'config.yaml'}: not the config of a run")
+    import_plugins(config.get("plugins") or [], f"the run {folder}")
     refuse_unknown_targets(config)
     return config

@@ -4,7 +4,7 @@ Lightning's data module is in ``module``: its import takes seconds that most com
 """
 
 from stm_experiments.core.batch import Batch
-from stm_experiments.data.image_set import LATTICE_NAMES, Images
+from stm_experiments.data.image_set import Images, lattice_names
 from stm_experiments.data.loader import PatchLoader
 from stm_experiments.data.settings import PatchSettings
 from stm_experiments.data.sites.simulated_sites import SimulatedSites
@@ -17,7 +17,6 @@ from stm_experiments.data.sources.simulated import SimulatedData
 from stm_experiments.data.sources.striped import StripedData
 
 __all__ = [
-    "LATTICE_NAMES",
     "AnySurfaceData",
     "Batch",
     "DataSource",
@@ -31,4 +30,5 @@ __all__ = [
     "SimulatedSites",
     "SiteData",
     "StripedData",
+    "lattice_names",
 ]

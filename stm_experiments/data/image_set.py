@@ -6,8 +6,10 @@ from torch import Tensor
 
 from stm_experiments.simulator import LATTICES
 
-# Names of the lattice labels; the last one is label -1, too.
-LATTICE_NAMES = (*LATTICES, "unknown lattice")
+
+def lattice_names() -> list[str]:
+    """Return the names of the lattice labels; the last one is label -1, too."""
+    return [*LATTICES, "unknown lattice"]
 
 
 class Images(NamedTuple):

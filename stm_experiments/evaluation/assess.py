@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from stm_experiments.data import LATTICE_NAMES
+from stm_experiments.data import lattice_names
 from stm_experiments.data.module import PatchData
 from stm_experiments.data.sites.site_loader import listed_images
 from stm_experiments.data.sources.simulated import simulated_lattices
@@ -117,7 +117,7 @@ def assess(
         record.first,
         record.curves,
         references,
-        list(LATTICE_NAMES),
+        lattice_names(),
     )
     figures["patches"] = montage(data)
     if all_codes is not None and latent:
@@ -162,7 +162,7 @@ def write_assessment(assessment: Assessment, run: RunFolder) -> None:
     if assessment.three_patches:
         run.write_json("three_patches.json", assessment.three_patches)
     if assessment.codes is not None:
-        codes, names = assessment.codes, list(LATTICE_NAMES)
+        codes, names = assessment.codes, lattice_names()
         labels = [names[label] for label in codes.lattice]
         path = run.path / "latent.csv"
         write_latent_csv(path, codes.codes, labels, codes.image, codes.orientation)
@@ -225,7 +225,7 @@ def latent_of_lattices(
         compared,
         data.loader(data.test_split),
         images,
-        list(LATTICE_NAMES),
+        lattice_names(),
         LATTICES | simulated_lattices(source),
         known={name: codes},
     )
@@ -256,7 +256,7 @@ def pooled_figure(name: str, codes: Codes) -> dict[str, Figure]:
     images = [codes.image[codes.lattice == label].unique().numel() for label in labels]
     if min(images) < FEWEST_IMAGES:
         return {}
-    lattices = [LATTICE_NAMES[label] for label in labels]
+    lattices = [lattice_names()[label] for label in labels]
     title = f"{name}: lattice types in the latent codes"
     return {
         "latent_pooled": pooled_latent(codes.codes, codes.image, classes, lattices, title=title),

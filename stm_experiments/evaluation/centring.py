@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from stm_experiments.core.batch import Batch
-from stm_experiments.data import LATTICE_NAMES
+from stm_experiments.data import lattice_names
 from stm_experiments.data.module import PatchData
 from stm_experiments.data.sources.centred import patch_phases
 from stm_experiments.figures.codes.centred_patches import centred_patches_figure, first_of_each
@@ -154,7 +154,7 @@ def centred_figure(net: Centring, samples: Batch) -> Figure:
         "centred": centred,
         "centred, true": samples.truth["centred"][first].view_as(noisy),
     }
-    labels = [LATTICE_NAMES[label] for label in samples.lattice[first].tolist()]
+    labels = [lattice_names()[label] for label in samples.lattice[first].tolist()]
     return centred_patches_figure(columns, labels, title=f"{net.label}: held-out patches")
 
 

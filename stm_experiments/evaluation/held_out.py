@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from stm_experiments.data import LATTICE_NAMES
+from stm_experiments.data import lattice_names
 from stm_experiments.data.module import PatchData
 from stm_experiments.metrics.measures import noise_floor
 from stm_experiments.metrics.scores import NOISY_INPUT, Scores, flatten_scores, score_networks
@@ -51,7 +51,7 @@ def score_held_out(networks: Mapping[str, Network], data: PatchData, split: str)
         ValueError: If the source has no such split, or a network cannot be scored.
     """
     scores = score_networks(networks, data.loader(split))
-    names = list(LATTICE_NAMES)
+    names = lattice_names()
     by_lattice = {names[label]: of_lattice for label, of_lattice in scores.by_lattice.items()}
     return HeldOutScores(split, scores.overall, by_lattice)
 

@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from stm_experiments import models
 from stm_experiments.core.files import MODEL_BYTES, atomic_write, read_bytes
+from stm_experiments.core.plugins import find_class, plugins_in_use, use_plugins
 from stm_experiments.models.interfaces import Card, Network, NetworkModule
 
 WEIGHTS = Path(models.__file__).parent / "weights"  # of the models that come with the package
@@ -151,14 +153,16 @@ def shipped_models() -> list[str]:
     return sorted(file.stem for file in WEIGHTS.glob("*.ckpt"))
 
 
-def load(path: str | Path) -> Network:
+def load(path: str | Path, plugins: Sequence[str] = ()) -> Network:
     """Load a trained network from a checkpoint; safe for files from strangers.
 
-    The network is one of ``stm_experiments.models``, built by name from plain arguments.
+    The network is one of ``stm_experiments.models``, built by name from plain arguments, or of a
+    plugin that you name here, on the command line or in ``STM_PLUGINS``. No file names one.
 
     Args:
         path: A checkpoint of a run (``outputs/.../checkpoints/best.ckpt``), or the name of a model
             that comes with the package (``denoiser``).
+        plugins: Importable modules with networks of your own, such as ``mypackage.networks``.
 
     Returns:
         The network in evaluation mode, with its ``Card`` as ``.card``.
@@ -181,14 +185,14 @@ def load(path: str | Path) -> Network:
         state = content["state_dict"]
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(f"{path}: not a checkpoint of stm_experiments") from None
-    if card.network not in models.__all__:
-        raise CheckpointError(
-            f"{path}: holds a network {card.network!r}, which {models.__name__} does not have"
-        )
+    if plugins:
+        use_plugins([*plugins_in_use(), *plugins])
+    build = network_class(card.network)
+    if build is None:
+        raise CheckpointError(f"{path}: holds a network {card.network!r}, {_absence(card.network)}")
     try:
         prefix = "net."
         weights = {key.removeprefix(prefix): value for key, value in state.items() if prefix in key}
-        build = getattr(models, card.network)
         with torch.device("meta"):  # takes no memory
             blueprint: NetworkModule = build(**card.arguments)
         check_fit(blueprint, weights)
@@ -202,6 +206,64 @@ def load(path: str | Path) -> Network:
     card.source = f"{source}, weights {fingerprint(weights)}"
     net.card = card
     return net.eval()
+
+
+def network_name(target: str) -> str:
+    """Return the name by which model files know a network.
+
+    Args:
+        target: Dotted path of its class.
+    """
+    module, _, name = target.rpartition(".")
+    return name if module == models.__name__ else target
+
+
+def network_class(name: str) -> Callable[..., Any] | None:
+    """Return the class of a network by the name in a model file; None if there is none.
+
+    Networks of the package have a plain name, those of a plugin that is in use a dotted one.
+    """
+    if name in models.__all__:
+        found: Callable[..., Any] = getattr(models, name)
+        return found
+    kind = find_class(name) if isinstance(name, str) else None
+    return kind if kind is not None and issubclass(kind, nn.Module) else None
+
+
+def _absence(name: str) -> str:
+    """Return why there is no network of a name, as a clause."""
+    module = name.rpartition(".")[0] if isinstance(name, str) else ""
+    if not module:
+        return f"which {models.__name__} does not have"
+    if module in plugins_in_use():
+        return f"which the plugin {module} does not have"
+    return (
+        "code that is imported for nobody but you: if you trust it, name it, "
+        f"plugins=[{module}] (in Python, load(..., plugins=[{module!r}]))"
+    )
+
+
+def check_loadable(net: Network, card: Card) -> None:
+    """Check that a network can be built again from its card, as ``load`` will build it.
+
+    Raises:
+        ValueError: If it cannot.
+    """
+    build = network_class(card.network)
+    if build is None:
+        raise ValueError(
+            f"model.net: no file could be loaded that holds {card.network}, which is no network of "
+            f"{models.__name__} or of your plugins"
+        )
+    try:
+        with torch.device("meta"):
+            check_fit(build(**card.arguments), net.state_dict())
+    except Exception as error:
+        raise ValueError(
+            f"model.net: {card.network} could not be loaded from a file after the training, as it "
+            "is not built the same again from its settings alone "
+            f"({type(error).__name__}: {error})"
+        ) from error
 
 
 def fingerprint(weights: dict[str, Tensor]) -> str:

@@ -14,7 +14,7 @@ class Card:
     """The description that a model file carries.
 
     Attributes:
-        network: Class name in ``stm_experiments.models``.
+        network: Class name in ``stm_experiments.models``, or dotted path in a plugin.
         arguments: Its keyword arguments.
         window: Patch size, px; None: any.
         normalisation: ``minmax``: each image's minimum and maximum become -1 and 1; ``plane``: its

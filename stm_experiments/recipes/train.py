@@ -61,6 +61,8 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
         checkpoint.start_from(settings["init"], net)
     check_baselines(settings["baselines"], data.settings.window)
     card = build.build_card(settings, net.window)
+    if not isinstance(net, Fitted):
+        checkpoint.check_loadable(net, card)
     loggers = build.build_loggers(settings, run.path, run.about)
     history = callbacks.History(run.path / "metrics.csv")
     samples = data.samples(SAMPLES)

@@ -9,6 +9,7 @@ from stm_experiments.simulator.lattices.registry import (
     FLAT_LATTICES,
     LATTICES,
     AnyLattice,
+    add_lattice,
     choose_lattices,
     configured_lattice,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "TipNoise",
     "Topographs",
     "Wave",
+    "add_lattice",
     "choose_lattices",
     "configured_lattice",
     "place_atoms",

@@ -91,7 +91,7 @@ def check_drawable(lattice: AnyLattice, preset: Preset) -> None:
     Raises:
         ValueError: If it cannot.
     """
-    if isinstance(lattice, FlatLattice) and lattice.name in LATTICES:
+    if isinstance(lattice, FlatLattice) or lattice.narrowness is not None:
         if preset.name != "physical":
             raise ValueError(f"lattice {lattice.name!r} is drawn by the preset physical only")
         return

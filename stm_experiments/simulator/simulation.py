@@ -21,7 +21,7 @@ from stm_experiments.simulator.checks import (
 from stm_experiments.simulator.lattices.atoms import Atoms
 from stm_experiments.simulator.lattices.cut import place_atoms
 from stm_experiments.simulator.lattices.flat import FlatLattice
-from stm_experiments.simulator.lattices.registry import LATTICES, AnyLattice
+from stm_experiments.simulator.lattices.registry import LATTICES, AnyLattice, lattice_label
 from stm_experiments.simulator.microscope.path import ScanPath
 from stm_experiments.simulator.noise import NOISES, Noise
 from stm_experiments.simulator.presets import PRESETS, Preset
@@ -155,7 +155,7 @@ class Simulator:
         return Topographs(
             noisy=traces[Trace.FORWARD].image,
             clean=clean,
-            lattice=torch.full((len(seeds),), list(LATTICES).index(lattice.name)),
+            lattice=torch.full((len(seeds),), lattice_label(lattice)),
             orientation=crystal.orientation,
             offset=crystal.offset,
             atoms=Atoms(u, v, depth, atoms.present),

@@ -14,7 +14,16 @@ from typing import Any
 
 import torch
 
-from stm_experiments.core.files import SCAN_BYTES, FileRefused, open_regular, read_json, write_json
+from stm_experiments.core.files import (
+    CONFIG_BYTES,
+    SCAN_BYTES,
+    FileRefused,
+    open_regular,
+    read_bytes,
+    read_json,
+    write_json,
+)
+from stm_experiments.core.plugins import plugin_files
 from stm_experiments.core.texts import printable
 
 FILE_NAME = "circumstances.json"
@@ -40,6 +49,7 @@ def describe(config: dict[str, Any], files: Sequence[Path]) -> dict[str, Any]:
         files: The files from which its data are read.
     """
     names = [*VERSIONS, "numba"] if config.get("model", {}).get("fused") else VERSIONS
+    plugins = {name: _digest(paths) for name, paths in plugin_files().items()}
     has_gpu = config["trainer"]["accelerator"] != "cpu" and torch.cuda.is_available()
     return {
         "versions": {name: _version(name) for name in names},
@@ -47,7 +57,16 @@ def describe(config: dict[str, Any], files: Sequence[Path]) -> dict[str, Any]:
         "threads": None if has_gpu else torch.get_num_threads(),
         "config": json.loads(json.dumps(config, default=str)),
         "files": _fingerprints(files),
+        **({"plugins": plugins} if plugins else {}),
     }
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    """Return the SHA-256 of small files, one after the other."""
+    content = hashlib.sha256()
+    for path in paths:
+        content.update(read_bytes(path, CONFIG_BYTES))
+    return content.hexdigest()
 
 
 def _version(name: str) -> str:

@@ -13,8 +13,8 @@ import yaml
 from omegaconf import OmegaConf, open_dict
 
 from stm_experiments.app.allow import refuse_unknown_targets
+from stm_experiments.app.command_line.foreign_files import refuse_foreign_hydra_nodes
 from stm_experiments.app.construct import construct
-from stm_experiments.app.foreign_files import refuse_foreign_hydra_nodes
 from stm_experiments.app.messages import EXPECTED, one_sentence
 from stm_experiments.app.settings import resolve
 

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from stm_experiments.benchmarks.transfer import run_command
 from stm_experiments.core.batch import Batch
-from stm_experiments.data import LATTICE_NAMES, PatchSettings, SimulatedData
+from stm_experiments.data import PatchSettings, SimulatedData, lattice_names
 from stm_experiments.data.module import PatchData
 from stm_experiments.data.sources.centred import patch_phases
 from stm_experiments.latent.codes import Codes, encode_patches
@@ -108,7 +108,7 @@ def gaps_and_r2(net: Network, batch: Batch) -> tuple[dict[str, float], dict[str,
     names = ("azimuth", "tilt", "rotation")
     factors: dict[str, Tensor] = {"lattice": batch.lattice}
     factors |= dict(zip(names, batch.orientation.unbind(1), strict=True)) | phases
-    targets: dict[str, Tensor] = factor_targets(codes, list(LATTICE_NAMES))
+    targets: dict[str, Tensor] = factor_targets(codes, lattice_names())
     targets |= {name: torch.stack([x.cos(), x.sin()], 1) for name, x in phases.items()}
     return information_gaps(codes.codes, factors), held_out_r2(codes.codes, targets, batch.image)
 

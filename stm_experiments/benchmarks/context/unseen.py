@@ -9,7 +9,7 @@ from rich.table import Table
 
 from stm_experiments.app.tables import matrix_table, print_table
 from stm_experiments.benchmarks.context.seeds import Study
-from stm_experiments.data import LATTICE_NAMES, PatchSettings, SimulatedData
+from stm_experiments.data import PatchSettings, SimulatedData, lattice_names
 from stm_experiments.data.module import PatchData
 from stm_experiments.evaluation.error_matrix import ErrorMatrix, write_matrix
 from stm_experiments.figures.canvas import save_figure
@@ -55,10 +55,10 @@ def errors_of(net: Network, data: PatchData, task: str) -> dict[str, float]:
         codes = encode_all(net, batches, IMAGES * PER_IMAGE * len(LATTICES))
         told = lattice_confusion(codes).diagonal()
         labels = codes.lattice.unique().tolist()
-        return {LATTICE_NAMES[i]: max(1 - t, LEAST) for i, t in zip(labels, told, strict=True)}
+        return {lattice_names()[i]: max(1 - t, LEAST) for i, t in zip(labels, told, strict=True)}
     by_lattice = score_networks({task: net}, batches).by_lattice
     measure = TASKS[task][2]
-    return {LATTICE_NAMES[i]: scores[task][measure].mean for i, scores in by_lattice.items()}
+    return {lattice_names()[i]: scores[task][measure].mean for i, scores in by_lattice.items()}
 
 
 def fine_tuned(study: Study, lattice: str, images: int, start: Path | None) -> float:

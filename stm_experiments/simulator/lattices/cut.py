@@ -33,6 +33,8 @@ class Lattice:
         a: Cell edge along x, lattice constants.
         row: Distance between rows along y over ``a``; the cell has two rows.
         rows_first: Atoms are listed row by row (y outer) instead of column by column (x outer).
+        narrowness: Of an atom in the preset physical, as in ``Preset.w``, of a lattice that is not
+            one of the paper's, whose presets know it; None: the preset's.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Lattice:
     a: float = 1.0
     row: float = 0.5
     rows_first: bool = False
+    narrowness: float | None = None
 
     rotation_max: ClassVar[float] = 180.0  # degrees
 
@@ -115,10 +118,17 @@ def cut_planes(orientation: Tensor, azimuth_max: float, tilt_max: float) -> Cut:
     return Cut(torch.cos(azimuth), torch.sin(azimuth), slope, torch.sqrt(1 + slope * slope))
 
 
+def narrowness(lattice: Lattice, preset: Preset) -> float:
+    """Return how narrow an atom is drawn, as in ``Preset.w``."""
+    if lattice.narrowness is None:
+        return preset.w[lattice.name]
+    return lattice.narrowness
+
+
 def cut_off_radius(lattice: Lattice, preset: Preset) -> float:
     """Return the radius (px) beyond which a `physical` atom is not drawn: 4.5 sigma at depth 0."""
     s = lattice.spread**2 / (64 * lattice.k)
-    return 4.5 * math.sqrt(s / (preset.w[lattice.name] * math.sqrt(2)))
+    return 4.5 * math.sqrt(s / (narrowness(lattice, preset) * math.sqrt(2)))
 
 
 def place_atoms(

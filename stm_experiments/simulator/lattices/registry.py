@@ -1,6 +1,7 @@
 """All lattices by name: their constants, their ranges of orientation and their symmetries.
 
-To add a crystal: an entry here and a file of its name in ``conf/lattice``.
+To add a crystal: an entry here and a file of its name in ``conf/lattice``; from another package,
+``add_lattice``.
 """
 
 import math
@@ -159,6 +160,26 @@ FLAT_LATTICES: dict[str, FlatLattice] = {
 }
 
 LATTICES: dict[str, AnyLattice] = {**CUT_LATTICES, **FLAT_LATTICES}
+
+
+def add_lattice(lattice: AnyLattice) -> None:
+    """Add a crystal of your own, so that configs and the simulator know its name.
+
+    Its label is the next free one.
+
+    Raises:
+        ValueError: If there is another lattice of that name, or the simulator cannot draw it.
+    """
+    if LATTICES.get(lattice.name, lattice) != lattice:
+        raise ValueError(f"there is another lattice {lattice.name!r}: choose another name")
+    if isinstance(lattice, Lattice) and lattice.name not in LATTICES and lattice.narrowness is None:
+        raise ValueError(f"lattice {lattice.name!r} needs a narrowness of its atoms, such as 0.15")
+    LATTICES[lattice.name] = lattice
+
+
+def lattice_label(lattice: AnyLattice) -> int:
+    """Return the position of a lattice in ``LATTICES`` by its name; -1 if it is not there."""
+    return list(LATTICES).index(lattice.name) if lattice.name in LATTICES else -1
 
 
 def configured_lattice(name: str, overrides: Mapping[str, Any]) -> AnyLattice:

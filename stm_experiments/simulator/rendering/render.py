@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from stm_experiments.simulator.lattices.atoms import Atoms
-from stm_experiments.simulator.lattices.cut import Lattice, cut_off_radius
+from stm_experiments.simulator.lattices.cut import Lattice, cut_off_radius, narrowness
 from stm_experiments.simulator.presets import Preset
 
 Ints = NDArray[np.signedinteger]
@@ -114,7 +114,7 @@ def gaussian_shape(lattice: Lattice, preset: Preset, depth: Tensor) -> tuple[Ten
     s = lattice.spread**2 / (64 * lattice.k)
     half = 1 - depth / 2
     amplitude = 4 * half * half.sqrt()
-    return amplitude, torch.full_like(depth, preset.w[lattice.name] / s)
+    return amplitude, torch.full_like(depth, narrowness(lattice, preset) / s)
 
 
 def draw(

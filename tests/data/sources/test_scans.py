@@ -10,7 +10,7 @@ import tifffile
 import torch
 
 from stm_experiments import load
-from stm_experiments.data import LATTICE_NAMES, PatchSettings, ScanData
+from stm_experiments.data import PatchSettings, ScanData, lattice_names
 from stm_experiments.data.module import PatchData
 from stm_experiments.data.sources.scans import GAP, cut_tiles, longest_run, measured_block
 from stm_experiments.io import Scan
@@ -77,7 +77,7 @@ def test_files_of_any_format_and_size_and_a_bad_one(tmp_path, caplog):
     assert batch.noisy.shape == (32, 1, 17, 17)
     assert batch.clean is None
     assert batch.orientation.isnan().all()
-    assert {LATTICE_NAMES[label] for label in batch.lattice} == {"unknown lattice"}
+    assert {lattice_names()[label] for label in batch.lattice} == {"unknown lattice"}
 
 
 def test_a_scan_is_levelled_and_scaled_as_a_whole(tmp_path):

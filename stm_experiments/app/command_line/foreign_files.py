@@ -10,9 +10,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
+from stm_experiments.app.command_line.own_code import config_folders, separate
 from stm_experiments.core.config_files import config_dir, read_yaml
 
-FOLDER_FLAGS = ("--config-dir", "-cd")
 SEARCH_PATH = "hydra.searchpath"
 # The first four run another config in place of ours; the last one unpickles a file.
 REFUSED_FLAGS = ("--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun")
@@ -61,15 +61,16 @@ def refuse_foreign_hydra_nodes(arguments: Sequence[str], config_name: str) -> No
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the folders of ``--config-dir``, and the overrides."""
-    folders, texts = [], []
-    rest = iter(arguments)
-    for argument in rest:
-        flag, equals, value = argument.partition("=")
-        if flag in FOLDER_FLAGS:
-            folders.append(value if equals else next(rest, ""))
-        elif not argument.startswith("-"):
-            texts.append(argument)
+    """Return the folders of ``--config-dir``, and the overrides.
+
+    Raises:
+        ValueError: If there are several folders, of which Hydra would read the last one only.
+    """
+    flags, texts = separate(arguments)
+    folders = config_folders(flags)
+    if len(folders) > 1:
+        paths = ",".join(f"'file://{Path(folder).absolute()}'" for folder in folders)
+        raise ValueError(f"--config-dir takes one folder; for several, {SEARCH_PATH}=[{paths}]")
     return folders, texts
 
 
@@ -91,11 +92,18 @@ def _check_files(folders: Sequence[str]) -> None:
     """Check that all config files are plain YAML of bounded size, before Hydra reads them.
 
     Raises:
-        ValueError: If one is not; the message names it.
+        ValueError: If one is not, or has the name of a file of the package, which Hydra would read
+            in its place; the message names it.
     """
     for folder in folders:
         for file in Path(folder).rglob("*.yaml"):
             read_yaml(file)
+            name = file.relative_to(folder)
+            if (config_dir() / name).is_file() and not file.samefile(config_dir() / name):
+                raise ValueError(
+                    f"{file}: the package has a {name} too, which would be read in its place: "
+                    "give yours another name"
+                )
 
 
 def _choices(overrides: Sequence[Override]) -> Iterator[list[str]]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from stm_experiments.app.foreign_files import search_path, split
+from stm_experiments.app.command_line.foreign_files import search_path, split
 from stm_experiments.app.messages import choices
 from stm_experiments.core.config_files import config_dir
 

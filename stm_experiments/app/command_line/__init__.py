@@ -1,0 +1,1 @@
+"""The command line before Hydra reads it: its flags, its folders of config files, its help."""
