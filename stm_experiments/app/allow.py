@@ -20,32 +20,49 @@ _TENSORBOARD = frozenset(
     ("save_dir", "name", "version", "log_graph", "default_hp_metric", "prefix", "sub_dir")
 )
 _WANDB = frozenset(
-    ("save_dir", "project", "entity", "offline", "id", "log_model", "prefix", "notes", "mode")
+    (
+        *("save_dir", "project", "entity", "offline", "log_model", "prefix", "notes", "mode"),
+        *("name", "group", "job_type", "tags"),
+    )
 )
 _TRAINER = frozenset(
     (
         *("accelerator", "accumulate_grad_batches", "benchmark", "check_val_every_n_epoch"),
-        *("detect_anomaly", "deterministic", "devices", "enable_progress_bar", "fast_dev_run"),
+        *("detect_anomaly", "deterministic", "devices", "enable_progress_bar"),
         *("gradient_clip_algorithm", "gradient_clip_val", "inference_mode", "max_epochs"),
-        *("limit_test_batches", "limit_train_batches", "limit_val_batches", "max_steps"),
-        *("max_time", "min_epochs", "min_steps", "num_nodes", "overfit_batches", "precision"),
+        *("limit_train_batches", "limit_val_batches", "log_every_n_steps", "max_steps"),
+        *("max_time", "min_epochs", "min_steps", "num_nodes", "precision", "profiler"),
         *("strategy", "sync_batchnorm", "val_check_interval"),
     )
 )
 
-# Classes of other packages, by exact name, with the keywords that a config may set.
+# Further classes by exact name, with the keywords that a config may set.
 FOREIGN: Mapping[str, frozenset[str] | None] = {
     "lightning.Trainer": _TRAINER,
     "lightning.pytorch.loggers.TensorBoardLogger": _TENSORBOARD,
     "lightning.pytorch.loggers.WandbLogger": _WANDB,
+    "lightning.pytorch.callbacks.DeviceStatsMonitor": frozenset(("cpu_stats",)),
+    "lightning.pytorch.callbacks.EarlyStopping": _NUMBERS,
+    "lightning.pytorch.callbacks.LearningRateMonitor": _NUMBERS,
+    "lightning.pytorch.callbacks.ModelSummary": _NUMBERS,
+    "lightning.pytorch.callbacks.RichModelSummary": _NUMBERS,
+    "stm_experiments.training.callbacks.GradientNorm": frozenset(),
+    "stm_experiments.training.callbacks.Patience": _NUMBERS,
+    "stm_experiments.training.loggers.StepTable": frozenset(("save_dir",)),
     "torch.optim.Adam": _NUMBERS,
     "torch.optim.AdamW": _NUMBERS,
+    "torch.optim.LBFGS": _NUMBERS,
     "torch.optim.SGD": _NUMBERS,
     "torch.optim.RMSprop": _NUMBERS,
     "torch.optim.NAdam": _NUMBERS,
     "torch.optim.RAdam": _NUMBERS,
     "torch.optim.lr_scheduler.CosineAnnealingLR": _NUMBERS,
+    "torch.optim.lr_scheduler.CosineAnnealingWarmRestarts": _NUMBERS,
+    "torch.optim.lr_scheduler.CyclicLR": _NUMBERS,
     "torch.optim.lr_scheduler.ExponentialLR": _NUMBERS,
+    "torch.optim.lr_scheduler.LinearLR": _NUMBERS,
+    "torch.optim.lr_scheduler.PolynomialLR": _NUMBERS,
+    "torch.optim.lr_scheduler.ReduceLROnPlateau": _NUMBERS,
     "torch.optim.lr_scheduler.MultiStepLR": _NUMBERS,
     "torch.optim.lr_scheduler.OneCycleLR": _NUMBERS,
     "torch.optim.lr_scheduler.StepLR": _NUMBERS,

@@ -7,7 +7,7 @@ from typing import Any
 from lightning import seed_everything
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from stm_experiments.app import build, tables
+from stm_experiments.app import build, fit, tables
 from stm_experiments.app.messages import one_sentence
 from stm_experiments.core.texts import printable
 from stm_experiments.data.module import PatchData
@@ -94,13 +94,13 @@ def finish(run: RunFolder, unlogged: str | None) -> None:
 
 def log_again(settings: dict[str, Any], metrics: dict[str, float], run: RunFolder) -> None:
     """Log the results of a run that ended, or whose loggers failed, after it was assessed."""
-    if "_target_" not in settings["logger"]:
+    if not list(fit.chosen(settings, "logger")):
         return
     seed_everything(settings["seed"], workers=True, verbose=False)
     model = build.build_model(settings)
     data = build.build_data(settings, model.net.window)
     model.load_state_dict(run.trained_weights(model, scored_weights(data)))
-    loggers = build.build_loggers(settings, run.path, run.about)
+    loggers = fit.build_loggers(settings, run.path, run.about)
     try:
         log_results(loggers, metrics, run.path, model.net.cpu().eval(), data.samples(SAMPLES))
     finally:

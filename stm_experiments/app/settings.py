@@ -1,14 +1,22 @@
 """From a composed or saved config to the settings of a command: plain data, checked."""
 
 import os
+import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from stm_experiments.app.allow import refuse_unknown_targets
-from stm_experiments.core.config_files import read_yaml
+from stm_experiments.core.config_files import config_dir, read_yaml
 from stm_experiments.core.plugins import named_plugins, use_plugins
+
+GROUPS = frozenset(
+    ("lattice", "noise", "data", "model", "trainer", "scheduler", "callbacks", "logger")
+)
+SCALED = ("step_size", "T_max", "T_0", "milestones", "patience")  # of schedules, in epochs
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
@@ -59,13 +67,44 @@ def new_config(config: DictConfig) -> dict[str, Any]:
         PermissionError: If the config would build something that is not on the allow list.
         ValueError: If the scale is not in (0, 1].
     """
-    resolved = scale_down(resolve(config))
+    refuse_unused_keys(config)
+    resolved = scale_down(with_schedule(resolve(config)))
     del resolved["resume_anyway"]  # of one start, not of the run
     if isinstance(resolved["data"].get("root"), str):
         resolved["data"]["root"] = os.path.abspath(resolved["data"]["root"])
     if resolved["init"] is not None and os.path.exists(resolved["init"]):  # else a model's name
         resolved["init"] = os.path.abspath(resolved["init"])
     return resolved
+
+
+def refuse_unused_keys(config: DictConfig) -> None:
+    """Refuse keys of a run that nothing reads.
+
+    Raises:
+        ValueError: If there is one; keys to which another key refers are read.
+    """
+    known = {*read_yaml(config_dir() / "train.yaml"), *GROUPS}
+    text = OmegaConf.to_yaml(config, resolve=False)
+    for key in map(str, config):
+        if key not in known and not re.search(rf"\$\{{{re.escape(key)}\b", text):
+            near = get_close_matches(key, known, 1)
+            meant = f"; did you mean {near[0]}?" if near else f": {', '.join(sorted(known))}"
+            raise ValueError(f"{key} has no effect: it is no key of this command{meant}")
+
+
+def with_schedule(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a config whose model has the schedule that was chosen by ``scheduler=``, if any.
+
+    Raises:
+        ValueError: If there are settings of the schedule that it replaces.
+    """
+    if "scheduler" not in config:
+        return config
+    own = [o for o in HydraConfig.get().overrides.task if "model.scheduler" in o]
+    if own:
+        raise ValueError(f"{own[0]} has no effect beside scheduler=...: set scheduler.<key>")
+    rest = {key: value for key, value in config.items() if key != "scheduler"}
+    return {**rest, "model": {**rest["model"], "scheduler": config["scheduler"] or None}}
 
 
 def scale_down(config: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +129,7 @@ def scale_down(config: dict[str, Any]) -> dict[str, Any]:
     data["fraction"] *= scale
     if model.get("scheduler"):
         model["scheduler"] = {
-            key: shrink(value) if key in ("step_size", "T_max", "milestones") else value
+            key: shrink(value) if key in SCALED else value
             for key, value in model["scheduler"].items()
         }
     changed = {"trainer": trainer, "data": data, "model": model}

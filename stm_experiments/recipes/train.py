@@ -8,7 +8,7 @@ from typing import Any
 from lightning import seed_everything
 from omegaconf import DictConfig
 
-from stm_experiments.app import build, job
+from stm_experiments.app import build, fit, job
 from stm_experiments.app.completion import (
     assess_network,
     attempt,
@@ -61,10 +61,12 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
         checkpoint.start_from(settings["init"], net)
     check_baselines(settings["baselines"], data.settings.window)
     card = build.build_card(settings, net.window)
-    if not isinstance(net, Fitted):
+    if isinstance(net, Fitted):
+        fit.refuse_callbacks(settings, net)
+    else:
         checkpoint.check_loadable(net, card)
-    loggers = build.build_loggers(settings, run.path, run.about)
-    history = callbacks.History(run.path / "metrics.csv")
+    loggers = fit.build_loggers(settings, run.path, run.about)
+    history = callbacks.History(run.path / "metrics.csv", fit.logs_steps(settings))
     samples = data.samples(SAMPLES)
     first = callbacks.FirstReconstruction(net, samples.noisy)
     writer = callbacks.CheckpointWriter(run.checkpoints, settings["checkpoint_minutes"], card)
@@ -74,7 +76,7 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
             net.fit(batch.noisy for batch in data.loader("train"))
             checkpoint.save(net, card, run.checkpoints / "best.ckpt")
         else:
-            trainer = build.build_trainer(settings, run.path, [history, first, writer], loggers)
+            trainer = fit.build_trainer(settings, run.path, [history, first, writer], loggers)
             trainer.fit(model, data, ckpt_path=last, weights_only=True)
             if not run.leads:
                 return {}

@@ -7,6 +7,7 @@ from stm_experiments.training.destriping import Destriping
 from stm_experiments.training.labelled import Labelled
 from stm_experiments.training.reconstruction import Reconstruction
 from stm_experiments.training.row_blind import RowBlind
+from stm_experiments.training.schedules import CosineWarmUp
 from stm_experiments.training.stacked import Stacked
 from stm_experiments.training.variational import Variational
 
@@ -14,6 +15,7 @@ __all__ = [
     "Centred",
     "Context",
     "Contrastive",
+    "CosineWarmUp",
     "Destriping",
     "Labelled",
     "Reconstruction",

@@ -9,15 +9,18 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 from torch.nn import functional as F
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+from torch.optim import LBFGS, Optimizer
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from stm_experiments.core.batch import Batch
 from stm_experiments.models.interfaces import Network
 from stm_experiments.training.batch_norm import share_batch_norm
+from stm_experiments.training.schedules import STEP_SCHEDULES, CosineWarmUp, steps_of_training
 from stm_experiments.training.steps.fused import choose_fused, fast_options
 from stm_experiments.training.steps.graph import GraphStepper
 from stm_experiments.training.steps.several import (
+    BATCH_HOOKS,
+    STEP_HOOKS,
     EagerStepper,
     Stepper,
     count_steps,
@@ -27,6 +30,9 @@ from stm_experiments.training.steps.several import (
 
 if TYPE_CHECKING:
     from stm_experiments.models.fused.loss import FusedLoss
+
+# Where a subclass may change a step.
+HOOKS = (*STEP_HOOKS, *BATCH_HOOKS, "backward", "optimizer_step", "lr_scheduler_step")
 
 
 class Reconstruction(LightningModule):
@@ -41,8 +47,9 @@ class Reconstruction(LightningModule):
         net: The network to train.
         optimizer: Maps the parameters to an optimiser; None for networks that are fitted in closed
             form.
-        scheduler: Maps the optimiser to a schedule that counts epochs; ``OneCycleLR`` counts steps
-            and receives their total. None: a constant learning rate.
+        scheduler: Maps the optimiser to a schedule that counts epochs; ``OneCycleLR`` and
+            ``CosineWarmUp`` count steps and receive their total, ``CyclicLR`` counts steps, and
+            ``ReduceLROnPlateau`` follows ``val/loss``. None: a constant learning rate.
         target: ``noisy``: reproduce the input, as in the paper; ``clean``: denoise it.
         loss: ``mse``, or ``relative`` with ``target=clean``.
         negligible_noise: Mean squared noise on [-1, 1] from which on the relative loss gives less
@@ -118,19 +125,27 @@ class Reconstruction(LightningModule):
             ValueError: If ``fused`` is True and CAE-A's compiled step cannot be used.
         """
         if self.fused == "graph":
-            if self.loss_name != "mse" or not is_plain(self.trainer):
+            if self.loss_name != "mse" or not is_plain(self.trainer) or self.needs_trainer():
                 raise ValueError(
-                    "model.fused=graph needs model.loss=mse, one device, precision=32-true and no "
-                    "gradient_clip_val"
+                    "model.fused=graph needs model.loss=mse, one device, precision=32-true, and no "
+                    "gradient_clip_val, log_every_n_steps or callback that looks at steps"
                 )
         else:
             self.fused_loss = choose_fused(self.fused, self.net, self.loss_name, self.trainer)
         if self.trainer.world_size > 1:
             share_batch_norm(self.net)
         if type(self).training_step is Reconstruction.training_step:
-            steps = count_steps(self.net, self.trainer)
+            steps = 1 if self.needs_trainer() else count_steps(self.net, self.trainer)
             self.trainer.datamodule.steps_at_once = steps  # type: ignore[attr-defined]
             self.automatic_optimization = steps == 1 and self.fused != "graph"
+
+    def needs_trainer(self) -> bool:
+        """Return whether only the trainer can step: optimiser, schedule or a hook ask for more."""
+        parts = (self.optimizer, self.scheduler)
+        kinds = {each.func for each in parts if isinstance(each, partial)}
+        kind = type(self)
+        hooked = any(getattr(kind, name) is not getattr(Reconstruction, name) for name in HOOKS)
+        return hooked or bool(kinds & {LBFGS, ReduceLROnPlateau})
 
     def training_step(self, batch: Batch, _: int) -> Any:
         """Return the loss of a step; its mean over all processes is the loss of the whole batch.
@@ -181,12 +196,12 @@ class Reconstruction(LightningModule):
         return self.loss(batch) if len(batch.noisy) else self.net(batch.noisy).sum()
 
     def total_steps(self) -> int:
-        """Return the number of steps of the whole training.
+        """Return the number of steps of the optimiser in the whole training.
 
         The trainer's own estimate would discard the state of the loaders when a run is resumed.
         """
-        steps: int = self.trainer.datamodule.steps_per_epoch * self.trainer.max_epochs  # type: ignore[attr-defined]
-        return steps
+        batches: int = self.trainer.datamodule.steps_per_epoch  # type: ignore[attr-defined]
+        return steps_of_training(self.trainer, batches)
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser and, if there is one, its schedule."""
@@ -196,16 +211,21 @@ class Reconstruction(LightningModule):
         optimizer = self.optimizer(self.parameters(), **options)
         if self.scheduler is None:
             return {"optimizer": optimizer}
-        if isinstance(self.scheduler, partial) and self.scheduler.func is OneCycleLR:
+        kind, keywords = None, {}
+        if isinstance(self.scheduler, partial):
+            kind, keywords = self.scheduler.func, self.scheduler.keywords
+        if kind is OneCycleLR:
             # The rise must last longer than a step: OneCycleLR divides by its length.
-            least = math.ceil(2 / self.scheduler.keywords.get("pct_start", 0.3))
+            least = math.ceil(2 / keywords.get("pct_start", 0.3))
             schedule = self.scheduler(optimizer, total_steps=max(self.total_steps(), least))
-            interval = "step"
+        elif kind is CosineWarmUp:
+            schedule = self.scheduler(optimizer, total_steps=self.total_steps())
         else:
-            schedule, interval = self.scheduler(optimizer), "epoch"
+            schedule = self.scheduler(optimizer)
         if not self.automatic_optimization:
             return {"optimizer": optimizer, "lr_scheduler": schedule}
+        interval = "step" if kind in STEP_SCHEDULES else "epoch"
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": interval},
+            "lr_scheduler": {"scheduler": schedule, "interval": interval, "monitor": "val/loss"},
         }

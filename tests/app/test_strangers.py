@@ -399,8 +399,8 @@ def test_flags_that_bring_a_whole_config_are_refused(command, tmp_path, monkeypa
 @pytest.mark.parametrize(
     "override",
     [
-        "+trainer.plugins=[x]", "+trainer.callbacks=[x]", "+trainer.profiler=simple",
-        "+logger.settings.base_url=http://127.0.0.1:1", "+logger.dir=/tmp",
+        "+trainer.plugins=[x]", "+trainer.callbacks=[x]", "+trainer.fast_dev_run=true",
+        "+logger.wandb.settings.base_url=http://127.0.0.1:1", "+logger.wandb.dir=/tmp",
     ],
 )  # fmt: skip
 def test_foreign_classes_take_listed_keywords_only(compose_config, override):

@@ -194,14 +194,14 @@ def test_lightning_starts_the_processes_and_ends_and_resumes_them_together(runs,
 def test_without_cuda_the_cpu_is_used_even_beside_apples_gpu(compose_config, tmp_path, monkeypatch):
     from lightning.pytorch.accelerators import MPSAccelerator
 
-    from stm_experiments.app import build
+    from stm_experiments.app import fit
     from stm_experiments.app.settings import resolve
 
     monkeypatch.setattr(MPSAccelerator, "is_available", staticmethod(lambda: True))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     config = resolve(compose_config())
     assert config["trainer"]["accelerator"] == "auto"
-    trainer = build.build_trainer(config, tmp_path, [], [])
+    trainer = fit.build_trainer(config, tmp_path, [], [])
     assert trainer.strategy.root_device.type == "cpu"
 
 

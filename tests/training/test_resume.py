@@ -191,7 +191,7 @@ def test_no_secret_of_the_environment_is_saved(train_in, tmp_path, no_figures, m
     for name in ("WANDB_API_KEY", "MY_PASSWORD", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, secret)
     monkeypatch.setenv("WANDB_SILENT", "true")
-    offline = ["logger.offline=true"] if logger == "wandb" else []
+    offline = ["logger.wandb.offline=true"] if logger == "wandb" else []
     train_in(tmp_path, f"logger={logger}", *offline)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 8

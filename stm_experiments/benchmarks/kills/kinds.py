@@ -92,7 +92,7 @@ def all_kinds(inputs: Path) -> list[Kind]:
         "init": (f"init={inputs / 'init.ckpt'}", "patience=1", *ALL_SIMULATED),
         "worker": (*ALL_SIMULATED, "data.num_workers=1"),
         "tensorboard": ("logger=tensorboard", *ALL_SIMULATED),
-        "wandb": ("logger=wandb", "logger.offline=true", *ALL_SIMULATED),
+        "wandb": ("logger=wandb", "logger.wandb.offline=true", *ALL_SIMULATED),
     }  # fmt: skip
     two_jobs = ("seed=0,1", *ALL_SIMULATED)
     local = ("hydra/launcher=local_gpus", "hydra.launcher.cores_per_job=1")

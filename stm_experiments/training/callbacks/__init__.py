@@ -3,7 +3,15 @@
 from stm_experiments.training.callbacks.checkpoint_writer import CheckpointWriter
 from stm_experiments.training.callbacks.divergence import Diverged
 from stm_experiments.training.callbacks.first_reconstruction import FirstReconstruction
+from stm_experiments.training.callbacks.gradient_norm import GradientNorm
 from stm_experiments.training.callbacks.history import History
 from stm_experiments.training.callbacks.patience import Patience
 
-__all__ = ["CheckpointWriter", "Diverged", "FirstReconstruction", "History", "Patience"]
+__all__ = [
+    "CheckpointWriter",
+    "Diverged",
+    "FirstReconstruction",
+    "GradientNorm",
+    "History",
+    "Patience",
+]

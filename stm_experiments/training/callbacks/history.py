@@ -19,27 +19,30 @@ from stm_experiments.training.steps.record import Steps
 class History(Callback):
     """Records one row of losses per epoch and writes the rows to metrics.csv.
 
-    Besides the losses a row has what else the objective logs of the validation patches (``val/``).
+    Besides the losses a row has what else the objective and callbacks log of an epoch.
 
     Checkpoints hold the rows, so that the metrics.csv of a resumed run equals that of an
     uninterrupted one: rows after the restored step are removed and written anew.
 
     Args:
         path: The metrics.csv file.
+        logs_steps: Whether loggers get the loss and learning rate of steps too.
 
     Attributes:
         trained: Patches trained on since the start, or since the run was last resumed.
         stopped: Why training ended before its last epoch; None if it did not.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, logs_steps: bool = False) -> None:
         self.path = path
+        self.logs_steps = logs_steps
         self.trained = 0
         self.stopped: str | None = None
         self.rows: list[dict[str, float]] = []
         self._sum: Tensor = torch.zeros((), dtype=torch.float64)
         self._count = 0
         self._rate = math.nan
+        self._validated = False
 
     def on_train_batch_start(
         self, trainer: Trainer, module: LightningModule, batch: Batch, index: int
@@ -55,11 +58,16 @@ class History(Callback):
             steps: Steps = outputs["steps"]
             losses, patches, self._rate = steps.losses * steps.patches, len(batch.noisy), steps.rate
         else:
-            loss, patches = outputs["loss"].detach(), len(batch.noisy)
+            # Lightning divides the loss of each of the batches whose gradients make one step.
+            loss = outputs["loss"].detach() * trainer.accumulate_grad_batches
+            patches = len(batch.noisy)
             if batch.total is not None:
                 # The loss of the whole batch is the mean of what its processes return.
                 loss, patches = loss / trainer.world_size, batch.total
                 distributed.all_reduce(loss)
+            if self.logs_steps:
+                for name, value in (("train/loss_step", loss), ("lr", self._rate)):
+                    module.log(name, value, on_step=True, on_epoch=False, batch_size=1)
             losses = (loss * patches)[None]
         if losses.device.type == "cpu":
             check_finite(float(losses.sum()), trainer)
@@ -84,13 +92,20 @@ class History(Callback):
         row |= {
             name: float(value)
             for name, value in trainer.callback_metrics.items()
-            if name.startswith("val/")
+            if name not in row
+            and not name.endswith("_step")
+            and (self._validated or not name.startswith("val/"))
         }
+        self._validated = False
         if "val/loss" in row:
             check_finite(row["val/loss"], trainer)
         self.rows.append(row)
         if trainer.is_global_zero:
             self.write()
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Note that the measures of the validation patches are those of this epoch."""
+        self._validated = True
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Note and print why training ended early; such a run is finished."""

@@ -9,17 +9,24 @@ from typing import Protocol
 
 import torch
 from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
 from torch import Tensor
-from torch.optim.lr_scheduler import OneCycleLR
 
 from stm_experiments.core.batch import Batch, split
 from stm_experiments.data.module import PatchData
 from stm_experiments.models.interfaces import Network
 from stm_experiments.training.callbacks.divergence import check_finite
+from stm_experiments.training.schedules import STEP_SCHEDULES
 from stm_experiments.training.steps.record import Steps
 
 STACKED_PATCHES = {"cpu": 4096, "cuda": 65536}  # in a stack: those of a CPU stay in its cache
 LEAST_STACKS = 8  # in an epoch
+NO_STEP = 10**9  # of ``log_every_n_steps``: loggers get numbers of epochs alone
+STEP_HOOKS = (
+    *("on_before_zero_grad", "on_before_backward", "on_after_backward"),
+    "on_before_optimizer_step",
+)
+BATCH_HOOKS = ("on_train_batch_start", "on_train_batch_end")
 
 
 class Stepper(Protocol):
@@ -86,14 +93,23 @@ def is_plain(trainer: Trainer) -> bool:
         and trainer.max_steps == -1
         and trainer.limit_train_batches == 1.0
         and trainer.val_check_interval == 1.0
+        and not (trainer.loggers and trainer.log_every_n_steps < NO_STEP)  # type: ignore[attr-defined]
+        and not any(map(looks_at_steps, trainer.callbacks))  # type: ignore[attr-defined]
     )
+
+
+def looks_at_steps(callback: Callback) -> bool:
+    """Return whether a callback wants each step, or the batch of each step."""
+    package = type(callback).__module__.partition(".")[0]
+    hooks = STEP_HOOKS if package in ("stm_experiments", "lightning") else STEP_HOOKS + BATCH_HOOKS
+    return any(getattr(type(callback), name) is not getattr(Callback, name) for name in hooks)
 
 
 def take_steps(module: LightningModule, stack: Batch, batch_size: int, stepper: Stepper) -> Steps:
     """Take a step for each batch of a stack.
 
     Args:
-        module: What is trained; a schedule counts steps if it is a ``OneCycleLR``, else epochs.
+        module: What is trained; its schedule counts steps (``STEP_SCHEDULES``) or epochs.
         stack: The patches of several batches; the last one may be smaller.
         batch_size: Patches of a batch.
         stepper: Takes the steps.
@@ -105,8 +121,8 @@ def take_steps(module: LightningModule, stack: Batch, batch_size: int, stepper: 
     epoch_loop = trainer.fit_loop.epoch_loop
     done = epoch_loop.manual_optimization.optim_step_progress
     schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
-    per_step = [each.step for each in schedules if isinstance(each, OneCycleLR)]
-    per_epoch = [each.step for each in schedules if not isinstance(each, OneCycleLR)]
+    per_step = [each.step for each in schedules if isinstance(each, STEP_SCHEDULES)]
+    per_epoch = [each.step for each in schedules if not isinstance(each, STEP_SCHEDULES)]
     batches = split(stack, batch_size)
     for batch in batches:
         rate = trainer.optimizers[0].param_groups[0]["lr"]
