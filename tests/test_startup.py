@@ -44,3 +44,12 @@ def test_restoring_scans_needs_no_simulation_and_no_statistics():
     code = f"from stm_experiments.recipes import {recipes}"
     rooms = tuple(f"stm_experiments.{room}" for room in ("simulator", "training", "data"))
     assert imported(code, ("lightning", "sklearn", "pandas", "plotly", *rooms)) == []
+
+
+def test_levelling_and_drawing_a_scan_needs_no_torch():
+    assert (
+        imported(
+            "import stm_experiments.recipes.show", ("torch", "stm_experiments.models", "skimage")
+        )
+        == []
+    )

@@ -12,20 +12,17 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
-from torch import Tensor
 
 from stm_experiments.core.arrays import Array
 from stm_experiments.core.files import atomic_write
-from stm_experiments.core.spectra import hann_power
 from stm_experiments.io.preview import TOPOGRAPH_COLOURS as TOPOGRAPH_COLOURS
 
-ArrayOrTensor = npt.ArrayLike | Tensor
+ArrayOrTensor = npt.ArrayLike  # a tensor gives an array, too
 Limits = tuple[float, float]
 
 RESIDUAL_COLOURS = "RdBu_r"  # diverging, white at zero, safe for the colour-blind
@@ -68,7 +65,7 @@ def wrapped(text: str, characters: int) -> str:
 
 def as_array(values: ArrayOrTensor) -> Array:
     """Return a tensor of any device and type, an array or a list as a float64 array."""
-    if isinstance(values, Tensor):
+    if hasattr(values, "detach"):  # torch, whose import takes seconds, is not needed to draw
         values = values.detach().cpu().double().numpy()
     return np.asarray(values, dtype=np.float64)
 
@@ -250,7 +247,9 @@ def centred_power(image: Array) -> Array:
     if not finite.any():
         return np.zeros(image.shape)
     flat = np.where(finite, image - image[finite].mean(), 0.0)
-    power: Array = np.fft.fftshift(hann_power(torch.from_numpy(flat)).numpy())
+    window = np.outer(*(np.hanning(side + 1)[:-1] for side in flat.shape))
+    mean = (flat * window).sum() / window.sum()
+    power: Array = np.fft.fftshift(np.abs(np.fft.fft2((flat - mean) * window)) ** 2)
     return power
 
 
@@ -286,6 +285,11 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     if path.suffix.lower() != ".png":
         raise ValueError(f"figures are saved as .png, not as {path.name!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
+    figure.set_dpi(DPI)
+    layout = figure.get_layout_engine()
+    if layout is not None:  # matplotlib would draw all images once more to lay them out
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=DPI, pil_kwargs=PNG)
 

@@ -36,6 +36,7 @@ def commands(folder: Path) -> dict[str, list[str]]:
         simulation = ["lattice=fcc", f"size={size}", "save=tiff", f"hydra.run.dir={folder}/{size}"]
         run_python(["-m", "stm_experiments.simulate", *simulation])
         image = f"image={folder}/{size}/fcc_0_noisy.tiff"
+        rows[f"show, {size} px"] = ["-m", "stm_experiments.show", image, out]
         rows[f"reconstruct, {size} px"] = ["-m", "stm_experiments.reconstruct", image, out]
     rows["simulate lattice=sc"] = ["-m", "stm_experiments.simulate", "lattice=sc", out]
     return rows

@@ -9,7 +9,6 @@ import numpy as np
 from stm_experiments.core.arrays import Array
 from stm_experiments.core.texts import did_you_mean
 from stm_experiments.io.scan import Scan
-from stm_experiments.lattice.fit import find_lattice
 from stm_experiments.restoration.steps.arguments import pairs
 from stm_experiments.restoration.steps.geometry import apply_map
 
@@ -38,6 +37,9 @@ def correct_lattice(scan: Scan, argument: Any) -> Scan:
         ValueError: If the pixel size is not known, no lattice is found, or it is too far from the
             known one.
     """
+    # Here, for this takes a second that levelling can do without.
+    from stm_experiments.lattice.fit import find_lattice
+
     known = known_vectors(argument)
     if scan.pixel_size is None:
         raise ValueError("prepare: lattice needs a scan whose pixel size is known")

@@ -5,15 +5,11 @@ import math
 from typing import Any
 
 import numpy as np
-import torch
 
 from stm_experiments.core.planes import subtract_plane
 from stm_experiments.core.units import amount
 from stm_experiments.io.scan import Scan
-from stm_experiments.restoration.measured import measured_part
 from stm_experiments.restoration.steps.arguments import pairs
-from stm_experiments.restoration.waves.instrument_waves import Evidence, SuspectedWave
-from stm_experiments.restoration.waves.plane_waves import fit_wave
 
 FARTHEST = 1.5  # Fourier bins between the given wave vector and the fitted one
 
@@ -29,6 +25,13 @@ def notch(scan: Scan, argument: Any) -> Scan:
     Raises:
         ValueError: If no wave of about that period and angle is found.
     """
+    # Here, for this takes a second that levelling can do without.
+    import torch
+
+    from stm_experiments.restoration.measured import measured_part
+    from stm_experiments.restoration.waves.instrument_waves import Evidence, SuspectedWave
+    from stm_experiments.restoration.waves.plane_waves import fit_wave
+
     part = measured_part(scan)
     data = np.array(scan.data)
     sentences = []
