@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from stm_experiments.benchmarks.throughput import train_step
+from stm_experiments.benchmarks.throughput.loops import train_step
 from stm_experiments.core.memory import keep_freed_memory
 from stm_experiments.models import CAEA, CAEB, MLP, Denoiser, SurfaceDenoiser, SwinDenoiser
 from stm_experiments.models.interfaces import NetworkModule

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 
 from stm_experiments.benchmarks.gpu.work import eager_steps, graph_steps, waves
-from stm_experiments.benchmarks.throughput import EpochClock, ThroughputSettings, train_whole
+from stm_experiments.benchmarks.throughput.loops import EpochClock, ThroughputSettings, train_whole
 from stm_experiments.core.batch import map_tensors
 from stm_experiments.data.patches import Cutter
 from stm_experiments.data.settings import PatchSettings

@@ -1,39 +1,28 @@
-"""The speed of simulation and of training, compared with plain PyTorch.
+"""The ways to train CAE-A that are compared, on one core.
 
-    python -m stm_experiments.benchmarks.throughput
-    python -m stm_experiments.benchmarks.throughput --batches 256 --compile --json speed.json
-
-Everything is measured in one run on one core, in CPU seconds, so that other programs disturb
-little: the ratios hold on other machines, the absolute numbers do not. Training is compared with
-(a) the per-sample Dataset and DataLoader loop that the paper's authors wrote, and (b) a bare eager
-loop over tensors in memory, without loader, simulation or trainer. The step is CAE-A's step as we
-take it, on tensors in memory; the training end to end also simulates fresh images, cuts and turns
-patches, validates, keeps the history and writes checkpoints.
+(a) the per-sample Dataset and DataLoader loop that the paper's authors wrote, (b) a bare eager loop
+over tensors in memory, without loader, simulation or trainer, (c) the same with ``torch.compile``,
+(d) the same with our layers in PyTorch, (e) our compiled step, (f) our training end to end, which
+also simulates fresh images, cuts and turns patches, validates, keeps the history and writes
+checkpoints.
 """
 
-import argparse
 import logging
 import time
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from stm_experiments.core.files import write_json
 from stm_experiments.core.memory import keep_freed_memory
 from stm_experiments.data import PatchSettings, SimulatedData
 from stm_experiments.data.module import PatchData
@@ -41,12 +30,10 @@ from stm_experiments.models import CAEA
 from stm_experiments.models.fused.loss import FusedLoss
 from stm_experiments.models.interfaces import Card
 from stm_experiments.simulator import (
-    CUT_LATTICES,
     LATTICES,
     NOISES,
     PRESETS,
     AnyLattice,
-    render_topographs,
     simulate,
 )
 from stm_experiments.training import Reconstruction
@@ -133,41 +120,6 @@ def simulate_batch(lattice: AnyLattice, count: int, noise: str) -> Tensor:
     return simulate([lattice] * count, seeds, NOISES[noise], PRESETS["physical"], SIZE).noisy
 
 
-def simulation_table(seconds: float) -> Table:
-    """Measure topographs per second on one core: clean ones per preset, noisy ones, noise alone.
-
-    Args:
-        seconds: Time for each measurement.
-    """
-    torch.set_num_threads(1)
-    size = f"{SIZE}x{SIZE} px"
-    table = Table(title=f"{size} topographs per second on one core, batches of {SIMULATED_BATCH}")
-    for column in ("lattice", *PRESETS, "physical with noise=paper", "noise alone, ms"):
-        table.add_column(column, justify="right")
-    for lattice in LATTICES.values():
-        table.add_row(lattice.name, *_simulation_cells(lattice, seconds))
-    return table
-
-
-def _simulation_cells(lattice: AnyLattice, seconds: float) -> list[str]:
-    """Measure one lattice."""
-    orientation = torch.rand(SIMULATED_BATCH, 3, generator=torch.Generator().manual_seed(0))
-    cells = []
-    for preset in PRESETS:
-        if preset == "physical" or lattice.name in CUT_LATTICES:
-            work = partial(render_topographs, lattice, orientation, preset)
-            cells.append(f"{SIMULATED_BATCH * call_rate(work, seconds):.0f}")
-        else:
-            cells.append("")
-    clean, noisy = (
-        SIMULATED_BATCH
-        * call_rate(partial(simulate_batch, lattice, SIMULATED_BATCH, noise), seconds)
-        for noise in ("none", "paper")
-    )
-    noise_ms = 1000 * (1 / noisy - 1 / clean)
-    return [*cells, f"{noisy:.0f}", f"{noise_ms:.2f}"]
-
-
 def patches_in_memory(count: int) -> PatchPerSample:
     """Return patches of 16 simulated images at random positions."""
     topographs = simulate_batch(LATTICES["fcc"], 16, "paper")
@@ -214,6 +166,14 @@ def compiled_loop(settings: ThroughputSettings) -> float:
     net = CAEA()
     fast: nn.Module = torch.compile(net)  # type: ignore[assignment]
     return step_rate(partial(train_step, fast, torch.optim.Adam(net.parameters(), 1e-3)), settings)
+
+
+def our_layers(settings: ThroughputSettings) -> float:
+    """Measure the bare loop with our memory layout, allocator and one call of Adam."""
+    keep_freed_memory()
+    net: nn.Module = CAEA().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.Adam(net.parameters(), 1e-3, fused=True)
+    return step_rate(partial(train_step, net, optimizer), settings)
 
 
 def our_step(settings: ThroughputSettings) -> float:
@@ -302,16 +262,18 @@ def train_whole(
 LOOPS: dict[str, Callable[[ThroughputSettings], float]] = {
     "bare": bare_loop,
     "samples": sample_loop,
+    "compile": compiled_loop,
+    "layers": our_layers,
     "step": our_step,
     "end_to_end": full_training,
-    "compile": compiled_loop,
 }
 TITLES = {
     "bare": "bare eager loop over tensors in memory",
     "samples": "plain Dataset and DataLoader, one patch per sample",
-    "step": "our step, on tensors in memory",
-    "end_to_end": "our training end to end, with simulation and validation",
     "compile": "bare loop with torch.compile",
+    "layers": "our layers in PyTorch, on tensors in memory",
+    "step": "our compiled step, on tensors in memory",
+    "end_to_end": "our training end to end, with simulation and validation",
 }
 
 
@@ -322,72 +284,3 @@ def measure_loop(name: str, settings: ThroughputSettings) -> float:
     warnings.filterwarnings("ignore", message=".*srun.* command is available")
     torch.set_num_threads(1)
     return LOOPS[name](settings)
-
-
-def measure_training(
-    names: list[str], all_settings: list[ThroughputSettings], rounds: int
-) -> dict[str, float]:
-    """Measure the loops, and their ratios to the bare one.
-
-    Each loop runs in a process of its own, as a user would start it: the memory allocator of one
-    would speed up the next. The loops take turns because the speed of a shared machine drifts.
-
-    Returns:
-        By name of loop and batch size, the median over the rounds: patches per CPU second, as
-        ``step_speed_256``, and their ratio to the bare loop of the same round, as
-        ``step_ratio_256``.
-    """
-    found: dict[str, list[float]] = {}
-    for _ in range(rounds):
-        for settings in all_settings:
-            speeds = {}
-            for name in names:
-                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-                    speeds[name] = process.submit(measure_loop, name, settings).result()
-            for name, speed in speeds.items():
-                found.setdefault(f"{name}_speed_{settings.batch}", []).append(speed)
-                ratio = speed / speeds["bare"]
-                found.setdefault(f"{name}_ratio_{settings.batch}", []).append(ratio)
-    return {key: median(values) for key, values in found.items()}
-
-
-def training_table(names: list[str], batches: list[int], numbers: dict[str, float]) -> Table:
-    """Lay out the speeds, and in brackets their ratios to the bare loop."""
-    table = Table(title="CAE-A on one core: patches per CPU second (ratio to the bare loop)")
-    table.add_column("loop")
-    for batch in batches:
-        table.add_column(f"batches of {batch}", justify="right")
-    for name in names:
-        pairs = [(numbers[f"{name}_speed_{n}"], numbers[f"{name}_ratio_{n}"]) for n in batches]
-        table.add_row(TITLES[name], *(f"{speed:.0f} ({ratio:.2f})" for speed, ratio in pairs))
-    return table
-
-
-def main() -> None:
-    """Measure and print both tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--batches", type=int, nargs="+", default=[256, 1024], help="patches a step"
-    )
-    parser.add_argument("--images", type=int, default=128, help="images of an epoch")
-    parser.add_argument("--per-image", type=int, default=512, help="patches of an image and epoch")
-    parser.add_argument("--seconds", type=float, default=3.0, help="CPU time of each measurement")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of all loops")
-    parser.add_argument("--compile", action="store_true", help="also measure torch.compile")
-    parser.add_argument("--json", type=Path, help="file for the numbers of the training")
-    arguments = parser.parse_args()
-    all_settings = [
-        ThroughputSettings(batch, arguments.images, arguments.per_image, arguments.seconds)
-        for batch in arguments.batches
-    ]
-    names = [name for name in LOOPS if name != "compile" or arguments.compile]
-    console = Console()
-    numbers = measure_training(names, all_settings, arguments.rounds)
-    console.print(training_table(names, arguments.batches, numbers))
-    if arguments.json is not None:
-        write_json(arguments.json, numbers)
-    console.print(simulation_table(arguments.seconds / 3))
-
-
-if __name__ == "__main__":
-    main()

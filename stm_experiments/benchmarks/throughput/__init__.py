@@ -1,0 +1,1 @@
+"""The speed of simulation and of training, compared with plain PyTorch."""
