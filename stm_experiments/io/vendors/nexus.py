@@ -3,6 +3,8 @@
 Only what the file itself holds is read: links into other files are not followed.
 """
 
+import contextlib
+import importlib.metadata
 import io
 import math
 import struct
@@ -209,6 +211,9 @@ def write_nexus(
         entry["definition"] = "NXstm"
         entry["experiment_technique"] = "STM"
         entry["scan_type"] = about["direction"]
+        if unit == "m":  # heights are recorded while the feedback keeps the current
+            entry["scan_mode"] = "constant current"
+        _write_program(entry)
         _write_instrument(entry, about["metadata"], data.shape, pixel_size)
         name = f"{about['channel']}_{about['direction']}".replace("/", "_").replace("\0", " ")
         image = _group(entry, name if name.strip("._ ") else "image", "NXdata")
@@ -248,9 +253,15 @@ def _write_instrument(
         region["scan_angle_1"] = metadata["angle_deg"]
         region["scan_angle_1"].attrs["units"] = "deg"
     if "bias_V" in metadata:
-        sensor = _group(instrument, "sample_bias_votage", "NXsensor")  # as the definition spells it
+        sensor = _group(instrument, "sample_bias_voltage", "NXsensor")
+        instrument["sample_bias_votage"] = sensor  # as the definition spelt it before 2025
         sensor["bias_voltage"] = metadata["bias_V"]
         sensor["bias_voltage"].attrs["units"] = "V"
+    if "setpoint_A" in metadata:
+        sensor = _group(instrument, "current_sensor", "NXsensor")
+        sensor["current"] = metadata["setpoint_A"]
+        sensor["current"].attrs["units"] = "A"
+        _group(entry, "reproducibility_indicators", "NXcollection")["current"] = sensor["current"]
     setpoints = [key for key in metadata if key.startswith("setpoint_")]
     if setpoints:
         piezo = _group(instrument, "piezo_sensor", "NXsensor")
@@ -258,6 +269,14 @@ def _write_instrument(
         controller = _group(positioner, "z_controller", "NXpid")
         controller["set_point"] = metadata[setpoints[0]]
         controller["set_point"].attrs["units"] = setpoints[0].removeprefix("setpoint_")
+
+
+def _write_program(entry: Any) -> None:
+    """Write which program wrote the file."""
+    process = _group(entry, "process", "NXprocess")
+    process["program"] = __package__.partition(".")[0]
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # not installed
+        process["program"].attrs["version"] = importlib.metadata.version("stm_experiments")
 
 
 def _group(parent: Any, name: str, kind: str) -> Any:

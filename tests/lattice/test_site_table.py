@@ -1,0 +1,22 @@
+"""The table of sites is read back as it was found."""
+
+import numpy as np
+
+from stm_experiments.core.files import read_csv, write_csv
+from stm_experiments.lattice.fit import find_lattice
+from stm_experiments.lattice.site_table import site_rows
+from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate
+
+
+def test_sites_come_back_from_their_csv_file(tmp_path):
+    drawn = simulate([LATTICES["sc"]], [1], NOISES["paper"], PRESETS["physical"], 128)
+    fit = find_lattice(drawn.noisy[0, 0].double().numpy(), pixel_nm=(0.03, 0.02))
+    rows = site_rows(fit, grain=2)
+    write_csv(tmp_path / "sites.csv", list(rows[0]), [list(row.values()) for row in rows])
+    back = read_csv(tmp_path / "sites.csv")
+    assert [[float(cell) for cell in row.values()] for row in back] == [
+        [float(cell) for cell in row.values()] for row in rows
+    ]
+    places = np.array([[float(row["y_nm"]), float(row["x_nm"])] for row in back])
+    np.testing.assert_array_equal(places, fit.sites * (0.03, 0.02))
+    assert [int(row["occupied"]) for row in back] == fit.occupied.astype(int).tolist()
