@@ -24,10 +24,11 @@ from stm_experiments.figures.canvas import (
 from stm_experiments.lattice.fit import LatticeFit
 
 _CAPTION = (
-    "Circles: atoms, with a colour for each place in the cell. Red crosses: empty sites. Arrows: "
-    "the lattice vectors. Spectrum: the arrows are the reciprocal vectors, the rings mark the "
-    "Bragg peaks of the lattice. Dilation: half the sum of the strains along both axes, relative "
-    "to the mean lattice. Shear: half the difference between the largest and the least strain."
+    "Circles: atoms, with a colour for each place in the cell. Red crosses: empty sites. Yellow "
+    "pluses: unknown sites. Arrows: the lattice vectors. Spectrum: the arrows are the reciprocal "
+    "vectors, the rings mark the Bragg peaks of the lattice. Dilation: half the sum of the strains "
+    "along both axes, relative to the mean lattice. Shear: half the difference between the largest "
+    "and the least strain."
 )
 _COLOURS = [colour for colour in CATEGORY_COLOURS[::-1] if colour != "#000000"]  # dark images
 _VECTOR_COLOUR = "#FFD000"
@@ -106,7 +107,9 @@ def _draw_sites(axes: Axes, image: Array, fits: Sequence[LatticeFit]) -> None:
     """Draw an image with its sites, and the vectors of each lattice from one of its sites."""
     count = sum(len(fit.sites) for fit in fits)
     empty = sum(int((~fit.occupied).sum()) for fit in fits)
-    draw_image(axes, image, height_limits([image], 1), f"{count} sites, {empty} empty", "gray")
+    unknown = sum(len(fit.unknown) for fit in fits)
+    words = f"{count} sites, {empty} empty" + (f", {unknown} more unknown" if unknown else "")
+    draw_image(axes, image, height_limits([image], 1), words, "gray")
     number = 0
     for fit in fits:
         points = _PANEL_POINTS * fit.spacing / max(image.shape)
@@ -117,6 +120,7 @@ def _draw_sites(axes: Axes, image: Array, fits: Sequence[LatticeFit]) -> None:
             axes.plot(*atoms.T[::-1], "o", mfc="none", mec=colour, ms=size, mew=0.7)
             number += 1
         axes.plot(*fit.sites[~fit.occupied].T[::-1], "x", color="red", ms=size, mew=1.2)
+        axes.plot(*fit.unknown.T[::-1], "+", color=_VECTOR_COLOUR, ms=size, mew=1.2)
         centre = fit.sites.mean(0)
         start = fit.sites[np.linalg.norm(fit.sites - centre, axis=1).argmin()]
         for vector in fit.vectors:

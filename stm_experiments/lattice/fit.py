@@ -18,10 +18,10 @@ from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.errors import vector_covariance
 from stm_experiments.lattice.measured import as_measured
 from stm_experiments.lattice.motif import Maxima, Motif, differ_in_height, find_maxima, find_motif
+from stm_experiments.lattice.occupancy import Candidates, judge_occupancy
 from stm_experiments.lattice.phases import map_cells
 from stm_experiments.lattice.sites import (
     Growth,
-    LatticeSites,
     fit_mean_lattice,
     fit_surroundings,
     number_atoms,
@@ -40,15 +40,18 @@ _LEAST_SCORE = 0.3  # of a lattice
 _AS_GOOD = 0.93  # score of a lattice with a smaller cell that is preferred, of the best score
 _LARGEST_CELL = 4  # smallest cells in one that atoms of unlike heights make
 _FINER = 0.85  # score of a lattice on a finer scale that is preferred, of the best score
-_PRESENT = 0.4  # least height of an atom, of its neighbours' median
+_TALL = 0.4  # least height of an atom off the lattice, of the median of the others
+_DISORDER = 0.7  # within which two of them make a site unknown, distances of nearest neighbours
 _SUPPORT = 0.4  # least weight of a site's measured neighbours, of all that the image could hold
 _SURROUNDED = 0.7  # the same of an empty site, and of a site next to any other one
+_AROUND = 12  # nearest occupied sites that must lie all around an unknown one
+_ONE_SIDED = 0.45  # largest distance of their centre, mean distances
 _EDGE = 0.15  # sites closer to the border are left out, distances of nearest neighbours
 
 
 @dataclass(frozen=True, eq=False)
 class LatticeFit:
-    """A lattice and its sites in an image. S sites, K atoms in the cell.
+    """A lattice and its sites in an image. S sites, U unknown ones, K atoms in the cell.
 
     All vectors and positions are (row, column).
 
@@ -72,6 +75,10 @@ class LatticeFit:
             measured, [S, 2] px.
         strain: Symmetric strain of the surroundings against the mean lattice along axes 0 and 1,
             [S, 2, 2].
+        unknown: Sites that are neither: under clusters, at steps, in scars, where nothing was
+            measured, or of a kind that noise hides. [U, 2] px, as their neighbours determine.
+        unknown_cell: Of which cell, [U, 2].
+        unknown_kind: Which atom of the cell, [U].
         spacing: Typical distance of nearest neighbours, px.
         residual: Root mean square of ``shift`` per axis over the measured atoms, px.
         pixel_nm: Size of a pixel along axes 0 and 1, nm; None: unknown.
@@ -88,6 +95,9 @@ class LatticeFit:
     height: Array
     shift: Array
     strain: Array
+    unknown: Array
+    unknown_cell: Indices
+    unknown_kind: Indices
     spacing: float
     residual: float
     pixel_nm: tuple[float, float] | None = None
@@ -114,13 +124,15 @@ class _Judged(NamedTuple):
     """The verdict on each site. S sites.
 
     Attributes:
-        keep: Whether the site has enough neighbours to be reported, [S].
+        keep: Whether the site is reported as occupied or empty, [S].
         occupied: Whether it holds an atom, [S].
+        unknown: Whether it is reported as neither, [S].
         height: Of the image at the site, [S].
     """
 
     keep: Mask
     occupied: Mask
+    unknown: Mask
     height: Array
 
 
@@ -147,7 +159,7 @@ def find_lattice(
     data, valid = _levelled(measured.data, measured.mask)
     best = _best_match(data, valid)
     growth = number_atoms(best.motif, best.maxima, data.shape)
-    judged = _judge_sites(growth, best.maxima, valid)
+    judged = _judge_sites(growth, best.maxima, data, valid)
     return _describe(growth, judged, best.maxima, valid, measured.pixel_nm)
 
 
@@ -277,8 +289,14 @@ def _typical_period(bragg: Array, amplitude: Array) -> float:
     return float(1 / np.average(lengths, weights=amplitude[strong] ** 2))
 
 
-def _judge_sites(growth: Growth, maxima: Maxima, valid: Mask) -> _Judged:
+def _judge_sites(growth: Growth, maxima: Maxima, data: Array, valid: Mask) -> _Judged:
     """Decide which sites have enough neighbours to be reported, and which hold an atom.
+
+    Args:
+        growth: The sites.
+        maxima: The atoms.
+        data: The image in which heights are judged, without its plane, [H, W].
+        valid: Where it was measured, [H, W].
 
     Raises:
         LatticeError: If no site is surrounded by atoms.
@@ -286,23 +304,25 @@ def _judge_sites(growth: Growth, maxima: Maxima, valid: Mask) -> _Judged:
     sites, atom, reach = growth
     spacing = maxima.spacing
     around = fit_surroundings(growth, maxima.atoms, spacing)
+    in_image = _inside(around.place, np.ones(valid.shape, bool), _EDGE * spacing)
     inside = _inside(around.place, valid, _EDGE * spacing)
     every = Growth(sites, np.where(inside, np.arange(len(atom)), -1), reach)
     full = fit_surroundings(every, sites.ideal, spacing)
     support = around.support / np.maximum(full.support, 1e-9)
-    place = np.where((atom >= 0)[:, None], maxima.atoms[atom], around.place)
-    place = np.where(inside[:, None], place, 0.0)
-    height = ndimage.map_coordinates(maxima.heights, place.T, order=3)
-    usual = _usual_height(sites, height, inside & (atom >= 0))
-    occupied: Mask = height > _PRESENT * usual
-    disordered = _disordered(around.place, atom, maxima, usual)
     core: Mask = inside & (support > _SURROUNDED)
     if not core.any():
         raise LatticeError("no lattice was found: too few atoms lie on one")
+    place = np.where((atom >= 0)[:, None], maxima.atoms[atom], around.place)
+    place = np.where(inside[:, None], place, 0.0)
+    candidates = Candidates(sites, place, inside, inside & (atom >= 0), spacing)
+    verdict = judge_occupancy(data, valid, candidates)
+    disordered = _disordered(around.place, atom, maxima)
     near_core = KDTree(sites.ideal[core]).query(sites.ideal)[0] < reach
-    trusted = np.where(occupied, support > _SUPPORT, core & ~disordered)
-    keep: Mask = inside & near_core & trusted
-    return _Judged(keep, occupied & keep, height)
+    occupied: Mask = inside & near_core & ~verdict.low & (support > _SUPPORT)
+    empty: Mask = core & verdict.low & ~verdict.doubtful & ~disordered
+    unknown: Mask = in_image & near_core & (support > _SURROUNDED) & ~occupied & ~empty
+    unknown[unknown] = _are_amid(sites.ideal[unknown], sites.ideal[occupied])
+    return _Judged(occupied | empty, occupied, unknown, verdict.height)
 
 
 def _describe(
@@ -327,6 +347,7 @@ def _describe(
     expected = np.where(alone[:, None], maxima.atoms[atom], around.place)
     place = np.where(measured[:, None], maxima.atoms[atom], expected)
     keep = judged.keep & _inside(place, valid, _EDGE * spacing) & ~(alone & ~measured)
+    hidden = judged.unknown & ~alone
     shift = place - expected
     used = sites.cell[measured], sites.kind[measured], maxima.atoms[atom[measured]]
     mean = fit_mean_lattice(*used)
@@ -350,6 +371,9 @@ def _describe(
         height=judged.height[keep],
         shift=shift[keep],
         strain=(strain + strain.transpose(0, 2, 1)) / 2,
+        unknown=around.place[hidden],
+        unknown_cell=np.round(sites.cell[hidden] @ back).astype(int),
+        unknown_kind=sites.kind[hidden],
         spacing=spacing,
         residual=float(np.sqrt(np.mean(shift[measured & keep] ** 2))),
         pixel_nm=pixel_nm,
@@ -364,35 +388,28 @@ def _inside(place: Array, valid: Mask, edge: float) -> Mask:
     return np.asarray(inside & measured, bool)
 
 
-def _disordered(place: Array, atom: Indices, maxima: Maxima, usual: Array) -> Mask:
-    """Return which sites have atoms near them that lie on no site: disordered, not empty, [S].
+def _are_amid(places: Array, others: Array) -> Mask:
+    """Return whether others [N, 2] lie all around places [P, 2] px, not on one side only, [P]."""
+    distance, index = KDTree(others).query(places, min(_AROUND, len(others)))
+    offset = np.linalg.norm((others[index] - places[:, None]).mean(1), axis=1)
+    return np.asarray(offset < _ONE_SIDED * distance.mean(1), bool)
+
+
+def _disordered(place: Array, atom: Indices, maxima: Maxima) -> Mask:
+    """Return which sites have two tall atoms near them that lie on no site, [S].
+
+    A single one can be an adatom.
 
     Args:
         place: Positions (row, column) of the sites, [S, 2] px, NaN if unknown.
         atom: The atom of each site, -1 for none, [S].
         maxima: The atoms.
-        usual: Usual height of an atom at each site, [S].
     """
+    pixel = tuple(np.round(maxima.atoms).astype(int).T)
+    height = maxima.heights[pixel]
     off = np.setdiff1d(np.arange(len(maxima.atoms)), atom)
-    positions = maxima.atoms[off]
-    finite = np.nan_to_num(place, nan=-1e6)
-    nearest = KDTree(finite).query(positions)[1]
-    pixel = tuple(np.round(positions).astype(int).T)
-    tall = maxima.heights[pixel] > _PRESENT * usual[nearest]
-    if not tall.any():
+    tall = off[height[off] > _TALL * np.median(height[atom[atom >= 0]])]
+    if not len(tall):
         return np.zeros(len(place), bool)
-    distance = KDTree(positions[tall]).query(finite)[0]
-    return np.asarray(distance < 0.5 * maxima.spacing, bool)
-
-
-def _usual_height(sites: LatticeSites, height: Array, measured: Mask) -> Array:
-    """Return the median height of the nearest measured atoms of the same kind, [S]."""
-    usual = np.zeros(len(height))
-    for kind in range(len(sites.lattice.basis)):
-        same = sites.kind == kind
-        among = same & measured
-        if among.any():
-            count = min(13, int(among.sum()))
-            _, index = KDTree(sites.ideal[among]).query(sites.ideal[same], count)
-            usual[same] = np.median(height[among][index.reshape(same.sum(), -1)], axis=1)
-    return usual
+    distance = KDTree(maxima.atoms[tall]).query(np.nan_to_num(place, nan=-1e6), [2])[0][:, 0]
+    return np.asarray(distance < _DISORDER * maxima.spacing, bool)

@@ -1,5 +1,6 @@
 """A lattice as plain numbers and table rows, for files."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,9 @@ def describe_lattice(fit: LatticeFit, symmetry: Symmetry | None, unit: str) -> d
     empty = int((~fit.occupied).sum())
     symmetry_words, symmetry_values = _describe_symmetry(fit, symmetry)
     about["summary"] = (
-        f"{summary}, {len(fit.basis)} in the cell, {len(fit.sites)} sites, {empty} empty; "
+        f"{summary}, {len(fit.basis)} in the cell, {len(fit.sites)} sites, {empty} empty"
+        + (f" ({len(fit.unknown)} more unknown)" if len(fit.unknown) else "")
+        + "; "
         + symmetry_words
     )
     return (
@@ -67,6 +70,7 @@ def describe_lattice(fit: LatticeFit, symmetry: Symmetry | None, unit: str) -> d
             "origin_px": fit.origin.tolist(),
             "sites": len(fit.sites),
             "empty": empty,
+            "unknown": len(fit.unknown),
             "residual_px": fit.residual,
             "height_unit": unit,
         }
@@ -111,17 +115,22 @@ def site_rows(fit: LatticeFit, grain: int) -> list[dict[str, Any]]:
         grain: Its number among several in one image.
 
     Returns:
-        One dictionary per site: positions (px; nm if the size of a pixel is known), cell and kind,
-        ``occupied`` 0 or 1, height, shift (px) and strain: along a column (``rows``), along a row
-        (``columns``) and their ``shear``.
+        One dictionary per site, the unknown ones last: positions (px; nm if the size of a pixel is
+        known), cell and kind, ``occupied`` 0 or 1, height, shift (px) and strain: along a column
+        (``rows``), along a row (``columns``) and their ``shear``. From ``occupied`` on all is None
+        for unknown sites.
     """
-    columns: dict[str, Any] = dict(zip(("row_px", "column_px"), fit.sites.T, strict=True))
-    if fit.sites_nm is not None:
-        columns |= zip(("y_nm", "x_nm"), fit.sites_nm.T, strict=True)
-    columns |= zip(("cell_a", "cell_b"), fit.cell.T, strict=True)
-    columns |= {"kind": fit.kind, "occupied": fit.occupied.astype(int), "height": fit.height}
-    columns |= zip(("shift_row_px", "shift_column_px"), fit.shift.T, strict=True)
+    places = np.concatenate([fit.sites, fit.unknown])
+    columns: dict[str, Any] = dict(zip(("row_px", "column_px"), places.T, strict=True))
+    if fit.pixel_nm is not None:
+        columns |= zip(("y_nm", "x_nm"), (places * np.array(fit.pixel_nm)).T, strict=True)
+    cells = np.concatenate([fit.cell, fit.unknown_cell])
+    columns |= zip(("cell_a", "cell_b"), cells.T, strict=True)
+    columns |= {"kind": np.concatenate([fit.kind, fit.unknown_kind])}
+    lists = {name: values.tolist() for name, values in columns.items()}
+    lists |= {"occupied": fit.occupied.astype(int).tolist(), "height": fit.height.tolist()}
+    lists |= zip(("shift_row_px", "shift_column_px"), fit.shift.T.tolist(), strict=True)
     strain = fit.strain.reshape(-1, 4)[:, [0, 1, 3]]
-    columns |= zip(("strain_rows", "strain_shear", "strain_columns"), strain.T, strict=True)
-    lines = zip(*(values.tolist() for values in columns.values()), strict=True)
-    return [{"grain": grain, **dict(zip(columns, line, strict=True))} for line in lines]
+    lists |= zip(("strain_rows", "strain_shear", "strain_columns"), strain.T.tolist(), strict=True)
+    lines = itertools.zip_longest(*lists.values())  # what is not measured at unknown sites is None
+    return [{"grain": grain, **dict(zip(lists, line, strict=True))} for line in lines]
