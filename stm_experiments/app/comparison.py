@@ -16,6 +16,7 @@ from stm_experiments.reporting.averages import mean_and_deviation
 from stm_experiments.reporting.runs import Run, read_runs
 
 MEASURES = ("mse_noisy", "mse_clean", "ssim_noisy")
+REPEATS = ("seed=", "data.fold=")  # keys over which the table takes means
 
 
 def print_comparison(sweep: Path) -> None:
@@ -31,18 +32,23 @@ def print_comparison(sweep: Path) -> None:
 def comparison_table(runs: Sequence[Run]) -> Table:
     """Return a table with one row per job.
 
-    Jobs that differ only in their seed share a row, with the mean and the standard deviation
-    (n - 1) over seeds. A job is named by the overrides that distinguish it.
+    Jobs that differ only in their seed, or in the fold of files that they test, share a row, with
+    the mean and the standard deviation (n - 1) over these. Of jobs with the same overrides, one
+    counts: what was done twice says nothing about the spread. A job is named by the overrides that
+    distinguish it. The metric that the sweep optimises takes the place of the last measure.
     """
     groups: dict[tuple[str, ...], list[Run]] = defaultdict(list)
-    for run in runs:
+    for run in distinct(runs):
         groups[
-            tuple(o for o in run.about.get("overrides", []) if not o.startswith("seed="))
+            tuple(o for o in run.about.get("overrides", []) if not o.startswith(REPEATS))
         ].append(run)
+    measures = measures_of(runs)
     common = set.intersection(*map(set, groups)) if groups else set()
     several = any(len(group) > 1 for group in groups.values())
     captions = [f"all with {' '.join(sorted(common))}"] if common else []
-    captions += ["± standard deviation over seeds"] if several else []
+    folds = any(o.startswith(REPEATS[1]) for run in runs for o in run.about.get("overrides", []))
+    repeats = "folds" if folds else "seeds"
+    captions += [f"± standard deviation over {repeats}"] if several else []
     table = Table(
         title="Comparison of the jobs",
         caption=escape(printable("; ".join(captions))),
@@ -51,22 +57,45 @@ def comparison_table(runs: Sequence[Run]) -> Table:
         padding=(0, 0, 0, 1),  # within 80 columns
     )
     table.add_column("job", overflow="fold")
-    headings = [name.replace("_", "\n") for name in MEASURES]
+    headings = [name.replace("_", "\n").replace("/", "\n") for name in measures]
     headings = [*headings, "PCA-10\nmse noisy", "time\ns", "done"]
-    for heading in ["seeds", *headings] if several else headings:
+    for heading in [repeats, *headings] if several else headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for overrides, group in groups.items():
         # The last part of a key is enough here: data.size=64 is size=64.
         words = [re.sub(r"^(experiment=|[^=]*\.)", "", o) for o in overrides if o not in common]
         count = [str(len(group))] if several else []
         name = escape(printable("\n".join(words))) or "defaults"
-        table.add_row(name, *count, *_results(group))
+        table.add_row(name, *count, *_results(group, measures))
     return table
 
 
-def _results(group: Sequence[Run]) -> list[str]:
+def distinct(runs: Sequence[Run]) -> list[Run]:
+    """Return one run of those with the same overrides, a finished one if there is one."""
+    kept: dict[tuple[str, ...], Run] = {}
+    for run in sorted(runs, key=lambda run: not run.finished):
+        kept.setdefault(tuple(run.about.get("overrides", [])), run)
+    return [run for run in runs if kept[tuple(run.about.get("overrides", []))] is run]
+
+
+def measures_of(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return the measures of a table: the metric that the runs optimise is one of them."""
+    given = [run.config.get("optimized_metric") for run in runs]
+    names = {name for name in given if isinstance(name, str)}
+    shown = {name.rpartition("/")[2] for name in names} & set(MEASURES)
+    return MEASURES if len(names) != 1 or shown else (*MEASURES[:-1], *names)
+
+
+def _score(run: Run, measure: str) -> Interval | None:
+    if "/" not in measure:
+        return run.score(measure)
+    value = run.metrics.get(measure)
+    return None if value is None else Interval(value, None)
+
+
+def _results(group: Sequence[Run], measures: Sequence[str]) -> list[str]:
     """Return the cells of a group of seeds: measures, PCA-10's error, seconds, jobs done."""
-    cells = [_mean_over_seeds([run.score(name) for run in group]) for name in MEASURES]
+    cells = [_mean_over_seeds([_score(run, name) for run in group]) for name in measures]
     cells.append(_mean_over_seeds([run.score("mse_noisy", "PCA-10") for run in group]))
     seconds = [s for run in group if (s := run.about.get("seconds")) is not None]
     cells.append(f"{mean_and_deviation(seconds).mean:.0f}" if seconds else "-")

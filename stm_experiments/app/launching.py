@@ -26,6 +26,7 @@ from stm_experiments.core.config_files import config_dir, read_yaml
 from stm_experiments.core.plugins import ENVIRONMENT
 from stm_experiments.core.texts import printable, write_any_text
 
+PROLONGING = "trainer.max_epochs"  # the only key of a run that may change when it is resumed
 DRY_RUN = "hydra.callbacks.sweep.dry_run=true"  # what --dry-run stands for
 SWEEP_FLAGS = ("-m", "--multirun")
 Task = Callable[[DictConfig], Any]
@@ -183,7 +184,7 @@ def hydra_arguments(arguments: list[str]) -> list[str]:
     if not resumed or resumed[-1] == "null" or is_further_process:
         return quoted
     folder = _resumed_folder(resumed[-1])
-    kept = ("resume=", "resume_anyway=", *PLUGINS, "-")
+    kept = ("resume=", "resume_anyway=", f"{PROLONGING}=", *PLUGINS, "-")
     others = [text for text in arguments if not text.startswith(kept) or text in SWEEP_FLAGS]
     if others:
         raise ValueError(

@@ -18,8 +18,9 @@ from stm_experiments.app.completion import (
     print_finished,
     scored_weights,
 )
+from stm_experiments.app.prolong import prolonged_config
 from stm_experiments.app.settings import new_config, saved_config
-from stm_experiments.core.texts import printable
+from stm_experiments.core.texts import did_you_mean, printable
 from stm_experiments.evaluation.assess import SAMPLES, TrainingRecord
 from stm_experiments.evaluation.baselines import check_baselines
 from stm_experiments.models import checkpoint
@@ -28,15 +29,23 @@ from stm_experiments.training import callbacks
 from stm_experiments.training.loggers import close_loggers, log_results
 from stm_experiments.training.run_folder import RunFolder
 
+DEFAULT_METRIC = "val/loss"  # which networks that are fitted in closed form do not have
+
 
 def train(cfg: DictConfig) -> float:
     """Run ``conf/train.yaml``, or resume a run, whose own config then counts alone.
 
     Returns:
-        Error compared with the noisy test images, for sweepers that optimise; NaN on other ranks.
+        The metric ``optimized_metric``, for sweepers; NaN on other ranks.
+
+    Raises:
+        ValueError: If the run has no such metric.
     """
     folder = job.job_folder()
-    settings = saved_config(folder) if cfg.resume else new_config(cfg)
+    if cfg.resume:
+        settings = prolonged_config(folder, saved_config(folder), cfg.trainer.max_epochs)
+    else:
+        settings = new_config(cfg)
     run = RunFolder(folder, settings, job.describe_job(), anyway=cfg.resume_anyway)
     if run.metrics is not None and run.leads:
         print_finished(run)
@@ -46,7 +55,20 @@ def train(cfg: DictConfig) -> float:
             finish(run, attempt(partial(log_again, settings, metrics, run)))
     if run.leads:
         print(printable(f"{run.path}: config, metrics, checkpoints and figures"))
-    return next((n for key, n in metrics.items() if key.endswith("/mse_noisy")), math.nan)
+        return optimized(metrics, settings.get("optimized_metric", DEFAULT_METRIC))
+    return math.nan
+
+
+def optimized(metrics: dict[str, float], name: str) -> float:
+    """Return the metric that a sweeper optimises; NaN if that is the default one and not there.
+
+    Raises:
+        ValueError: If the run has no metric of that name.
+    """
+    if name not in metrics and name != DEFAULT_METRIC:
+        near = did_you_mean(name, list(metrics))
+        raise ValueError(f"optimized_metric={name}: metrics.json of this run has none{near}")
+    return metrics.get(name, math.nan)
 
 
 def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:

@@ -1,10 +1,12 @@
 """Learning rates along a training, besides the schedules of PyTorch."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from lightning import Trainer
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CyclicLR, LambdaLR, OneCycleLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, CyclicLR, LambdaLR, OneCycleLR
 
 
 class CosineWarmUp(LambdaLR):
@@ -40,7 +42,22 @@ class CosineWarmUp(LambdaLR):
         super().__init__(optimizer, rate)
 
 
+FIXED_SCHEDULES = (CosineWarmUp, CosineAnnealingLR, OneCycleLR)  # end with the last epoch
 STEP_SCHEDULES = (CosineWarmUp, CyclicLR, OneCycleLR)  # all others count epochs
+
+
+def is_of_fixed_length(model: Mapping[str, Any]) -> str:
+    """Return what follows from the number of epochs, a schedule or an objective; empty if nothing.
+
+    Args:
+        model: Section ``model`` of a config.
+    """
+    names = {kind.__name__ for kind in FIXED_SCHEDULES}
+    schedule = str((model.get("scheduler") or {}).get("_target_", "")).rpartition(".")[2]
+    objective = str(model.get("_target_", "")).rpartition(".")[2]
+    if schedule in names:
+        return f"the schedule {schedule}"
+    return f"the schedule of {objective}" if objective in ("Variational", "Stacked") else ""
 
 
 def steps_of_training(trainer: Trainer, batches: int) -> int:

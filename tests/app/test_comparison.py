@@ -48,3 +48,24 @@ def test_a_table_of_seeds_fits_into_a_terminal():
     runs = [job(seed, 0.02 + seed / 100, "lattice=sc", f"seed={seed}") for seed in range(2)]
     console = Console(width=80)
     assert console.measure(comparison_table(runs)).maximum <= 80
+
+
+def test_a_job_that_was_done_twice_is_no_second_seed():
+    runs = [job(n, 0.02, "lattice=sc", "seed=0") for n in range(2)]
+    assert len(cells(runs)) == 7  # no column of seeds
+    assert cells(runs)[-1] == ["1 of 1"]
+
+
+def test_the_table_shows_the_metric_that_is_optimised():
+    runs = [job(n, 0.02, f"model.optimizer.lr={n}") for n in range(2)]
+    runs = [run._replace(config={"optimized_metric": "val/loss"}) for run in runs]
+    runs[1].metrics["val/loss"] = 0.5
+    table = comparison_table(runs)
+    assert [column.header for column in table.columns][3] == "val\nloss"
+    assert list(table.columns[3].cells) == ["-", "0.50000"]
+
+
+def test_folds_share_a_row_as_seeds_do():
+    runs = [job(n, 0.02 + n / 100, "data.folds=3", f"data.fold={n}") for n in range(3)]
+    names, folds, errors, *_ = cells(runs)
+    assert (names, folds, errors) == (["defaults"], ["3"], ["0.03000\n±0.01000"])

@@ -15,6 +15,7 @@ from PIL import Image
 from stm_experiments.core.batch import map_tensors
 from stm_experiments.core.images import ImageError
 from stm_experiments.core.normalisation import normalise_minmax
+from stm_experiments.data.folds import fold_shares
 from stm_experiments.data.image_set import Images
 from stm_experiments.data.settings import SPLITS, PatchSettings, part_of
 from stm_experiments.io.image import DECODERS, read_image
@@ -143,12 +144,17 @@ class ImageData:
         lattices: Settings by lattice name; the names label the images.
         resize: Side after a bilinear resize, px; None keeps the images as they are.
         fraction: Use only this part of the images of each split, spread over its lattices.
+        folds: Put the images of all folders together and divide them into this many folds; None:
+            the folders are the splits.
+        fold: Number of the fold that is tested, from 0.
     """
 
     root: str | None
     lattices: Mapping[str, Mapping[str, Any]]
     resize: int | None = None
     fraction: float = 1.0
+    folds: int | None = None
+    fold: int = 0
 
     def splits(self, settings: PatchSettings) -> dict[str, FolderImages]:
         """List the images of each split; they are read when they are first needed.
@@ -169,8 +175,13 @@ class ImageData:
             )
         lattices = self._lattice_names()
         sources = {}
+        listed = {split: list_files(root, lattices, split) for split in SPLITS}
+        if self.folds is not None:
+            every = [file for files in listed.values() for file in files]
+            shares = fold_shares(len(every), self.folds, self.fold, settings.seed)
+            listed = {split: [every[i] for i in numbers] for split, numbers in shares.items()}
         for split in SPLITS:
-            files = choose_files(list_files(root, lattices, split), root, split, settings)
+            files = choose_files(listed[split], root, split, settings)
             if files:
                 count = part_of(len(files), self.fraction)
                 spread = [files[index * len(files) // count] for index in range(count)]

@@ -14,6 +14,7 @@ from stm_experiments.core.batch import map_tensors
 from stm_experiments.core.images import ImageError, fill_nearest
 from stm_experiments.core.normalisation import NORMALISATIONS
 from stm_experiments.core.seeds import generator
+from stm_experiments.data.folds import fold_shares
 from stm_experiments.data.image_set import Images
 from stm_experiments.data.settings import SPLITS, PatchSettings, check_whole_numbers, part_of
 from stm_experiments.io import Scan, ScanError, read_scan
@@ -91,6 +92,8 @@ class ScanData:
             scan.
         held_out: Share of the files, or of the rows, that is held out.
         fraction: Use only this part of the tiles of each split, spread over its scans.
+        folds: Divide the files into this many folds, in place of ``held_out``; None: no folds.
+        fold: Number of the fold that is tested, from 0.
     """
 
     root: str | None
@@ -100,6 +103,8 @@ class ScanData:
     tile: int | None = None
     held_out: float = 0.2
     fraction: float = 1.0
+    folds: int | None = None
+    fold: int = 0
 
     def splits(self, settings: PatchSettings) -> dict[str, Tiles]:
         """Read the scans, divide them into splits and cut them into tiles.
@@ -111,7 +116,12 @@ class ScanData:
         self._check(settings)
         files = self._read_files(self.tile or window)
         sources = {}
-        for split, images in split_scans(files, self.held_out, window, settings.seed).items():
+        if self.folds is None:
+            divided = split_scans(files, self.held_out, window, settings.seed)
+        else:
+            shares = fold_shares(len(files), self.folds, self.fold, settings.seed)
+            divided = traces_of(files, shares)
+        for split, images in divided.items():
             tiles = cut_tiles(images, self.tile, window)
             count = part_of(len(tiles), self.fraction)
             sources[split] = Tiles(tiles[[i * len(tiles) // count for i in range(count)]])
@@ -252,7 +262,18 @@ def split_by_file(
     number = max(1, round(held_out * len(files)))
     number = min(number, (len(files) - 1) // 2)  # at least one file is left to train on
     shares = (order[2 * number :], order[:number], order[number : 2 * number])
-    chosen = dict(zip(SPLITS, map(sorted, shares), strict=True))  # in the folder's order
+    return traces_of(files, dict(zip(SPLITS, map(sorted, shares), strict=True)))
+
+
+def traces_of(
+    files: Sequence[ScanFile], chosen: dict[str, list[int]]
+) -> dict[str, list[NDArray[np.float32]]]:
+    """Return the images of each split, and log the names of the files that are held out.
+
+    Args:
+        files: All files.
+        chosen: Numbers of the files of each split, in the folder's order.
+    """
     for split in ("validation", "test"):
         log.info("%s: %s", split, ", ".join(files[index].name for index in chosen[split]))
     return {
