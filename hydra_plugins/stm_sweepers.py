@@ -23,12 +23,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 if TYPE_CHECKING:
-    from optuna import Study, Trial
+    from optuna import Study
     from optuna.distributions import BaseDistribution
 
 log = logging.getLogger(__name__)
-
-STUDY = "STM_STUDY"  # storage and name of the study, for the jobs whose trials may be pruned
 
 
 class Settings(NamedTuple):
@@ -83,9 +81,7 @@ class OptunaSweeper(Sweeper):
         overrides = OverridesParser.create().parse_overrides(texts)
         fixed = [o.input_line or "" for o in overrides if not o.is_sweep_override()]
         study = self.open_study()
-        space = {
-            o.get_key_element(): distribution(o) for o in overrides if o.is_sweep_override()
-        }
+        space = {o.get_key_element(): distribution(o) for o in overrides if o.is_sweep_override()}
         if not space:
             raise ValueError(
                 "hydra/sweeper=optuna needs keys to choose, such as "
@@ -99,6 +95,7 @@ class OptunaSweeper(Sweeper):
             for trial, keys in zip(trials, chosen, strict=True):
                 trial.set_user_attr("overrides", keys)
             self.run(study, trials[0].number, [[*keys, *fixed] for keys in chosen])
+        os.environ.pop("STM_STUDY", None)
         report(study, Path(self.config.hydra.sweep.dir))
 
     def open_study(self) -> "Study":
@@ -136,10 +133,14 @@ class OptunaSweeper(Sweeper):
             if choice not in known:
                 listed = ", ".join(str(each) for each in known if each)
                 raise ValueError(f"hydra.sweeper.{name} is one of {listed}, not {choice!r}")
+        if self.settings.pruner is not None and self.settings.direction != "minimize":
+            raise ValueError("hydra.sweeper.pruner follows val/loss: direction=minimize")
         folder = Path(self.config.hydra.sweep.dir).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         storage = self.settings.storage or f"sqlite:///{folder / 'optuna.db'}"
         if self.settings.pruner is not None:
+            from stm_experiments.training.callbacks.pruning import STUDY
+
             os.environ[STUDY] = f"{self.settings.study_name}|{storage}"
         return optuna.create_study(
             study_name=self.settings.study_name,
@@ -210,13 +211,13 @@ def distribution(override: Override) -> "BaseDistribution":
     value = override.value()
     if isinstance(value, ChoiceSweep):
         return CategoricalDistribution(list(override.sweep_string_iterator()))
-    is_log = bool(getattr(value, "tags", None)) and "log" in value.tags
-    if isinstance(value, RangeSweep):
-        low, high, step = value.start, value.stop, value.step
+    if isinstance(value, RangeSweep) and value.start is not None and value.stop is not None:
+        low, high, step = value.start, value.stop, value.step or 1
         if all(float(number).is_integer() for number in (low, high, step)):
             return IntDistribution(int(low), int(high) - 1, step=int(step))
         return FloatDistribution(low, high, step=step)
-    if isinstance(value, IntervalSweep):
+    if isinstance(value, IntervalSweep) and value.start is not None and value.end is not None:
+        is_log = "log" in value.tags
         if isinstance(value.start, int) and isinstance(value.end, int):
             return IntDistribution(value.start, value.end, log=is_log)
         return FloatDistribution(value.start, value.end, log=is_log)
@@ -236,17 +237,6 @@ def unfinished(study: "Study") -> list[tuple[int, list[str]]]:
     return [(t.number, t.user_attrs["overrides"]) for t in running if "overrides" in t.user_attrs]
 
 
-def trial_of_job(number: int) -> "Trial | None":
-    """Return the trial of a job; None if the jobs of the sweep are not pruned."""
-    if STUDY not in os.environ:
-        return None
-    import optuna
-
-    name, _, storage = os.environ[STUDY].partition("|")
-    study = optuna.load_study(study_name=name, storage=storage)
-    return optuna.trial.Trial(study, study.trials[number]._trial_id)
-
-
 def report(study: "Study", folder: Path) -> None:
     """Write the trials as a table, and print the best.
 
@@ -259,4 +249,5 @@ def report(study: "Study", folder: Path) -> None:
     if not any(trial.state is TrialState.COMPLETE for trial in study.trials):
         raise RuntimeError(f"none of the {len(study.trials)} trials has succeeded")
     keys = " ".join(f"{key}={value}" for key, value in study.best_params.items())
-    log.info(f"best of {len(study.trials)}: trial {study.best_trial.number}, {study.best_value:g}: {keys}")
+    best = f"trial {study.best_trial.number}, {study.best_value:g}"
+    log.info(f"best of {len(study.trials)}: {best}: {keys}")

@@ -13,7 +13,13 @@ ROOT = Path(__file__).resolve().parent.parent
 OURS = {"stm_experiments", "hydra_plugins"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-OPTIONAL = ("scans", "fast", "slurm")  # extras with what the package imports where it is installed
+# Extras with what the package imports where it is installed.
+OPTIONAL = ("scans", "fast", "slurm", "sweeps")
+    "scans",
+    "fast",
+    "slurm",
+    "sweeps",
+)  # extras with what the package imports where it is installed
 # Declared and not imported: tools that are run or test with, and what others import for us.
 TOOLS = {"ruff", "mypy", "codespell", "pre-commit", "build", "pytest", "pytest-xdist", "gwyfile"}
 USED_BY_OTHERS = {"tensorboard", "pywavelets"}  # by Lightning's logger, by scikit-image

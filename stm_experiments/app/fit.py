@@ -29,11 +29,13 @@ from lightning.pytorch.strategies import ParallelStrategy
 from stm_experiments.app.account import has_wandb_account, refuse_wandb_settings
 from stm_experiments.app.allow import TARGET
 from stm_experiments.app.construct import construct
+from stm_experiments.app.job import describe_job
 from stm_experiments.app.logs import quieten_lightning
 from stm_experiments.core.memory import keep_freed_memory
 from stm_experiments.models.checkpoint import read, write_checkpoint
 from stm_experiments.models.interfaces import Network
-from stm_experiments.training.callbacks import Patience
+from stm_experiments.training.callbacks import Patience, Pruning
+from stm_experiments.training.callbacks.pruning import trial_of_job
 from stm_experiments.training.steps.several import NO_STEP
 
 PROFILERS: dict[str, type[Profiler]] = {
@@ -161,7 +163,9 @@ def build_trainer(
     # Those that stop the training come last: they follow what the others log.
     stops = [each for each in own if isinstance(each, EarlyStopping)]
     first = [each for each in own if each not in stops]
-    callbacks = [*first, *callbacks, *stops, RichProgressBar(refresh_rate=10)]
+    trial = trial_of_job(describe_job()["job"])
+    pruning = [] if trial is None else [Pruning(trial)]
+    callbacks = [*first, *callbacks, *stops, *pruning, RichProgressBar(refresh_rate=10)]
     keep_freed_memory()
     quieten_lightning()
     # Lightning uses a torch function that will be removed: users cannot do anything about it.

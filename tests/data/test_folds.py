@@ -15,7 +15,7 @@ def test_every_file_is_tested_and_validated_once(count, folds):
     tested, validated = Counter(), Counter()
     for fold in range(folds):
         shares = fold_shares(count, folds, fold, seed=3)
-        assert sorted(sum(shares.values(), [])) == list(range(count))
+        assert sorted(number for share in shares.values() for number in share) == list(range(count))
         tested.update(shares["test"])
         validated.update(shares["validation"])
     assert tested == validated == Counter(range(count))
@@ -48,9 +48,7 @@ def test_images_and_scans_are_divided_by_file(tmp_path):
         lambda fold: ScanData(str(tmp_path / "scans"), folds=3, fold=fold),
     ):
         splits = [source(fold).splits(settings) for fold in range(3)]
-        assert all(
-            [split[name].count for name in ("train", "validation", "test")] == [2, 2, 2]
-            for split in splits
-        )
+        for split in splits:
+            assert [split[name].count for name in ("train", "validation", "test")] == [2, 2, 2]
         tested = np.concatenate([split["test"](0, 0, 2).noisy.numpy() for split in splits])
         assert len({image.tobytes() for image in tested}) == 6

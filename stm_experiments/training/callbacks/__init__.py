@@ -6,6 +6,7 @@ from stm_experiments.training.callbacks.first_reconstruction import FirstReconst
 from stm_experiments.training.callbacks.gradient_norm import GradientNorm
 from stm_experiments.training.callbacks.history import History
 from stm_experiments.training.callbacks.patience import Patience
+from stm_experiments.training.callbacks.pruning import Pruning
 
 __all__ = [
     "CheckpointWriter",
@@ -14,4 +15,5 @@ __all__ = [
     "GradientNorm",
     "History",
     "Patience",
+    "Pruning",
 ]

@@ -13,6 +13,7 @@ from stm_experiments.core.batch import Batch
 from stm_experiments.core.files import write_csv
 from stm_experiments.models.interfaces import Network
 from stm_experiments.training.callbacks.divergence import check_finite
+from stm_experiments.training.callbacks.pruning import Pruning
 from stm_experiments.training.steps.record import Steps
 
 
@@ -115,6 +116,8 @@ class History(Callback):
         timers = [callback for callback in callbacks if isinstance(callback, Timer)]
         out_of_time = timers and (timers[0].time_remaining() or 0) <= 0
         reason = "trainer.max_time" if out_of_time else "patience"
+        if any(isinstance(each, Pruning) and each.has_pruned for each in callbacks):
+            reason = "its study"
         where = f"epoch {len(self.rows)} of {trainer.max_epochs}, step {trainer.global_step}"
         self.stopped = f"{reason} ended it after {where}"
         print(f"training stopped: {self.stopped}")
