@@ -18,6 +18,7 @@ from hydra.core.override_parser.types import (
     RangeSweep,
 )
 from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
@@ -61,9 +62,9 @@ class OptunaSweeper(Sweeper):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Keep what Hydra gives; called by Hydra once, before any job."""
-        self.config = config
-        self.hydra_context = hydra_context
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self.config: DictConfig = config
+        self.loader = hydra_context.config_loader
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
@@ -91,10 +92,10 @@ class OptunaSweeper(Sweeper):
             self.run(study, number, [[*chosen, *fixed]])
         while (left := self.settings.n_trials - len(study.trials)) > 0:
             trials = [study.ask(space) for _ in range(min(left, self.settings.n_jobs))]
-            chosen = [[f"{key}={trial.params[key]}" for key in space] for trial in trials]
-            for trial, keys in zip(trials, chosen, strict=True):
+            jobs = [[f"{key}={trial.params[key]}" for key in space] for trial in trials]
+            for trial, keys in zip(trials, jobs, strict=True):
                 trial.set_user_attr("overrides", keys)
-            self.run(study, trials[0].number, [[*keys, *fixed] for keys in chosen])
+            self.run(study, trials[0].number, [[*keys, *fixed] for keys in jobs])
         os.environ.pop("STM_STUDY", None)
         report(study, Path(self.config.hydra.sweep.dir))
 
@@ -181,7 +182,7 @@ class OptunaSweeper(Sweeper):
         """Return the metric of a job as its folder holds it, or None and why there is none."""
         from stm_experiments.core.files import read_json
 
-        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        config = self.loader.load_sweep_config(self.config, list(overrides))
         with open_dict(config):
             config.hydra.job.num = config.hydra.job.id = number
         folder = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir)

@@ -15,11 +15,6 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = PROJECT["optional-dependencies"]
 # Extras with what the package imports where it is installed.
 OPTIONAL = ("scans", "fast", "slurm", "sweeps")
-    "scans",
-    "fast",
-    "slurm",
-    "sweeps",
-)  # extras with what the package imports where it is installed
 # Declared and not imported: tools that are run or test with, and what others import for us.
 TOOLS = {"ruff", "mypy", "codespell", "pre-commit", "build", "pytest", "pytest-xdist", "gwyfile"}
 USED_BY_OTHERS = {"tensorboard", "pywavelets"}  # by Lightning's logger, by scikit-image
