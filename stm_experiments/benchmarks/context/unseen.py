@@ -1,6 +1,7 @@
 """Lattices that were never seen: trained without one of five, tested on all, then fine-tuned."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from rich import box
@@ -70,7 +71,9 @@ def fine_tuned(study: Study, lattice: str, images: int, start: Path | None) -> f
         *("data.validation_images=6", "trainer.max_epochs=15"),
     )
     init = () if start is None else (f"init={start / 'checkpoints' / 'best.ckpt'}",)
-    folder = study.run(name, 0, "mlp", *settings, *init)
+    # A scale would shrink the number of images, which is what is compared here.
+    whole = tuple(key for key in study.overrides if not key.startswith("scale="))
+    folder = replace(study, overrides=whole).run(name, 0, "mlp", *settings, *init)
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     error: float = metrics["test/mse_noisy"]
     return error
