@@ -23,7 +23,6 @@ class PatchData(LightningDataModule):
 
     Attributes:
         files: The files that the images are read from; none if they are simulated.
-        steps_at_once: Training batches that the trainer gets in one.
 
     Raises:
         ValueError: If there are no such images, or they cannot be cut in this way.
@@ -34,7 +33,6 @@ class PatchData(LightningDataModule):
         self.settings = settings
         self.sources = source.splits(settings)
         self.files = list(source.files()) if isinstance(source, FileSource) else []
-        self.steps_at_once = 1
         self._loaders: dict[str, Loader] = {}
         self._trainer_loaders: list[Loader] = []
 
@@ -123,7 +121,9 @@ class PatchData(LightningDataModule):
         )
         settings = self.settings
         if split == "train":
-            settings = replace(settings, batch_size=settings.batch_size * self.steps_at_once)
+            # An objective may ask for the patches of several steps in one batch.
+            steps: int = getattr(trainer.lightning_module, "steps_at_once", 1)
+            settings = replace(settings, batch_size=settings.batch_size * steps)
         loader = make_loader(self._source(split), split, settings, consumer)
         self._trainer_loaders.append(loader)
         return loader

@@ -59,6 +59,9 @@ class Reconstruction(LightningModule):
             that is possible), True or False. ``graph``: any patch network as one CUDA graph of many
             steps of Adam, on one device; not measured yet.
 
+    Attributes:
+        steps_at_once: Steps that are taken on what the trainer takes for one batch.
+
     Raises:
         ValueError: If ``target``, ``loss`` or ``fused`` is none of these.
     """
@@ -94,6 +97,7 @@ class Reconstruction(LightningModule):
         self.fused = fused
         self.fused_loss: FusedLoss | None = None
         self.negligible_noise = negligible_noise
+        self.steps_at_once = 1
         self._stepper: Stepper | None = None
 
     def loss(self, batch: Batch) -> Tensor:
@@ -138,9 +142,9 @@ class Reconstruction(LightningModule):
         if self.trainer.world_size > 1:
             share_batch_norm(self.net)
         if type(self).training_step is Reconstruction.training_step:
-            steps = 1 if self.needs_trainer() else count_steps(self.net, self.trainer)
-            self.trainer.datamodule.steps_at_once = steps  # type: ignore[attr-defined]
-            self.automatic_optimization = steps == 1 and self.fused != "graph"
+            self.steps_at_once = 1 if self.needs_trainer() else count_steps(self.net, self.trainer)
+            self.automatic_optimization = self.steps_at_once == 1 and self.fused != "graph"
+            self._stepper = None
 
     def needs_trainer(self) -> bool:
         """Return whether only the trainer can step: optimiser, schedule or a hook ask for more."""

@@ -74,11 +74,12 @@ class EagerStepper:
 def count_steps(net: Network, trainer: Trainer) -> int:
     """Return the number of steps in one call.
 
-    It is 1 for networks of whole images, whose steps are long, and where the trainer is not plain.
+    It is 1 for networks of whole images, whose steps are long, and where the trainer is not plain
+    or gets its batches from elsewhere.
     """
-    if net.window is None or not is_plain(trainer):
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    if net.window is None or not is_plain(trainer) or not isinstance(data, PatchData):
         return 1
-    data: PatchData = trainer.datamodule  # type: ignore[attr-defined]
     patches = STACKED_PATCHES["cuda" if trainer.strategy.root_device.type == "cuda" else "cpu"]
     return max(1, min(patches // data.settings.batch_size, data.steps_per_epoch // LEAST_STACKS))
 
