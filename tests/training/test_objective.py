@@ -78,11 +78,11 @@ def test_other_schedules_count_epochs():
 
 def test_one_cycle_is_told_the_number_of_steps():
     class Data:
-        def train_dataloader(self):
-            return range(7)
+        steps_per_epoch = 7
 
     class Trainer:
         datamodule, max_epochs = Data(), 3
+        max_steps, limit_train_batches, accumulate_grad_batches = -1, 1.0, 1
 
     module = Reconstruction(
         CAEA(), partial(torch.optim.Adam, lr=0.1), partial(OneCycleLR, max_lr=1)
