@@ -15,6 +15,8 @@ _STEPS = 25  # of Gauss-Newton, at most
 _CONVERGED = 1e-3  # px
 _LEAST_SHARE = 0.25  # of the frame that both frames show
 _PIXELS = 40_000  # that a fit uses, about
+_ALIKE = 0.2  # correlation of frames without the medians of their rows that shows their shift
+_HALF_LINE = 0.5  # px
 _NOISE_ONLY = 0.35  # cycles per px: beyond, there is noise alone
 
 
@@ -39,9 +41,18 @@ class Registration(NamedTuple):
 
 
 def register(
-    reference: Array, frame: Array, reference_mask: Mask | None = None, mask: Mask | None = None
+    reference: Array,
+    frame: Array,
+    reference_mask: Mask | None = None,
+    mask: Mask | None = None,
+    *,
+    same_lines: bool = False,
 ) -> Registration:
     """Find shift and drift of a frame against a reference, by least squares.
+
+    Each row is compared without its median: offsets of rows belong to the instrument and do not
+    move with the sample. Only where the rest is not alike, as of steps along the rows, rows count
+    as they are.
 
     The first shift is the largest value of the frames' cross-correlation under Hann windows. A
     lattice agrees with itself at every lattice vector: without a defect or a step, the shift is
@@ -54,6 +65,9 @@ def register(
         frame: [H, W], in the same direction of the scan (a backward trace unmirrored).
         reference_mask: True where measured; None: everywhere.
         mask: The same of the frame.
+        same_lines: Whether the frames are two traces of one scan. Between them lies the same time
+            on every line: there is no drift, and a shift across the lines of half a line at most,
+            where the slow axis moves on all the time.
 
     Raises:
         ValueError: If the shapes differ, a frame is constant or too small, or the frames have less
@@ -72,12 +86,13 @@ def register(
     )
     if not (np.ptp(still) > 0 and np.ptp(moving) > 0):
         raise ValueError("a frame is nothing but a plane: there is nothing to compare")
-    start = np.array([*_coarse_shift(still, moving), 0.0, 0.0])
-    still, moving = (x / x.std() for x in (still, moving))
-    blur = _blur_of(still, moving)
-    still, moving = (scipy.ndimage.gaussian_filter(x, blur) for x in (still, moving))
-    pair = _Pair(still, moving, *(_off_border(m, round(2 * blur)) for m in masks))
-    parameters = pair.refined(_followed(pair, start), slice(0, len(still)), drifts=True)
+    without_rows = [_without_medians(x, m) for x, m in zip((still, moving), masks, strict=True)]
+    fit = _Fit(np.zeros(4), 0.0)
+    if all(np.ptp(x) > 0 for x in without_rows):
+        fit = _fit(without_rows, masks, same_lines)
+    if fit.correlation < _ALIKE:
+        fit = _fit([still, moving], masks, same_lines)
+    parameters = fit.parameters
     places = _places(parameters, frame.shape, slice(0, len(frame)), 1)
     splines = scipy.ndimage.spline_filter(np.where(masks[1], frame, 0.0), 3, mode="mirror")
     aligned = np.where(_shown(masks[1], places), _interpolated(splines, places), np.nan)
@@ -94,6 +109,33 @@ def register(
         float(np.corrcoef(one, other)[0, 1]),
         aligned,
     )
+
+
+class _Fit(NamedTuple):
+    """Shift and drift, [4], and the correlation of the aligned frames, smoothed as they were."""
+
+    parameters: Array
+    correlation: float
+
+
+def _fit(frames: list[Array], masks: list[Mask], same_lines: bool) -> _Fit:
+    """Find shift and drift of a still and a moving frame that vary."""
+    start = np.array([*_coarse_shift(frames[0], frames[1], same_lines), 0.0, 0.0])
+    still, moving = (x / x.std() for x in frames)
+    blur = _blur_of(still, moving)
+    still, moving = (scipy.ndimage.gaussian_filter(x, blur) for x in (still, moving))
+    still_mask, mask = (_off_border(m, round(2 * blur)) for m in masks)
+    pair = _Pair(still, moving, still_mask, mask, same_lines)
+    parameters = pair.refined(_followed(pair, start), slice(0, len(still)), drifts=not same_lines)
+    return _Fit(parameters, pair.correlation(parameters))
+
+
+def _without_medians(image: Array, mask: Mask) -> Array:
+    """Return an image whose rows have the median 0 over their measured pixels, 0 elsewhere."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    medians = np.zeros((len(image), 1))
+    medians[rows, 0] = [np.median(image[row, mask[row]]) for row in rows]
+    return np.where(mask, image - medians, 0.0)
 
 
 def _places(parameters: Array, shape: tuple[int, ...], lines: slice, step: int) -> Array:
@@ -124,8 +166,11 @@ def _shown(mask: Mask, places: Array) -> Mask:
 class _Pair:
     """A still and a moving frame, ready for interpolation."""
 
-    def __init__(self, still: Array, moving: Array, still_mask: Mask, mask: Mask) -> None:
+    def __init__(
+        self, still: Array, moving: Array, still_mask: Mask, mask: Mask, same_lines: bool
+    ) -> None:
         self.still, self.still_mask, self.mask = still, still_mask, mask
+        self.same_lines = same_lines
         self.splines = [
             scipy.ndimage.spline_filter(x, 3, mode="mirror") for x in (moving, *np.gradient(moving))
         ]
@@ -154,9 +199,20 @@ class _Pair:
             contrast = max(solution[len(free)], 0.05)
             change = np.clip(solution[: len(free)] / contrast, -1.5, 1.5)
             parameters[free] += change
+            if self.same_lines:
+                parameters[0] = np.clip(parameters[0], -_HALF_LINE, _HALF_LINE)
             if np.abs(change).max() < _CONVERGED:
                 break
         return parameters
+
+    def correlation(self, parameters: Array) -> float:
+        """Return the correlation of the frames at a shift and drift, 0 if they share too little."""
+        places = _places(parameters, self.still.shape, slice(0, len(self.still)), 1)
+        valid = _shown(self.mask, places) & self.still_mask
+        if valid.mean() < _LEAST_SHARE:
+            return 0.0
+        moved = _interpolated(self.splines[0], places)
+        return float(np.corrcoef(moved[valid], self.still[valid])[0, 1])
 
 
 def _followed(pair: _Pair, start: Array) -> Array:
@@ -171,6 +227,8 @@ def _followed(pair: _Pair, start: Array) -> Array:
             lines = slice(edges[k], edges[k + 1])
             parameters = pair.refined(parameters, lines, drifts=False)
             shifts[k] = parameters[:2]
+    if pair.same_lines:
+        return np.array([*np.median(shifts, axis=0), 0.0, 0.0])
     time = (edges[:-1] + edges[1:] - 1) / 2 / (height - 1) - 0.5
     # The median slope is not led astray by a strip that was lost.
     i, j = np.triu_indices(_STRIPS, 1)
@@ -201,7 +259,7 @@ def _blur_of(still: Array, moving: Array) -> float:
     return float(np.sqrt(np.log(2) / 2) / np.pi / finest)
 
 
-def _coarse_shift(still: Array, moving: Array) -> Array:
+def _coarse_shift(still: Array, moving: Array, same_lines: bool) -> Array:
     """Return the shift of the largest cross-correlation under Hann windows, whole px, [2]."""
     shape = still.shape
     windows = np.outer(*(np.hanning(side + 2)[1:-1] for side in shape))
@@ -214,6 +272,8 @@ def _coarse_shift(still: Array, moving: Array) -> Array:
         )
         spectra.append(np.fft.rfft2(band * windows, [2 * side for side in shape]))
     correlation = np.fft.irfft2(spectra[0].conj() * spectra[1], [2 * side for side in shape])
+    if same_lines:
+        correlation = correlation[:1]
     place = np.array(np.unravel_index(correlation.argmax(), correlation.shape))
     shift: Array = np.where(place > shape, place - 2 * np.array(shape), place).astype(float)
     return shift

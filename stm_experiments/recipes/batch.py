@@ -76,7 +76,8 @@ def for_each_file(
         except Exception as error:  # the other files are not to suffer from a fault of ours
             if len(paths) == 1:
                 raise
-            log.error("%s failed: %s", printable(path.name), one_sentence(error))
+            reason = one_sentence(error).removeprefix(printable(f"{path}: "))
+            log.error("%s failed: %s", printable(path.name), reason)
             log_traceback()
             failed.append(printable(path.name))
     if passed:

@@ -115,7 +115,12 @@ def align_frames(frames: Sequence[Scan], denoised: Scan | None = None) -> FrameC
             raise ValueError(
                 f"{_kind(other)}, {_kind(first)}: frames are of one kind and size, resample them"
             )
-    registrations = tuple(register(first.data, x.data, first.mask, x.mask) for x in others)
+    registrations = tuple(
+        register(
+            first.data, x.data, first.mask, x.mask, same_lines=_are_traces_of_one_scan(first, x)
+        )
+        for x in others
+    )
     images = [np.where(first.mask, first.data, np.nan), *(r.aligned for r in registrations)]
     rectangle = common_rectangle(np.logical_and.reduce(np.isfinite(images)))
     shared = [image[rectangle] for image in images]
@@ -150,6 +155,13 @@ def _are_alike(first: Scan, other: Scan) -> bool:
     if first.pixel_size is None or other.pixel_size is None:
         return True
     return bool(np.allclose(first.pixel_size, other.pixel_size, rtol=1e-3))
+
+
+def _are_traces_of_one_scan(first: Scan, other: Scan) -> bool:
+    """Say whether two frames are the forward and the backward trace of the same lines."""
+    both = {tuple(scan.direction.split("/")) for scan in (first, other)}
+    same_pass = {passes[1:] for passes in both}
+    return first.name == other.name and len(both) == 2 and len(same_pass) == 1
 
 
 def _kind(scan: Scan) -> str:

@@ -22,18 +22,24 @@ def surface():
     return draw_surface()
 
 
-@pytest.mark.parametrize("noise", [0.02, 0.1])
-def test_every_pixel_is_placed_to_a_tenth_of_one(surface, noise):
+@pytest.mark.parametrize(("noise", "rows"), [(0.02, 0), (0.1, 0), (0.1, 0.6)])
+def test_every_pixel_is_placed_to_a_tenth_of_one(surface, noise, rows):
+    """Also where each row has an offset of its own."""
     rng = np.random.default_rng(1)
-    images = [frame_of(surface, *m) + noise * rng.normal(size=SHAPE) for m in MOVEMENTS]
-    first = frame_of(surface) + noise * rng.normal(size=SHAPE)
+    still = ((0, 0), (0, 0))
+    first, *images = (
+        frame_of(surface, *movement)
+        + noise * rng.normal(size=SHAPE)
+        + rows * rng.normal(size=(SHAPE[0], 1))
+        for movement in (still, *MOVEMENTS)
+    )
     comparison = align_frames([scan(first), *map(scan, images)])
-    rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
-    time = rows / (SHAPE[0] - 1) - 0.5
+    row, column = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    time = row / (SHAPE[0] - 1) - 0.5
     for found, movement in zip(comparison.registrations, MOVEMENTS, strict=True):
         places = [
             axis + shift + drift * time
-            for axis, shift, drift in zip((rows, columns), found.shift, found.drift, strict=True)
+            for axis, shift, drift in zip((row, column), found.shift, found.drift, strict=True)
         ]
         assert np.abs(places - true_places(*movement)).max() < 0.1
 
@@ -70,3 +76,34 @@ def test_frames_of_other_units_or_pixels_are_refused(surface):
     for other in (scan(image, unit="A"), scan(image, pixel_size=(0.1, 0.06))):
         with pytest.raises(ValueError, match="frames are of one kind and size"):
             align_frames([scan(image), other])
+
+
+def test_two_traces_of_one_scan_have_the_same_lines(surface):
+    """The backward trace moves along the rows, and across them by half a line at most."""
+    rng = np.random.default_rng(3)
+    movement = ((-0.4, -6.4), (0, 0))
+    forward, backward = (
+        frame_of(surface, *m) + 0.3 * rng.normal(size=SHAPE) + rng.normal(size=(SHAPE[0], 1))
+        for m in (((0, 0), (0, 0)), movement)
+    )
+    frames = [scan(forward), scan(backward, direction="backward")]
+    (found,) = align_frames(frames).registrations
+    assert found.drift == (0, 0)
+    assert found.shift[0] == pytest.approx(-0.4, abs=0.1)
+    assert found.shift[1] == pytest.approx(-6.4, abs=0.1)
+    far = scan(np.roll(backward, 3, axis=0), direction="backward")
+    assert abs(align_frames([frames[0], far]).registrations[0].shift[0]) <= 0.5
+    other_scan = scan(np.roll(backward, 3, axis=0), direction="backward", name="b.sxm")
+    (found,) = align_frames([frames[0], other_scan]).registrations
+    assert found.shift[0] == pytest.approx(2.6, abs=0.15)
+
+
+def test_steps_along_the_rows_are_followed(surface):
+    """Nothing but noise is left of them without the medians of rows."""
+    rng = np.random.default_rng(4)
+    row = np.arange(200.0)
+    heights = (row > 70) + 2.0 * (row > 105) + np.exp(-((row - 140) ** 2) / 30)
+    cuts = [heights[start : start + SHAPE[0], None] for start in (30, 25)]
+    frames = [scan(cut + 0.05 * rng.normal(size=SHAPE)) for cut in cuts]
+    (found,) = align_frames(frames).registrations
+    assert found.shift[0] == pytest.approx(5, abs=0.3)

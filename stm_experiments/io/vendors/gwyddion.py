@@ -199,7 +199,7 @@ def _object(content: bytes, start: int, end: int) -> _Object:
         raise Unreadable("truncated or damaged")
     (size,) = struct.unpack_from("<I", content, stop + 1)
     if stop + 5 + size > end:
-        raise Unreadable("truncated or damaged")
+        raise Unreadable(f"truncated or damaged: {end - stop - 5} of {size} bytes are there")
     return _Object(decode_text(content[start:stop]), stop + 5, stop + 5 + size)
 
 
