@@ -4,15 +4,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stm_experiments.data import SimulatedData
+    from stm_experiments.data.module import PatchData
     from stm_experiments.io import read_scan
-    from stm_experiments.models.checkpoint import load
+    from stm_experiments.latent.codes_csv import codes_table
+    from stm_experiments.models.checkpoint import card_of, load, save
     from stm_experiments.restoration.denoise import denoise
-    from stm_experiments.simulator import render_topographs
+    from stm_experiments.simulator import render_topographs, simulate
 
-__all__ = ["denoise", "load", "read_scan", "render_topographs"]
+__all__ = [
+    "PatchData",
+    "SimulatedData",
+    "card_of",
+    "codes_table",
+    "denoise",
+    "load",
+    "read_scan",
+    "render_topographs",
+    "save",
+    "simulate",
+]
 
 # Imported when they are first used: the import of torch takes seconds.
 _MODULES = {
+    "PatchData": "stm_experiments.data.module",
+    "SimulatedData": "stm_experiments.data",
+    "card_of": "stm_experiments.models.checkpoint",
+    "codes_table": "stm_experiments.latent.codes_csv",
+    "save": "stm_experiments.models.checkpoint",
+    "simulate": "stm_experiments.simulator",
     "denoise": "stm_experiments.restoration.denoise",
     "load": "stm_experiments.models.checkpoint",
     "read_scan": "stm_experiments.io",

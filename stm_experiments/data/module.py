@@ -19,7 +19,7 @@ class PatchData(LightningDataModule):
 
     Args:
         source: The images of all splits.
-        settings: How they are cut.
+        settings: How they are cut; None: into 512 patches of 17x17 px, as CAE-A takes them.
 
     Attributes:
         files: The files that the images are read from; none if they are simulated.
@@ -28,8 +28,10 @@ class PatchData(LightningDataModule):
         ValueError: If there are no such images, or they cannot be cut in this way.
     """
 
-    def __init__(self, source: DataSource, settings: PatchSettings) -> None:
+    def __init__(self, source: DataSource, settings: PatchSettings | None = None) -> None:
         super().__init__()
+        if settings is None:
+            settings = PatchSettings(window=17, patches_per_image=512, augment=True)
         self.settings = settings
         self.sources = source.splits(settings)
         self.files = list(source.files()) if isinstance(source, FileSource) else []
@@ -85,6 +87,14 @@ class PatchData(LightningDataModule):
     def val_dataloader(self) -> Loader | list[Loader]:
         """Return the validation patches, the same in every epoch."""
         return self._trainer_loader("validation") if "validation" in self.sources else []
+
+    def test_dataloader(self) -> Loader:
+        """Return the held-out patches of ``test_split``."""
+        return self._trainer_loader(self.test_split)
+
+    def predict_dataloader(self) -> Loader:
+        """Return the held-out patches of ``test_split``."""
+        return self._trainer_loader(self.test_split)
 
     def descriptions(self, count: int) -> Tensor:
         """Return the descriptions of the first ``count`` training images, [N, K].

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from stm_experiments.core.files import read_csv, write_csv
 from stm_experiments.core.texts import spreadsheet_text
+from stm_experiments.latent.codes import Codes
 from stm_experiments.latent.components import principal_components
+from stm_experiments.simulator import LATTICES
 
 COLUMNS = ("pc1", "pc2", "pc3", "lattice", "image", "azimuth", "tilt", "rotation")
 MOST_POINTS = 1500  # codes that are written; enough for a cloud of points
@@ -17,9 +20,10 @@ MOST_POINTS = 1500  # codes that are written; enough for a cloud of points
 def write_latent_csv(
     path: Path, codes: Tensor, lattice: Sequence[str], image: Tensor, orientation: Tensor
 ) -> None:
-    """Write the codes on their first three principal axes; missing axes are 0.
+    """Write the codes, and their places on their first three principal axes; missing axes are 0.
 
-    The axes are those of all codes; of more than 1500 codes, 1500 at equal steps are written.
+    The numbers of a code are the columns ``code1`` and so on, after those of ``COLUMNS``. The axes
+    are those of all codes; of more than 1500 codes, 1500 at equal steps are written.
 
     Args:
         path: The file to write.
@@ -42,8 +46,29 @@ def write_latent_csv(
     for i in chosen:
         coordinates = [f"{value:.4g}" for value in points[i].tolist()]
         factors = [f"{value:.3f}" for value in orientation[i].tolist()]
-        rows.append([*coordinates, spreadsheet_text(lattice[i]), int(image[i]), *factors])
-    write_csv(path, COLUMNS, rows)
+        numbers = [f"{value:.6g}" for value in codes[i].tolist()]
+        origin = (spreadsheet_text(lattice[i]), int(image[i]))
+        rows.append([*coordinates, *origin, *factors, *numbers])
+    write_csv(path, (*COLUMNS, *code_columns(codes)), rows)
+
+
+def code_columns(codes: Tensor) -> list[str]:
+    """Return the names of the columns of codes [n, D]."""
+    return [f"code{number}" for number in range(1, codes.shape[1] + 1)]
+
+
+def codes_table(codes: Codes) -> pd.DataFrame:
+    """Return codes and their origin as a table, a row per patch.
+
+    The columns are ``lattice`` (its name), ``image``, ``azimuth``, ``tilt`` and ``rotation`` (as
+    fractions of their ranges; NaN: unknown), and ``code1`` and so on.
+    """
+    names = [*LATTICES, "unknown lattice"]
+    table = pd.DataFrame(codes.orientation.numpy(), columns=["azimuth", "tilt", "rotation"])
+    table.insert(0, "image", codes.image.numpy())
+    table.insert(0, "lattice", [names[label] for label in codes.lattice.tolist()])
+    numbers = pd.DataFrame(codes.codes.numpy(), columns=code_columns(codes.codes))
+    return pd.concat([table, numbers], axis="columns")
 
 
 def read_latent_csv(path: Path) -> dict[str, list[str] | list[float]]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from stm_experiments import models
 from stm_experiments.core.files import MODEL_BYTES, atomic_write, read_bytes
-from stm_experiments.core.plugins import find_class, plugins_in_use, use_plugins
+from stm_experiments.core.plugins import find_class, plugin_classes, plugins_in_use, use_plugins
 from stm_experiments.models.interfaces import Card, Network, NetworkModule
 
 WEIGHTS = Path(models.__file__).parent / "weights"  # of the models that come with the package
@@ -102,10 +102,10 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
         file.write(buffer.getbuffer())
 
 
-def save(net: Network, card: Card, path: Path) -> None:
+def save(net: Network, card: Card, path: str | Path) -> None:
     """Write a network alone, as a file for ``load``."""
     state = {f"net.{key}": value for key, value in net.state_dict().items()}
-    write_checkpoint({"state_dict": state, "card": asdict(card)}, path)
+    write_checkpoint({"state_dict": state, "card": asdict(card)}, Path(path))
 
 
 def add_scores(folder: Path, scores: dict[str, Any]) -> None:
@@ -206,6 +206,23 @@ def load(path: str | Path, plugins: Sequence[str] = ()) -> Network:
     card.source = f"{source}, weights {fingerprint(weights)}"
     net.card = card
     return net.eval()
+
+
+def card_of(net: NetworkModule, **arguments: Any) -> Card:
+    """Return the description of a network that was trained without a run, for ``save``.
+
+    Args:
+        net: The network.
+        arguments: Those with which it was built, other than its defaults.
+
+    Raises:
+        ValueError: If it could not be loaded again: its class is none of ``stm_experiments.models``
+            or of a plugin in use, or it is not built the same from these arguments.
+    """
+    of_plugin = [path for path in plugin_classes() if find_class(path) is type(net)]
+    card = Card((of_plugin or [type(net).__name__])[0], arguments, net.window)
+    check_loadable(net, card)
+    return card
 
 
 def network_name(target: str) -> str:

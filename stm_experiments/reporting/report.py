@@ -9,7 +9,7 @@ from plotly.offline import get_plotlyjs
 
 from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.loss_panels import loss_panels
-from stm_experiments.latent.codes_csv import read_latent_csv
+from stm_experiments.latent.codes_csv import COLUMNS, read_latent_csv
 from stm_experiments.reporting import overview, paper, summary
 from stm_experiments.reporting.averages import sort_lattices
 from stm_experiments.reporting.claims import HELD, NOT_HELD, OPEN, paper_claims
@@ -169,7 +169,7 @@ def _draw_cloud(runs: Sequence[Run]) -> Mapping[str, object]:
         path = run.folder / "latent.csv"
         if path.is_file():
             try:
-                columns = pd.DataFrame(read_latent_csv(path))
+                columns = pd.DataFrame(read_latent_csv(path)).filter(items=COLUMNS)
             except Exception as error:  # damaged files make readers raise anything
                 problems.append(f"{run.folder.name}: {error}")
             else:

@@ -13,6 +13,7 @@ from torch.optim import LBFGS, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from stm_experiments.core.batch import Batch
+from stm_experiments.data.module import PatchData
 from stm_experiments.models.interfaces import Network
 from stm_experiments.training.batch_norm import share_batch_norm
 from stm_experiments.training.schedules import STEP_SCHEDULES, CosineWarmUp, steps_of_training
@@ -124,7 +125,7 @@ class Reconstruction(LightningModule):
         return target
 
     def setup(self, stage: str) -> None:
-        """Choose how the loss is computed, and how many steps are taken in one call.
+        """Choose how the loss is computed, and how many steps of a training are taken in one call.
 
         Where several processes share a batch, normalisation layers use the whole of it.
 
@@ -141,8 +142,10 @@ class Reconstruction(LightningModule):
             self.fused_loss = choose_fused(self.fused, self.net, self.loss_name, self.trainer)
         if self.trainer.world_size > 1:
             share_batch_norm(self.net)
-        if type(self).training_step is Reconstruction.training_step:
-            self.steps_at_once = 1 if self.needs_trainer() else count_steps(self.net, self.trainer)
+        if stage == "fit" and type(self).training_step is Reconstruction.training_step:
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            alone = self.needs_trainer() or not isinstance(data, PatchData)  # the user's loader
+            self.steps_at_once = 1 if alone else count_steps(self.net, self.trainer)
             self.automatic_optimization = self.steps_at_once == 1 and self.fused != "graph"
             self._stepper = None
 
@@ -198,6 +201,22 @@ class Reconstruction(LightningModule):
         """Log ``val/loss``, the mean over all validation patches."""
         self.log("val/loss", self.process_loss(batch), batch_size=len(batch.noisy), sync_dist=True)
 
+    def test_step(self, batch: Batch, index: int) -> None:
+        """Log the squared errors per pixel, ``test/mse_noisy`` and, where there are, ``mse_clean``.
+
+        They are means over all test patches, as in metrics.json.
+        """
+        reconstruction = self.net(batch.noisy)
+        for name, target in (("noisy", batch.noisy), ("clean", batch.clean)):
+            if target is not None:
+                error = F.mse_loss(reconstruction, target)
+                self.log(f"test/mse_{name}", error, batch_size=len(target), sync_dist=True)
+
+    def predict_step(self, batch: Batch, _: int) -> Tensor:
+        """Return the reconstructions of a batch, [B, 1, h, w]."""
+        reconstruction: Tensor = self.net(batch.noisy)
+        return reconstruction
+
     def process_loss(self, batch: Batch) -> Tensor:
         """Return the loss of the patches of this process; 0 if a small last batch has none."""
         return self.loss(batch) if len(batch.noisy) else self.net(batch.noisy).sum()
@@ -207,8 +226,10 @@ class Reconstruction(LightningModule):
 
         The trainer's own estimate would discard the state of the loaders when a run is resumed.
         """
-        batches: int = self.trainer.datamodule.steps_per_epoch  # type: ignore[attr-defined]
-        return steps_of_training(self.trainer, batches)
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if data is None:  # a loader of the user's own
+            return int(self.trainer.estimated_stepping_batches)
+        return steps_of_training(self.trainer, data.steps_per_epoch)
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser and, if there is one, its schedule."""

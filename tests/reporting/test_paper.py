@@ -48,7 +48,8 @@ def test_latent_points_come_back_on_their_principal_axes(tmp_path):
     path = tmp_path / "latent.csv"
     write_latent_csv(path, codes, ["sc", "fcc"] * 2000, torch.arange(4000) // 100, orientation)
     columns = read_latent_csv(path)
-    assert tuple(columns) == COLUMNS
+    assert tuple(columns) == (*COLUMNS, *(f"code{number}" for number in range(1, 6)))
+    assert columns["code2"][0] == pytest.approx(float(codes[0, 1]), rel=1e-5)
     assert len(columns["pc1"]) == 1500
     for name, spread in (("pc1", 5), ("pc2", 2), ("pc3", 1)):
         assert np.std(columns[name]) == pytest.approx(spread, rel=0.1)

@@ -19,6 +19,7 @@ from stm_experiments.data.source import ImageSource
 from stm_experiments.data.sources.centred import centred_truth
 from stm_experiments.data.sources.published import published_count
 from stm_experiments.simulator import (
+    NOISES,
     PRESETS,
     AnyLattice,
     FlatLattice,
@@ -29,6 +30,7 @@ from stm_experiments.simulator import (
     choose_lattices,
     simulate,
 )
+from stm_experiments.simulator.checks import by_name
 from stm_experiments.simulator.lattices.registry import FINEST
 
 
@@ -154,8 +156,9 @@ class SimulatedData:
     """Topographs that are simulated while the network trains.
 
     Attributes:
-        lattices: Settings by lattice name, such as spread (px per lattice constant).
-        noise: Strengths of all noises and artefacts.
+        lattices: Settings by lattice name, such as spread (px per lattice constant); or a name, or
+            a list of names.
+        noise: Strengths of all noises and artefacts, or the name of a file of conf/noise.
         images_per_epoch: Training images of an epoch; None: as many as were published of each
             lattice.
         validation_images: Images that choose the best epoch; None: as many as were published.
@@ -171,8 +174,8 @@ class SimulatedData:
         fraction: Use only this part of the images.
     """
 
-    lattices: Mapping[str, Mapping[str, Any]]
-    noise: Noise
+    lattices: str | Sequence[str] | Mapping[str, Mapping[str, Any]]
+    noise: str | Noise = "paper"
     images_per_epoch: int | None = 256
     validation_images: int | None = 16
     test_images: int | None = 24
@@ -194,7 +197,8 @@ class SimulatedData:
         self._check(settings.window)
         if settings.centred:
             self._check_centred(settings)
-        noises = [self.noise] if self.other_noise is None else [self.noise, self.other_noise]
+        noise = by_name(self.noise, NOISES, "noise")
+        noises = [noise] if self.other_noise is None else [noise, self.other_noise]
         sources = {}
         for split in SPLITS:
             lattices = self._lattices_of(split)
@@ -249,7 +253,10 @@ class SimulatedData:
 
     def _lattices_of(self, split: str) -> tuple[AnyLattice, ...]:
         """Return the lattice of each image of a split."""
-        lattices = choose_lattices(self.lattices)
+        named = self.lattices
+        if not isinstance(named, Mapping):
+            named = {name: {} for name in ([named] if isinstance(named, str) else named)}
+        lattices = choose_lattices(named)
         counts = (self.images_per_epoch, self.validation_images, self.test_images)
         count = counts[SPLITS.index(split)]
         if count is not None:
