@@ -16,7 +16,7 @@ from stm_experiments.core.units import amount
 from stm_experiments.io.export import write_npy, write_png, write_tiff
 from stm_experiments.io.metadata import Metadata, describe, write_texts
 from stm_experiments.io.preview import as_html, preview
-from stm_experiments.io.trace import Unreadable
+from stm_experiments.io.trace import Picture, Unreadable
 from stm_experiments.io.vendors.gsf import write_gsf
 from stm_experiments.io.vendors.gwyddion import write_gwy
 from stm_experiments.io.vendors.nexus import write_nexus
@@ -173,6 +173,10 @@ def check_pixel_size(pixel_size: tuple[float, float] | None) -> None:
         )
 
 
+def _picture(scan: Scan) -> Picture:
+    return Picture(scan.data, scan.mask, scan.unit, scan.pixel_size)
+
+
 def _about(scan: Scan) -> dict[str, Any]:
     return {
         "channel": scan.channel,
@@ -199,15 +203,15 @@ def _tiff(file: BinaryIO, scan: Scan) -> None:
 
 
 def _gwy(file: BinaryIO, scan: Scan) -> None:
-    write_gwy(file, scan.data, scan.mask, scan.unit, scan.pixel_size, _texts(scan, "\n"))
+    write_gwy(file, _picture(scan), _texts(scan, "\n"))
 
 
 def _gsf(file: BinaryIO, scan: Scan) -> None:
-    write_gsf(file, scan.data, scan.mask, scan.unit, scan.pixel_size, _texts(scan, " | "))
+    write_gsf(file, _picture(scan), _texts(scan, " | "))
 
 
 def _nexus(file: BinaryIO, scan: Scan) -> None:
-    write_nexus(file, scan.data, scan.mask, scan.unit, scan.pixel_size, _about(scan))
+    write_nexus(file, _picture(scan), _about(scan))
 
 
 WRITERS: dict[str, Callable[[BinaryIO, Scan], None]] = {

@@ -46,6 +46,22 @@ class Trace(NamedTuple):
     frame: int | None = None
 
 
+class Picture(NamedTuple):
+    """An image that is to be written.
+
+    Attributes:
+        data: [H, W] in ``unit``.
+        mask: [H, W], False for the pixels that were not measured.
+        unit: SI.
+        pixel_size: nm per px along axes 0 and 1; None: unknown.
+    """
+
+    data: NDArray[np.float64]
+    mask: NDArray[np.bool_]
+    unit: str
+    pixel_size: tuple[float, float] | None
+
+
 def why_not_read(error: Exception, path: Path) -> str:
     """Return a clause on what a reader or its library raised; the libraries' words tell little."""
     if isinstance(error, OSError) and error.strerror:

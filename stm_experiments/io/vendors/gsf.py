@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from stm_experiments.io.directions import split_direction
 from stm_experiments.io.metadata import read_texts
 from stm_experiments.io.trace import (
+    Picture,
     Trace,
     Unreadable,
     check_size,
@@ -54,24 +55,15 @@ def traces(path: Path) -> list[Trace]:
     return [Trace(channel, direction, unit, size, decode, history, read_texts(entries), doubts)]
 
 
-def write_gsf(
-    file: BinaryIO,
-    data: NDArray[np.float64],
-    mask: NDArray[np.bool_],
-    unit: str,
-    pixel_size: tuple[float, float] | None,
-    texts: dict[str, str],
-) -> None:
+def write_gsf(file: BinaryIO, picture: Picture, texts: dict[str, str]) -> None:
     """Write a Simple Field.
 
     Args:
         file: Open for writing.
-        data: [H, W] in ``unit``; they become float32.
-        mask: [H, W], False for the pixels that become NaN.
-        unit: SI.
-        pixel_size: nm per px along axes 0 and 1, or None.
+        picture: Its values become float32, NaN where nothing was measured.
         texts: Further lines of the header.
     """
+    data, mask, unit, pixel_size = picture
     height, width = data.shape
     entries = {"XRes": str(width), "YRes": str(height), "ZUnits": unit}
     if pixel_size is not None:

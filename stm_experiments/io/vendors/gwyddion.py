@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from stm_experiments.io.directions import split_direction
 from stm_experiments.io.metadata import read_texts
-from stm_experiments.io.trace import Trace, Unreadable, check_size, decode_text, pixel_size_nm
+from stm_experiments.io.trace import (
+    Picture,
+    Trace,
+    Unreadable,
+    check_size,
+    decode_text,
+    pixel_size_nm,
+)
 from stm_experiments.io.units import to_si
 
 SIZES = {b"b": 1, b"c": 1, b"i": 4, b"q": 8, b"d": 8}  # bytes of a component, or of an item of it
@@ -203,27 +210,18 @@ def _object(content: bytes, start: int, end: int) -> _Object:
     return _Object(decode_text(content[start:stop]), stop + 5, stop + 5 + size)
 
 
-def write_gwy(
-    file: BinaryIO,
-    data: NDArray[np.float64],
-    mask: NDArray[np.bool_],
-    unit: str,
-    pixel_size: tuple[float, float] | None,
-    texts: dict[str, str],
-) -> None:
+def write_gwy(file: BinaryIO, picture: Picture, texts: dict[str, str]) -> None:
     """Write a Gwyddion file of one channel, without a copy of its data.
 
     Args:
         file: Open for writing.
-        data: [H, W] in ``unit``.
-        mask: [H, W], False for the pixels that become masked, as not measured.
-        unit: SI.
-        pixel_size: nm per px along axes 0 and 1, or None.
+        picture: Pixels that were not measured become masked.
         texts: The channel's metadata as Gwyddion shows them; "Title" is the channel's name.
 
     Raises:
         Unreadable: If the data are larger than such a file can be.
     """
+    data, mask, unit, pixel_size = picture
     lateral = "m" if pixel_size else ""
     pixel = pixel_size or (1e9, 1e9)  # unknown: a frame of one unit per pixel
     frame = (data.shape[0] * pixel[0] / 1e9, data.shape[1] * pixel[1] / 1e9)

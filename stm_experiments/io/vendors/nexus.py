@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from stm_experiments.io.directions import split_direction
 from stm_experiments.io.metadata import Metadata, iso_date, quantity, texts
-from stm_experiments.io.trace import Trace, Unreadable, check_size, decode_text, library
+from stm_experiments.io.trace import Picture, Trace, Unreadable, check_size, decode_text, library
 from stm_experiments.io.units import to_si
 
 NEED = "reading and writing NeXus files needs h5py"
@@ -180,30 +180,21 @@ def _text(value: Any) -> str:
     return decode_text(value) if isinstance(value, bytes) else str(value)
 
 
-def write_nexus(
-    file: BinaryIO,
-    data: NDArray[np.float64],
-    mask: NDArray[np.bool_],
-    unit: str,
-    pixel_size: tuple[float, float] | None,
-    about: dict[str, Any],
-) -> None:
+def write_nexus(file: BinaryIO, picture: Picture, about: dict[str, Any]) -> None:
     """Write a NeXus file after the application definition NXstm.
 
     Fields that the definition asks for and a scan does not know, such as temperatures, are absent.
 
     Args:
         file: Open for writing.
-        data: [H, W] in ``unit``.
-        mask: [H, W], False for the pixels that become NaN.
-        unit: SI.
-        pixel_size: nm per px along axes 0 and 1, or None.
+        picture: NaN where nothing was measured.
         about: ``channel``, ``direction``, ``history`` and ``metadata`` of the scan.
 
     Raises:
         Unreadable: If h5py is not installed.
     """
     h5py = library("h5py", NEED)
+    data, mask, unit, pixel_size = picture
     buffer = io.BytesIO()  # HDF5 reads what it has written, and the file is open for writing alone
     with h5py.File(buffer, "w") as root:
         root.attrs["default"] = "entry"
