@@ -172,6 +172,8 @@ def build_trainer(
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
     # SLURM may be installed on a machine and not be used for this run.
     warnings.filterwarnings("ignore", message=".*srun.* command is available")
+    # A run whose loggers get numbers of epochs alone has an interval that is never reached.
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
     settings = dict(config["trainer"])
     if settings["accelerator"] == "auto" and not torch.cuda.is_available():
         settings["accelerator"] = "cpu"  # never Apple's GPU, which has no float64

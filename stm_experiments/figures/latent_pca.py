@@ -175,7 +175,8 @@ def scatter(
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_locator(MaxNLocator(5))
     if colouring.class_names is None:
-        style = {"c": colouring.values, "cmap": colouring.colour_map}
+        ends = {"vmin": colouring.values.min(), "vmax": colouring.values.max()}
+        style = {"c": colouring.values, "cmap": colouring.colour_map, **ends}
         return draw(*columns, **style, s=size, alpha=0.7, linewidths=0)
     values = colouring.values
     colours = np.array(CATEGORY_COLOURS)[values.astype(int) % len(CATEGORY_COLOURS)]

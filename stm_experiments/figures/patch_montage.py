@@ -42,7 +42,7 @@ def patch_montage(
         window: Height and width of a patch in px.
         patches: [P, h, w] or [P, 1, h, w].
         title: Title of the picture.
-        most: Number of patches to show, at most: the first ones.
+        most: Number of patches to show, at most: the first ones that do not overlap.
 
     Raises:
         ValueError: If shapes do not fit each other or a patch lies outside the image.
@@ -53,11 +53,12 @@ def patch_montage(
     images = {"noisy": image} if clean is None else {"clean": as_image(clean), "noisy": image}
     if any(array.shape != image.shape for array in images.values()):
         raise ValueError("the clean and the noisy image differ in size")
-    total, cuts, corners = len(cuts), cuts[:most], corners[:most]
+    total, shown = len(cuts), apart(corners, 1.3 * window)[:most]
+    cuts, corners = cuts[shown], corners[shown]
 
     caption = f"Outlined: patches of {window} x {window} px, numbered as on the right."
     if total > len(cuts):
-        caption += f" The first {len(cuts)} of {total} patches are shown."
+        caption += f" {len(cuts)} of {total} patches are shown, none of which overlap."
     figure = new_figure(12, 5.2 if clean is not None else 6.4, title, caption)
     ratios = [2.0 if clean is not None else 1.1, 1.0]
     parts = figure.subfigures(1, 2, squeeze=False, width_ratios=ratios, wspace=0.03)[0]
@@ -71,6 +72,15 @@ def patch_montage(
     bar.set_label(HEIGHT_LABEL)
     _draw_patches(parts[1], cuts, limits)
     return figure
+
+
+def apart(corners: Array, distance: float) -> list[int]:
+    """Return the first places that keep this distance, px, along one of the axes, [P, 2]."""
+    chosen: list[int] = []
+    for number, corner in enumerate(corners):
+        if (np.abs(corners[chosen] - corner).max(1) >= distance).all():
+            chosen.append(number)
+    return chosen
 
 
 def _check_patches(patches: Array, corners: Array, window: int, image: Array) -> None:

@@ -24,7 +24,9 @@ def _facts() -> Iterator[tuple[str, str]]:
     """Yield subjects, and what is to be said of each."""
     yield "package", f"{NAME} {installed_version(NAME)}"
     yield "Python", f"{platform.python_version()} on {platform.platform()}"
-    yield "CPU", f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    plural = "" if threads == 1 else "s"
+    yield "CPU", f"{torch.backends.cpu.get_cpu_capability()}, {threads} thread{plural}"
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     yield "GPU", ", ".join(gpus) or "none that torch can use"
     for extra, names in requirements().items():

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from stm_experiments.core.noise import correlated_noise, noise_levels, noise_spectrum
 from stm_experiments.core.units import amount
-from stm_experiments.restoration.local_risk import WholeMixture
+from stm_experiments.restoration.local_risk import SMALLEST, WholeMixture
 
 _LINES = 4.0  # level of whole lines over that of slow changes from which lines count as offset
 _CORRELATED = 3.0  # ratio of the levels of slow and fast changes from which noise is called slow
@@ -24,6 +24,7 @@ class Verdict(Enum):
     INSIDE = "inside what the model learnt"
     OUTSIDE = "outside of what the model learnt"
     UNCHANGED = "nothing to remove that can be told from the sample"
+    SMALL = "too small to be denoised, and left as it is"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ def assess_fitness(image: Tensor, mixture: WholeMixture, scale: float, unit: str
         scale: Of one on the image's scale, in ``unit``.
         unit: Of the scan.
     """
+    if min(image.shape) < SMALLEST:
+        reason = f"the noise of less than {SMALLEST} px along a side cannot be measured"
+        return Fitness(Verdict.SMALL, (reason,), 0.0)
     noise = amount(math.sqrt(mixture.noise) * scale, unit)
     share, used = float(mixture.shares[0]), float(mixture.shares.sum())
     network, *filters = (_gain(mixture.noise, float(error)) for error in mixture.alone)
@@ -85,7 +89,9 @@ def _gain(noise: float, error: float) -> float:
 def _change(gain: float) -> str:
     """Say by how much a gain changes the error."""
     known = 10 ** (-gain / 10) > _LEAST_SHARE
-    return f"{-gain:+.1f} dB" if known else f"more than {-gain:+.0f} dB"
+    if not known:
+        return f"more than {-gain:+.0f} dB"
+    return f"{-gain:+.1f} dB" + (" (worse)" if gain < 0 else "")
 
 
 def _noise_sentences(image: Tensor, scale: float, unit: str) -> list[str]:

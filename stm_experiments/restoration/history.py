@@ -43,7 +43,7 @@ def history_of(
         if isinstance(run.net, Uncertain):
             source = "by the network"
         elif run.fitness is not None:
-            source = "by the estimated risk"
+            source = "by the estimated risk, with noise that stays, such as slow noise and waves"
         sentences.append(f"uncertainty {source}: median {typical}")
     return [*sentences, atoms.sentence()] if atoms else sentences
 

@@ -92,12 +92,12 @@ def test_montage_outlines_what_it_cuts(with_clean, drawn_texts):
     assert sum(text == "1" for text in texts) == len(whole) + 1
 
 
-def test_montage_shows_the_first_patches_and_says_so(drawn_texts):
+def test_montage_shows_patches_that_do_not_overlap_and_says_so(drawn_texts):
     image = np.eye(64)
     positions = np.stack([np.arange(30), np.arange(30)], axis=1)
     patches = torch.stack([torch.tensor(image[i : i + 8, i : i + 8]) for i in range(30)])[:, None]
     figure = patch_montage(image, None, positions, 8, patches, most=1)
-    assert any("first 1 of 30" in text for text in drawn_texts(figure))
+    assert any("1 of 30 patches are shown" in text for text in drawn_texts(figure))
 
 
 def test_montage_errors():

@@ -145,3 +145,12 @@ def test_noise_alone_stays_noise_and_becomes_no_atoms():
     assert np.std(left) < 0.7
     skewness = np.mean(left**3) / np.std(left) ** 3
     assert abs(skewness) < 0.5
+
+
+@pytest.mark.parametrize("shape", [(20, 400), (400, 20)])
+def test_a_scan_whose_noise_cannot_be_measured_stays_and_says_so(shape):
+    image = np.random.default_rng(0).normal(0, 1, shape)
+    result = denoise(image)
+    np.testing.assert_array_equal(result.data, image)
+    assert result.fitness.verdict is Verdict.SMALL
+    assert any("less than 32 px along a side cannot be measured" in line for line in result.history)
