@@ -13,6 +13,7 @@ from stm_experiments.core.texts import printable
 from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.lattice_map import lattice_map
 from stm_experiments.io import scan_files
+from stm_experiments.io.read import read_other_trace
 from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.fit import LatticeFit, find_grains
 from stm_experiments.lattice.site_table import describe_lattice, site_rows
@@ -22,6 +23,7 @@ from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
 from stm_experiments.recipes.batch import print_written, work_through
 from stm_experiments.restoration.denoise import DEFAULT, denoise
+from stm_experiments.restoration.waves.lattice_waves import doubt_lattice
 
 FEWER = 0.95  # least share of the denoised image's sites that the image itself must show
 DENOISE = ("auto", True, False)
@@ -100,10 +102,15 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     found = find_precisely(scan, net, settings)
     fits = found.fits
     symmetries = find_symmetries(found.data, scan.mask, fits)
-    about = [
-        {**describe_lattice(*each, scan.unit), "found_in": found.name}
-        for each in zip(fits, symmetries, strict=True)
-    ]
+    other = read_other_trace(scan)
+    about = []
+    for fit, symmetry in zip(fits, symmetries, strict=True):
+        reason = doubt_lattice(scan, fit.vectors, other)
+        text = describe_lattice(fit, symmetry, scan.unit) | {
+            "found_in": found.name,
+            "reason": reason,
+        }
+        about.append(text if reason is None else text | {"confidence": "low"})
     write_json(Path(f"{stem}_lattice.json"), about)
     rows = [row for grain, fit in enumerate(fits) for row in site_rows(fit, grain)]
     write_csv(Path(f"{stem}_sites.csv"), list(rows[0]), [list(row.values()) for row in rows])
@@ -112,4 +119,6 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     save_figure(lattice_map(recorded, fits, title), f"{stem}_lattice.png")
     for text in about:
         print(printable(f"{path.name}: {text['summary']}; found in the {found.name}"))
+        if text["reason"] is not None:
+            print(printable(f"{path.name}: this may be no lattice: {text['reason']}"))
     print_written(stem, ["_lattice.json", "_lattice.png", "_sites.csv"])
