@@ -226,6 +226,9 @@ def quote_value(value: str) -> str:
     return f"'{escaped.replace('${', chr(92) + '${')}'"
 
 
+NUMBER_OR_WORD = ("trainer.devices", "grains")  # keys that take a word such as auto, too
+
+
 def check_types(config: DictConfig, config_name: str) -> None:
     """Refuse text where the config's own default is a number or a switch.
 
@@ -255,5 +258,5 @@ def check_types(config: DictConfig, config_name: str) -> None:
         if isinstance(default, bool) and not isinstance(value, bool):
             raise ValueError(f"{key} is true or false, not {value!r}")
         is_number = isinstance(default, int | float)
-        if is_number and isinstance(value, str) and key != "trainer.devices":
+        if is_number and isinstance(value, str) and key not in NUMBER_OR_WORD:
             raise ValueError(f"{key} is a number, not {value!r}")

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stm_experiments.core.arrays import Array
+from stm_experiments.core.arrays import Array, Indices
 from stm_experiments.core.planes import subtract_plane
 from stm_experiments.figures.canvas import (
     CATEGORY_COLOURS,
@@ -25,23 +25,26 @@ from stm_experiments.lattice.fit import LatticeFit
 
 _CAPTION = (
     "Circles: atoms, with a colour for each place in the cell. Red crosses: empty sites. Yellow "
-    "pluses: unknown sites. Arrows: the lattice vectors. Spectrum: the arrows are the reciprocal "
-    "vectors, the rings mark the Bragg peaks of the lattice. Dilation: half the sum of the strains "
-    "along both axes, relative to the mean lattice. Shear: half the difference between the largest "
-    "and the least strain."
+    "pluses: unknown sites. White lines: boundaries of grains. Arrows: the lattice vectors. "
+    "Spectrum: the arrows are the reciprocal vectors, the rings mark the Bragg peaks of the "
+    "lattice. Dilation: half the sum of the strains along both axes, relative to the mean lattice. "
+    "Shear: half the difference between the largest and the least strain."
 )
 _COLOURS = [colour for colour in CATEGORY_COLOURS[::-1] if colour != "#000000"]  # dark images
 _VECTOR_COLOUR = "#FFD000"
 _PANEL_POINTS = 72 * 4.6  # height or width of a panel of 4.6 inches in points
 
 
-def lattice_map(image: npt.ArrayLike, fits: Sequence[LatticeFit], title: str) -> Figure:
+def lattice_map(
+    image: npt.ArrayLike, fits: Sequence[LatticeFit], title: str, labels: Indices | None = None
+) -> Figure:
     """Draw lattices on their image.
 
     Args:
         image: [H, W], NaN where not measured; it is drawn without its tilt.
         fits: At least one lattice; several if the image has several grains.
         title: Title of the picture.
+        labels: The grain of each pixel, [H, W]: their boundaries are drawn; None: unknown.
 
     Raises:
         ValueError: If `image` is not an image.
@@ -51,6 +54,8 @@ def lattice_map(image: npt.ArrayLike, fits: Sequence[LatticeFit], title: str) ->
     figure = new_figure(11.5, 12.3, title, _CAPTION)
     axes = figure.subplots(2, 2)
     _draw_sites(axes[0, 0], heights, fits)
+    for number in range(len(fits) if labels is not None else 0):
+        axes[0, 0].contour(labels == number, [0.5], colors="white", linewidths=1.2)
     _draw_spectrum(axes[0, 1], heights, fits)
     strains = np.linalg.eigvalsh(np.concatenate([fit.strain for fit in fits]))
     dilation, shear = strains.mean(1), (strains[:, 1] - strains[:, 0]) / 2

@@ -18,7 +18,7 @@ from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.errors import vector_covariance
 from stm_experiments.lattice.measured import as_measured
 from stm_experiments.lattice.motif import Maxima, Motif, differ_in_height, find_maxima, find_motif
-from stm_experiments.lattice.occupancy import Candidates, judge_occupancy
+from stm_experiments.lattice.occupancy.verdict import Candidates, judge_occupancy
 from stm_experiments.lattice.phases import map_cells
 from stm_experiments.lattice.sites import (
     Growth,

@@ -19,7 +19,9 @@ from stm_experiments.core.arrays import Array, Mask, Points
 from stm_experiments.core.planes import subtract_plane
 from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.atoms import match_points
+from stm_experiments.lattice.fit import LatticeFit
 from stm_experiments.lattice.measured import as_measured
+from stm_experiments.lattice.occupancy.mean_cell import Layout, average_cell
 from stm_experiments.models.baselines.bragg import BraggFilter
 
 BORDER = 10  # px
@@ -30,6 +32,7 @@ _LOBE = 0.3  # strength of a defect's ring of the opposite sign, at most
 _PASSES = 2
 _LEVELS = 8  # classes of the lattice's height
 _COARSE = 4  # step of the pixels around which the local deviation is taken, px
+_UNEXPLAINED = 0.5  # least height that the mean cell leaves of a defect, of its height
 _NORMAL_MAD = 1.4826  # standard deviation over median absolute deviation of a normal distribution
 
 
@@ -209,6 +212,30 @@ def _without_lobes(defects: DetectedDefects) -> DetectedDefects:
     strong = score[:, None] > _LOBE * score
     keep = (far | strong | (bright[:, None] == bright)).all(1)
     return defects.select(keep)
+
+
+def without_cell(defects: DetectedDefects, image: Scan | ArrayLike, fit: LatticeFit) -> Mask:
+    """Return which defects are not explained by the lattice's mean cell, [P].
+
+    What the cell itself holds at the place, such as a corner hole, is no defect.
+
+    Args:
+        defects: Of an image.
+        image: The same image, a scan or [H, W].
+        fit: Its lattice.
+    """
+    data, valid, _ = _levelled(*as_measured(image)[:2])
+    band = (0.16 * fit.spacing, 0.35 * fit.spacing)
+    narrow, wide = (ndimage.gaussian_filter(data, width) for width in band)
+    ideal = fit.origin + (fit.cell + fit.basis[fit.kind]) @ fit.vectors
+    layout = Layout(fit.vectors, ideal, fit.sites - fit.shift, fit.spacing)
+    cell = average_cell(narrow - wide, valid, layout).at(defects.position)
+    place = tuple(np.round(defects.position).astype(int).T)
+    rest = (narrow - wide)[place] - cell
+    # The band-pass leaves this of the top of a Gaussian of the defect's width.
+    passed = [defects.width**2 / (defects.width**2 + width**2) for width in band]
+    share = rest / (defects.height * (passed[0] - passed[1]))
+    return np.asarray((share > _UNEXPLAINED) | np.isnan(share), bool)
 
 
 class DetectionCounts(NamedTuple):

@@ -8,6 +8,7 @@ import numpy as np
 from stm_experiments.core.arrays import Array
 from stm_experiments.lattice.errors import angle_error, length_errors, reciprocal_errors
 from stm_experiments.lattice.fit import LatticeFit
+from stm_experiments.lattice.grains import Grains
 from stm_experiments.lattice.symmetry import Symmetry
 
 _SAME_CELL = 0.15  # largest distance from a whole number of the sites' cells
@@ -105,6 +106,38 @@ def _describe_symmetry(fit: LatticeFit, symmetry: Symmetry | None) -> tuple[str,
         "symmetry_strain": symmetry.strain,
         "symmetry_asymmetry": symmetry.asymmetry,
     }
+
+
+def describe_grains(grains: Grains) -> list[dict[str, Any]]:
+    """Return the grains of an image in plain numbers, one dictionary for each.
+
+    Returns:
+        ``grain_share``: share of the image; ``orientation_degrees``: of the first lattice vector,
+        counter-clockwise from the rows; ``misorientation_degrees``: to each grain, null where the
+        lattices differ; ``grain_summary``: one sentence.
+    """
+    about = []
+    for number, (fit, turns) in enumerate(zip(grains.fits, grains.misorientation, strict=True)):
+        down, across = fit.vectors[0] * np.array(fit.pixel_nm or (1.0, 1.0))
+        share = float((grains.labels == number).mean())
+        orientation = float(np.degrees(np.arctan2(-down, across)))
+        words = f"grain {number}: {share:.0%} of the image, a at {orientation:.2f}°"
+        if number:
+            turn = turns[0]
+            words += (
+                ", another lattice than grain 0"
+                if np.isnan(turn)
+                else f", turned from grain 0 by {-turn:.2f}°"
+            )
+        about.append(
+            {
+                "grain_share": share,
+                "orientation_degrees": orientation,
+                "misorientation_degrees": [None if np.isnan(turn) else turn for turn in turns],
+                "grain_summary": words,
+            }
+        )
+    return about
 
 
 def site_rows(fit: LatticeFit, grain: int) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.point_defect_sheet import DefectPanel, point_defect_sheet
 from stm_experiments.io import scan_files
 from stm_experiments.lattice.fit import LatticeFit, find_lattice
-from stm_experiments.lattice.point_defects import DetectedDefects, find_point_defects
+from stm_experiments.lattice.point_defects import DetectedDefects, find_point_defects, without_cell
 from stm_experiments.lattice.vectors import LatticeError
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
@@ -52,22 +52,22 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     scan = scan_files.read_as_set(path, settings)
     scan = scan if net is None else denoise(scan, net)
     defects = find_point_defects(scan, **{key: settings[key] for key in SEARCH})
+    lattice = None
     try:
         lattice = find_lattice(scan)
     except LatticeError as error:
-        lattice = None
         print(printable(f"{path.name}: no sites in the table: {error}"))
+    if lattice is not None:
+        defects = defects.select(without_cell(defects, scan, lattice))
     rows = defect_rows(defects, lattice, scan.pixel_size)
     write_csv(Path(f"{stem}_defects.csv"), list(COLUMNS), rows)
     bright = int(defects.bright.sum())
     dark = len(rows) - bright
     summary = f"{len(rows)} point defects: {bright} bright, {dark} dark"
     levelled = np.where(scan.mask, subtract_plane(scan.data, scan.mask), np.nan)
-    panels = [
-        DefectPanel(summary, levelled, defects),
-        DefectPanel("the image alone", levelled, defects.select(defects.score < 0)),
-    ]
-    figure = point_defect_sheet([panels], [None], printable(path.name))
+    pixel = scan.pixel_size
+    panel = DefectPanel(summary, levelled, defects, None if pixel is None else pixel[1])
+    figure = point_defect_sheet([[panel]], [None], printable(path.name))
     save_figure(figure, f"{stem}_defects.png")
     print(printable(f"{path.name}: {summary}"))
     print_written(stem, ["_defects.csv", "_defects.png"])

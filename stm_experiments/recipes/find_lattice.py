@@ -16,7 +16,8 @@ from stm_experiments.io import scan_files
 from stm_experiments.io.read import read_other_trace
 from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.fit import LatticeFit, find_grains
-from stm_experiments.lattice.site_table import describe_lattice, site_rows
+from stm_experiments.lattice.grains import Grains, segment_grains
+from stm_experiments.lattice.site_table import describe_grains, describe_lattice, site_rows
 from stm_experiments.lattice.symmetry import find_symmetries
 from stm_experiments.lattice.vectors import LatticeError
 from stm_experiments.models import checkpoint
@@ -39,8 +40,9 @@ def find_lattices(cfg: DictConfig) -> None:
         ValueError: If a setting or the checkpoint cannot be used, or some of the files.
     """
     settings = resolve(cfg)
-    if not isinstance(settings["grains"], int) or settings["grains"] < 1:
-        raise ValueError(f"grains is a whole number of at least 1, not {settings['grains']!r}")
+    grains = settings["grains"]
+    if grains != "auto" and (not isinstance(grains, int) or grains < 1):
+        raise ValueError(f"grains is auto or a whole number of at least 1, not {grains!r}")
     if settings["denoise"] not in DENOISE:
         raise ValueError(f"denoise is auto, true or false, not {settings['denoise']!r}")
     net = checkpoint.load(settings["checkpoint"] or DEFAULT) if settings["denoise"] else None
@@ -54,11 +56,13 @@ class Found(NamedTuple):
         name: ``image itself`` or ``denoised image``.
         data: [H, W].
         fits: At least one.
+        grains: With ``grains=auto``, the grains that the image was divided into; else None.
     """
 
     name: str
     data: Array
     fits: list[LatticeFit]
+    grains: Grains | None
 
 
 def find_precisely(scan: Scan, net: Network | None, settings: dict[str, Any]) -> Found:
@@ -82,18 +86,25 @@ def find_precisely(scan: Scan, net: Network | None, settings: dict[str, Any]) ->
     found: list[Found] = []
     for name, data in images.items():
         try:
-            fits = find_grains(sign * data, scan.mask, scan.pixel_size, settings["grains"])
+            found.append(_find(name, sign * data, scan, settings["grains"]))
         except LatticeError:
             if name == list(images)[-1] and not found:
                 raise
-        else:
-            found.append(Found(name, sign * data, fits))
     if len(found) == 2:
         itself, denoised = (one.fits[0] for one in found)
         precise = np.trace(itself.covariance) <= np.trace(denoised.covariance)
         if not (precise and len(itself.sites) >= FEWER * len(denoised.sites)):
             return found[1]
     return found[0]
+
+
+def _find(name: str, data: Array, scan: Scan, grains: int | str) -> Found:
+    """Find the lattices of an image [H, W] of a scan."""
+    if isinstance(grains, int):
+        fits = find_grains(data, scan.mask, scan.pixel_size, grains)
+        return Found(name, data, fits, None)
+    parts = segment_grains(data, scan.mask, scan.pixel_size)
+    return Found(name, data, parts.fits, parts)
 
 
 def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) -> None:
@@ -111,14 +122,26 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
             "reason": reason,
         }
         about.append(text if reason is None else text | {"confidence": "low"})
+    if found.grains is not None:
+        about = [
+            text | about_grain
+            for text, about_grain in zip(about, describe_grains(found.grains), strict=True)
+        ]
     write_json(Path(f"{stem}_lattice.json"), about)
     rows = [row for grain, fit in enumerate(fits) for row in site_rows(fit, grain)]
     write_csv(Path(f"{stem}_sites.csv"), list(rows[0]), [list(row.values()) for row in rows])
     title = "\n".join([printable(path.name), *(text["summary"] for text in about)])
     recorded = np.where(scan.mask, scan.data, np.nan)
-    save_figure(lattice_map(recorded, fits, title), f"{stem}_lattice.png")
+    labels = None if found.grains is None else found.grains.labels
+    save_figure(lattice_map(recorded, fits, title, labels), f"{stem}_lattice.png")
+    written = ["_lattice.json", "_lattice.png", "_sites.csv"]
+    if labels is not None:
+        np.save(f"{stem}_grains.npy", labels)
+        written.append("_grains.npy")
     for text in about:
         print(printable(f"{path.name}: {text['summary']}; found in the {found.name}"))
         if text["reason"] is not None:
             print(printable(f"{path.name}: this may be no lattice: {text['reason']}"))
-    print_written(stem, ["_lattice.json", "_lattice.png", "_sites.csv"])
+        if found.grains is not None:
+            print(printable(f"{path.name}: {text['grain_summary']}"))
+    print_written(stem, written)

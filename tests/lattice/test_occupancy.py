@@ -6,7 +6,7 @@ from scipy.spatial import KDTree
 
 from stm_experiments.benchmarks.lattice import Settings, compare, simulate_lattice_scan
 from stm_experiments.lattice.fit import find_lattice
-from stm_experiments.lattice.mean_cell import Layout, average_cell
+from stm_experiments.lattice.occupancy.mean_cell import Layout, average_cell
 from tests.lattice.test_fit import drawn, example, sites_of, turned
 
 SIZE = 180

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from stm_experiments.benchmarks import defects as benchmark
+from stm_experiments.lattice.fit import find_lattice
 from stm_experiments.lattice.point_defects import (
     BORDER,
     DetectedDefects,
@@ -15,6 +16,7 @@ from stm_experiments.lattice.point_defects import (
     count_detections,
     find_point_defects,
     inside_border,
+    without_cell,
 )
 from stm_experiments.simulator import (
     LATTICES,
@@ -25,6 +27,7 @@ from stm_experiments.simulator import (
     SampleNoise,
     simulate,
 )
+from tests.lattice.test_fit import drawn, sites_of, turned
 
 DEFECTS = Defects(vacancies=0.01, adatoms=0.005, substitutions=0.01, contrast=0.5)
 REAL = {"sample": SampleNoise(0.2 / 15, 0.045), "detector": DetectorNoise(white=0.05)}
@@ -151,3 +154,18 @@ def test_the_benchmark_prints_and_draws(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run("--lattices", "nacl", "--out", tmp_path / "c")
     assert "invalid choice: 'nacl'" in capsys.readouterr().err
+
+
+def test_hollows_of_the_cell_are_no_defects():
+    vectors = turned([[0, 18], [15.588, 9]], 17)
+    places = sites_of(vectors, [[0, 0], [1 / 3, 1 / 3]])
+    vacancy = places[np.linalg.norm(places - 75, axis=1).argmin()]
+    image = drawn(places[(places != vacancy).any(1)], 2.4)
+    hollow = sites_of(vectors, [[2 / 3, 2 / 3]])
+    hollow = hollow[((hollow > 20) & (hollow < 130)).all(1)]
+    spots = np.concatenate([hollow[np.linalg.norm(hollow - vacancy, axis=1) > 12], [vacancy]])
+    alike = np.ones(len(spots))
+    defects = DetectedDefects(spots, alike < 0, 9 * alike, -0.4 * alike, 2 * alike)
+    keep = without_cell(defects, image, find_lattice(image))
+    assert keep[-1]
+    assert not keep[:-1].any()

@@ -13,7 +13,7 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from stm_experiments.core.arrays import Array, Mask
-from stm_experiments.lattice.mean_cell import Layout, MeanCell, average_cell
+from stm_experiments.lattice.occupancy.mean_cell import Layout, MeanCell, average_cell
 from stm_experiments.lattice.sites import LatticeSites
 
 _BAND = (0.16, 0.35)  # widths of the band-pass in which heights are judged, spacings

@@ -1,0 +1,1 @@
+"""Which sites of a lattice hold an atom, judged against the mean cell."""
