@@ -244,7 +244,7 @@ def test_errors_are_one_sentence(folder, reconstruct, monkeypatch, tmp_path):
         ((image, "normalisation=best"), "minmax or plane"),
         ((image, "prepare=[plane,flatten]"), "prepare has no step 'flatten'"),
         ((image, "prepare=7"), "prepare has no step 7"),
-        ((image, "unit=nm"), "unit is m, A, V or null"),
+        ((image, "unit=furlong"), "unit is m, A or V, with a prefix"),
         ((image, "pixel_nm=-1"), "pixel_nm is above 0"),
         ((image, "channel=Current (A)"), "no channel 'Current (A)', there is image"),
         ((image, "direction=backward"), "backward"),
