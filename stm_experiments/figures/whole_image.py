@@ -98,7 +98,7 @@ def whole_image(
     panels = _scaled_panels(images, unit)
 
     aspect = height / width if pixel is None else height * pixel.height / (width * pixel.width)
-    image_height = min(4.5 * aspect, 6.5)  # inches
+    image_height = min(max(4.5 * aspect, 2.4), 6.5)  # inches
     spectrum_height = max(image_height, 3.3)  # a spectrum is about square
     heights = [image_height, spectrum_height, image_height][: 2 + (len(panels) > 3)]
     if len(panels) == 4:  # both spectra have room
@@ -234,6 +234,8 @@ def _draw_both_spectra(
     """Draw the power spectra of two images [H, W] side by side."""
     for axes, values, name in zip(places, _spectra(*images), ("before", "after"), strict=True):
         artist = draw_decibels(axes, values, pixel, INSIDE)
+        # What is empty after the network is worth seeing as well.
+        axes.set(xlim=places[0].get_xlim(), ylim=places[0].get_ylim())
         axes.set_title(f"spectrum {name}", fontsize=10)
         axes.figure.colorbar(artist, ax=axes, label=POWER, extend="min", shrink=0.9)
 

@@ -176,3 +176,15 @@ def test_marks_that_are_not_drawn_are_not_explained(drawn_texts):
     for invented, lost in ((none, none), (place, none), (none, place)):
         text = caption(invented, lost)
         assert ("Circles:" in text, "Crosses:" in text) == (len(invented) > 0, len(lost) > 0)
+
+
+def test_a_few_long_rows_fill_their_panels_and_say_that_they_are_not_to_scale(drawn_texts):
+    image = np.random.default_rng(0).normal(size=(8, 600))
+    figure = whole_image(image, image, "m", 0.1, "rows")
+    texts = drawn_texts(figure)
+    assert "before, stretched: not to scale" in texts
+    sides = figure.axes[0].get_window_extent()
+    assert sides.height > 0.2 * sides.width
+    assert "stretched" not in " ".join(
+        drawn_texts(whole_image(image[:, :40], image[:, :40], "m", 0.1, ""))
+    )
