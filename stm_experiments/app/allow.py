@@ -22,7 +22,7 @@ _TENSORBOARD = frozenset(
 _WANDB = frozenset(
     (
         *("save_dir", "project", "entity", "offline", "log_model", "prefix", "notes", "mode"),
-        *("name", "group", "job_type", "tags"),
+        *("name", "group", "job_type", "tags", "watch"),
     )
 )
 _TRAINER = frozenset(

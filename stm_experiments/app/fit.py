@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import (
     LearningRateMonitor,
     RichProgressBar,
 )
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.profilers import (
     AdvancedProfiler,
@@ -25,6 +25,7 @@ from lightning.pytorch.profilers import (
     SimpleProfiler,
 )
 from lightning.pytorch.strategies import ParallelStrategy
+from torch import nn
 
 from stm_experiments.app.account import has_wandb_account, refuse_wandb_settings
 from stm_experiments.app.allow import TARGET
@@ -36,8 +37,10 @@ from stm_experiments.models.checkpoint import read, write_checkpoint
 from stm_experiments.models.interfaces import Network
 from stm_experiments.training.callbacks import Patience, Pruning
 from stm_experiments.training.callbacks.pruning import trial_of_job
+from stm_experiments.training.loggers.wandb_run import flat_config, run_id
 from stm_experiments.training.steps.several import NO_STEP
 
+WATCHED = ("gradients", "parameters", "all")
 PROFILERS: dict[str, type[Profiler]] = {
     "simple": SimpleProfiler,
     "advanced": AdvancedProfiler,
@@ -86,17 +89,54 @@ def build_loggers(config: dict[str, Any], folder: Path, about: dict[str, Any]) -
             refuse_wandb_settings(Path.cwd())
             if settings.get("offline") is None:
                 settings["offline"] = not has_wandb_account()
-            network = config["model"]["net"][TARGET].split(".")[-1]
-            tags = [*(settings.pop("tags", None) or []), *config["lattice"], network]
-            details = {
-                "name": settings.pop("name", None) or folder.name,
-                "config": config,
-                "group": settings.pop("group", None) or about["sweep"],
-                "job_type": settings.pop("job_type", None) or about["experiment"] or "train",
-                "tags": list(dict.fromkeys(tags)),
-            }
+            settings.pop("log_model", None)  # Lightning's; ours is in log_results
+            settings.pop("watch", None)
+            details = wandb_details(config, folder, about, settings)
         loggers.append(construct(settings, **details))
     return loggers
+
+
+def wandb_details(
+    config: dict[str, Any], folder: Path, about: dict[str, Any], settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what W&B is told of a run; the user's own name, group, job type and tags come first.
+
+    Args:
+        config: The run's config.
+        folder: The run folder.
+        about: Content of run.json.
+        settings: Those of the logger, from which the user's own are taken out.
+    """
+    network = config["model"]["net"][TARGET].split(".")[-1]
+    tags = [*(settings.pop("tags", None) or []), *config["lattice"], network]
+    return {
+        "id": run_id(folder),
+        "resume": "allow",
+        "name": settings.pop("name", None) or folder.name,
+        "config": flat_config(config, about),
+        "group": settings.pop("group", None) or about["sweep"],
+        "job_type": settings.pop("job_type", None) or about["experiment"] or "train",
+        "tags": list(dict.fromkeys(tags)),
+    }
+
+
+def watch(config: dict[str, Any], loggers: Sequence[Logger], model: nn.Module) -> None:
+    """Let W&B log histograms of gradients or weights, if that was asked for.
+
+    Raises:
+        ValueError: If there is no such choice, or no step is logged.
+    """
+    for _, settings in chosen(config, "logger"):
+        if (what := settings.get("watch")) is None:
+            continue
+        if what not in WATCHED:
+            raise ValueError(f"logger.wandb.watch is {', '.join(WATCHED)}, or null, not {what!r}")
+        if not logs_steps(config):
+            raise ValueError("logger.wandb.watch needs trainer.log_every_n_steps, such as 100")
+        for logger in loggers:
+            if isinstance(logger, WandbLogger):
+                every = config["trainer"]["log_every_n_steps"]
+                logger.watch(model, log=what, log_freq=every, log_graph=False)
 
 
 def build_callbacks(config: dict[str, Any]) -> list[Callback]:

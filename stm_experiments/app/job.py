@@ -19,6 +19,8 @@ PATH_KEYS = (
     "init",
     "data.root",
 )
+# The groups by whose choices runs are told apart.
+NAMED_GROUPS = ("lattice", "noise", "data", "model", "trainer")
 MOST_CHARACTERS = 99  # of a folder's name, without the underscore before it
 
 
@@ -89,5 +91,7 @@ def describe_job() -> dict[str, Any]:
         "job": job.job.num if is_swept else 0,
         "overrides": list(job.overrides.task),
         "experiment": choice("experiment"),
+        # A list of choices, such as lattice=[sc,fcc], has no single name.
+        "choices": {key: job.runtime.choices.get(key) for key in NAMED_GROUPS},
         "sweep": Path(job.sweep.dir).name if is_swept else None,
     }

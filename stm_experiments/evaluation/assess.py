@@ -53,11 +53,14 @@ class TrainingRecord(NamedTuple):
         rows: Rows of metrics.csv; empty if the network was fitted in closed form.
         curves: Points (epoch, loss) by curve.
         first: Reconstructions of the samples after the first epoch, [8, 1, h, w], or None.
+        label: What the loss is, for the curves; None: the mean squared error of the patches, with
+            which that of the baselines is compared.
     """
 
     rows: Sequence[Mapping[str, float]]
     curves: Mapping[str, Sequence[tuple[float, float]]]
     first: Tensor | None
+    label: str | None = None
 
 
 class Assessment(NamedTuple):
@@ -122,7 +125,7 @@ def assess(
     figures["patches"] = montage(data)
     if all_codes is not None and latent:
         figures |= pooled_figure(name, all_codes)
-    if record.curves and (ylabel := loss_label(net)):
+    if record.curves and (ylabel := loss_label(net) or record.label):
         figures["curves"] = training_curves(record.curves, f"{name}: training", ylabel=ylabel)
     if isinstance(net, Centring) and data.settings.centred:
         numbers |= centring_numbers(net, data)

@@ -1,6 +1,7 @@
 """The main job: simulate or read images, train an autoencoder on their patches, assess it."""
 
 import math
+import sys
 import time
 from functools import partial
 from typing import Any
@@ -88,6 +89,7 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     else:
         checkpoint.check_loadable(net, card)
     loggers = fit.build_loggers(settings, run.path, run.about)
+    fit.watch(settings, loggers, model)
     history = callbacks.History(run.path / "metrics.csv", fit.logs_steps(settings))
     samples = data.samples(SAMPLES)
     first = callbacks.FirstReconstruction(net, samples.noisy)
@@ -105,10 +107,13 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
             model.load_state_dict(run.trained_weights(model, scored_weights(data)))
         seconds = time.monotonic() - start
         run.note(**history.about(net, seconds))
-        record = TrainingRecord(history.rows, history.curves(), first.reconstructions)
+        record = TrainingRecord(
+            history.rows, history.curves(), first.reconstructions, model.curve_label()
+        )
         numbers = assess_network(net.cpu().eval(), data, record, settings["baselines"], run)
         unlogged = attempt(partial(log_results, loggers, numbers, run.path, net, samples))
     finally:
-        unclosed = attempt(partial(close_loggers, loggers))
+        failed = sys.exc_info()[0] is not None
+        unclosed = attempt(partial(close_loggers, loggers, failed))
     finish(run, unlogged or unclosed)
     return numbers

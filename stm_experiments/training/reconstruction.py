@@ -67,6 +67,8 @@ class Reconstruction(LightningModule):
         ValueError: If ``target``, ``loss`` or ``fused`` is none of these.
     """
 
+    loss_label: str | None = None  # what the loss is, with its unit, for pictures
+
     def __init__(
         self,
         net: Network,
@@ -112,6 +114,17 @@ class Reconstruction(LightningModule):
         residual = (reconstruction - target).var((1, 2, 3))
         noise = (batch.noisy - target).var((1, 2, 3))
         return (residual / (noise + self.negligible_noise)).mean()
+
+    def curve_label(self) -> str | None:
+        """Return what the loss is; None: the mean squared error per px of what is reconstructed.
+
+        A subclass with another loss sets ``loss_label``.
+        """
+        if self.loss_label is not None:
+            return self.loss_label
+        if type(self).loss is not Reconstruction.loss:
+            return f"loss of {type(self).__name__}"
+        return "share of the noise power that is left" if self.loss_name == "relative" else None
 
     def target_of(self, batch: Batch) -> Tensor:
         """Return the patches that the network should output, [B, 1, h, w].

@@ -9,10 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+from lightning.pytorch.loggers import WandbLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from stm_experiments.benchmarks.kills.comparison import false_status, unfinished
 from stm_experiments.benchmarks.kills.processes import start, wait, without_figures
+from stm_experiments.training.loggers import close_loggers
 
 FIGURES = {"curves", "reconstructions", "latent", "network", "patches"}
 
@@ -28,6 +30,8 @@ def test_tensorboard_holds_curves_metrics_and_pictures(train_in, tmp_path):
             scalars.setdefault(tag, []).extend(event.value for event in events.Scalars(tag))
     assert images >= FIGURES
     assert len(scalars["train/loss"]) >= 2
+    assert len(scalars["val/loss"]) == 3  # of two epochs, and the last one again at its own step
+    assert {"lr", "epoch_seconds", "final/val/loss"} <= set(scalars)
     assert abs(scalars["test/mse_noisy"][-1] - metrics["test/mse_noisy"]) < 1e-6
 
 
@@ -46,6 +50,51 @@ def test_wandb_works_offline_and_holds_everything(train_in, tmp_path, monkeypatc
     assert "images_per_epoch" in printed  # the config
     for tag in ("fcc", "CAEA", "train"):
         assert tag in printed
+    for name in ("epoch_seconds", "patches_per_second", "model-", "scores", "paper", "cae_a"):
+        assert name in printed, name
+
+
+def test_a_resumed_run_is_one_at_wandb_and_the_users_own_words_win(
+    train_in, tmp_path, monkeypatch, no_figures
+):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    begun = []
+
+    class Begun(Exception):
+        pass
+
+    def init(**settings):
+        begun.append(settings)
+        raise Begun
+
+    monkeypatch.setattr("wandb.init", init)
+    own = ("logger.wandb.name=mine", "logger.wandb.group=g", "logger.wandb.tags=[good]")
+    for _ in range(2):
+        with pytest.raises(Begun):
+            train_in(tmp_path / "run", "logger=wandb", *own)
+    first, second = begun
+    assert first["id"] == second["id"] == (tmp_path / "run" / "wandb_id.txt").read_text()
+    assert first["resume"] == "allow"
+    assert (first["name"], first["group"], first["tags"]) == ("mine", "g", ["good", "fcc", "CAEA"])
+    config = first["config"]
+    assert {key: config[key] for key in ("lattice", "noise", "model", "experiment", "seed")} == {
+        "lattice": "fcc", "noise": "paper", "model": "cae_a", "experiment": None, "seed": 0,
+    }  # fmt: skip
+    assert config["model_settings"]["optimizer"]["lr"] == 0.005
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_wandb_sees_how_a_run_ended(failed):
+    ends = []
+
+    class Experiment:
+        def finish(self, exit_code):
+            ends.append(exit_code)
+
+    logger = WandbLogger(offline=True)
+    logger._experiment = Experiment()
+    close_loggers([logger], failed)
+    assert ends == [int(failed)]
 
 
 PROJECT = {"id": "1", "name": "p", "entity": {"id": "1", "name": "e"}}

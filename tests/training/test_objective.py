@@ -91,3 +91,18 @@ def test_one_cycle_is_told_the_number_of_steps():
     made = module.configure_optimizers()["lr_scheduler"]
     assert made["interval"] == "step"
     assert made["scheduler"].total_steps == 21
+
+
+def test_the_curves_say_what_the_loss_is():
+    class Own(Reconstruction):
+        def loss(self, batch):
+            return self.net(batch.noisy).abs().mean()
+
+    class Named(Own):
+        loss_label = "mean absolute error"
+
+    assert Reconstruction(CAEA()).curve_label() is None
+    relative = Reconstruction(CAEA(), target="clean", loss="relative")
+    assert relative.curve_label() == "share of the noise power that is left"
+    assert Own(CAEA()).curve_label() == "loss of Own"
+    assert Named(CAEA()).curve_label() == "mean absolute error"

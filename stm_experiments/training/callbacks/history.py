@@ -1,6 +1,7 @@
 """The losses and learning rates of a run: metrics.csv."""
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ class History(Callback):
         self._count = 0
         self._rate = math.nan
         self._validated = False
+        self._began, self._trained_before = time.monotonic(), 0
 
     def on_train_batch_start(
         self, trainer: Trainer, module: LightningModule, batch: Batch, index: int
@@ -103,6 +105,24 @@ class History(Callback):
         self.rows.append(row)
         if trainer.is_global_zero:
             self.write()
+            self._log_pace(trainer)
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Note when the epoch begins."""
+        self._began, self._trained_before = time.monotonic(), self.trained
+
+    def _log_pace(self, trainer: Trainer) -> None:
+        """Tell loggers alone what differs between equal runs: seconds, patches/s and memory."""
+        seconds = time.monotonic() - self._began
+        pace = {
+            "lr": self._rate,
+            "epoch_seconds": seconds,
+            "patches_per_second": (self.trained - self._trained_before) / seconds,
+        }
+        if trainer.strategy.root_device.type == "cuda":
+            pace["gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 2**20
+        for logger in trainer.loggers:
+            logger.log_metrics(pace, trainer.global_step)
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Note that the measures of the validation patches are those of this epoch."""

@@ -8,12 +8,16 @@ import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from stm_experiments.core.batch import Batch
+from stm_experiments.core.config_files import read_yaml
 from stm_experiments.core.files import read_csv
 from stm_experiments.core.images import read_picture
 from stm_experiments.models.interfaces import Network
+from stm_experiments.training.loggers.wandb_run import log_models, log_scores
 
 if TYPE_CHECKING:
     import wandb
+
+COMPARED = ("val/loss", "val/best_loss", "test/mse_noisy", "test/mse_clean", "test/ssim_noisy")
 
 
 def log_results(
@@ -32,14 +36,24 @@ def log_results(
         net: The trained network, on the CPU.
         samples: A few test patches.
     """
+    config = read_yaml(folder / "config.yaml")
+    step = last_step(folder)
     for logger in loggers:
-        logger.log_metrics(metrics)
+        if isinstance(logger, WandbLogger):
+            parameters = sum(weight.numel() for weight in net.parameters())
+            log_scores(logger, metrics, {"parameters": parameters})
+        else:
+            logger.log_metrics(metrics, step)
+        if isinstance(logger, TensorBoardLogger):
+            final = {f"final/{name}": metrics[name] for name in COMPARED if name in metrics}
+            logger.log_hyperparams(config, final, step)
         for path in sorted((folder / "figures").glob("*.png")):
             picture = read_picture(path)
             if isinstance(logger, WandbLogger):
                 logger.log_image(path.stem, [picture])
             elif isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image(path.stem, np.asarray(picture), dataformats="HWC")
+                image = np.asarray(picture)
+                logger.experiment.add_image(path.stem, image, step, dataformats="HWC")
         if isinstance(logger, WandbLogger):
             import wandb  # takes a second, which other loggers save
 
@@ -47,6 +61,15 @@ def log_results(
             if (folder / "latent.csv").is_file():
                 points = latent_points(folder / "latent.csv")
                 logger.experiment.log({"latent_points": wandb.Object3D(points)})
+            if (config["logger"].get("wandb") or {}).get("log_model"):
+                log_models(logger, folder)
+
+
+def last_step(folder: Path) -> int | None:
+    """Return the last step of a run; None if it was fitted in closed form."""
+    path = folder / "metrics.csv"
+    rows = read_csv(path) if path.is_file() else []
+    return int(rows[-1]["step"]) if rows else None
 
 
 def reconstruction_table(net: Network, samples: Batch) -> "wandb.Table":
@@ -82,9 +105,15 @@ def latent_points(path: Path) -> np.ndarray:
     )
 
 
-def close_loggers(loggers: list[Logger]) -> None:
-    """End logging; otherwise the next job of the process would log to the same W&B run."""
+def close_loggers(loggers: list[Logger], failed: bool = False) -> None:
+    """End logging; otherwise the next job of the process would log to the same W&B run.
+
+    Args:
+        loggers: The run's loggers.
+        failed: Whether the run ended by an error, which W&B shows.
+    """
     for logger in loggers:
-        logger.finalize("success")
-        if isinstance(logger, WandbLogger):
-            logger.experiment.finish()
+        logger.finalize("failed" if failed else "success")
+        # A run that had not begun there would begin now.
+        if isinstance(logger, WandbLogger) and logger._experiment is not None:
+            logger.experiment.finish(exit_code=int(failed))
