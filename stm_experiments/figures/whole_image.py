@@ -13,6 +13,7 @@ from stm_experiments.core.units import fitting_unit
 from stm_experiments.figures.canvas import (
     LARGEST,
     MARK_COLOUR,
+    NARROWEST,
     RESIDUAL_COLOURS,
     TOPOGRAPH_COLOURS,
     ArrayOrTensor,
@@ -98,7 +99,8 @@ def whole_image(
     panels = _scaled_panels(images, unit)
 
     aspect = height / width if pixel is None else height * pixel.height / (width * pixel.width)
-    image_height = min(max(4.5 * aspect, 2.4), 6.5)  # inches
+    # In inches; an image that is stretched needs room for its labels.
+    image_height = min(4.5 * aspect, 6.5) if aspect > 1 / NARROWEST else 2.4
     spectrum_height = max(image_height, 3.3)  # a spectrum is about square
     heights = [image_height, spectrum_height, image_height][: 2 + (len(panels) > 3)]
     if len(panels) == 4:  # both spectra have room
