@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from stm_experiments.core.arrays import Array, Indices
 from stm_experiments.core.planes import subtract_plane
@@ -24,8 +25,7 @@ from stm_experiments.figures.canvas import (
 from stm_experiments.lattice.fit import LatticeFit
 
 _CAPTION = (
-    "Circles: atoms, with a colour for each place in the cell. Red crosses: empty sites. Yellow "
-    "pluses: unknown sites. White lines: boundaries of grains. Arrows: the lattice vectors. "
+    "Circles: atoms, with a colour for each place in the cell. {marks}Arrows: the lattice vectors. "
     "Spectrum: the arrows are the reciprocal vectors, the rings mark the Bragg peaks of the "
     "lattice. Dilation: half the sum of the strains along both axes, relative to the mean lattice. "
     "Shear: half the difference between the largest and the least strain."
@@ -51,7 +51,7 @@ def lattice_map(
     """
     heights = as_image(image)
     heights = subtract_plane(heights, np.isfinite(heights))
-    figure = new_figure(11.5, 12.3, title, _CAPTION)
+    figure = new_figure(11.5, 12.3, title, _CAPTION.format(marks=_explain_marks(fits, labels)))
     axes = figure.subplots(2, 2)
     _draw_sites(axes[0, 0], heights, fits)
     for number in range(len(fits) if labels is not None else 0):
@@ -70,6 +70,16 @@ def lattice_map(
         if fits[0].pixel_nm is not None:
             panel.set_aspect(fits[0].pixel_nm[0] / fits[0].pixel_nm[1])
     return figure
+
+
+def _explain_marks(fits: Sequence[LatticeFit], labels: Indices | None) -> str:
+    """Say what the marks mean that are drawn on some images only."""
+    marks = {
+        "Red crosses: empty sites. ": not all(fit.occupied.all() for fit in fits),
+        "Yellow pluses: unknown sites. ": any(len(fit.unknown) for fit in fits),
+        "White lines: boundaries of grains. ": labels is not None,
+    }
+    return "".join(words for words, drawn in marks.items() if drawn)
 
 
 def _draw_strain(
@@ -145,23 +155,29 @@ def _draw_spectrum(axes: Axes, image: Array, fits: Sequence[LatticeFit]) -> None
     """Draw the power spectrum with the reciprocal lattice of each fit."""
     power = centred_power(image)
     decibels = 10 * np.log10(np.maximum(power / power.max(), 1e-12))
+    unit = "1/px" if fits[0].pixel_nm is None else "1/nm"
+    pixel = np.array(fits[0].pixel_nm or (1.0, 1.0))
     height, width = image.shape
-    extent = spectrum_extent(height, width, 1 / height, 1 / width)
+    extent = spectrum_extent(height, width, 1 / (height * pixel[0]), 1 / (width * pixel[1]))
     axes.imshow(decibels, cmap="gray", vmin=-60, vmax=-5, extent=extent)
     orders = np.stack(np.meshgrid(*[np.arange(-3, 4)] * 2, indexing="ij"), -1).reshape(-1, 2)
     reach = 0.0
     for number, fit in enumerate(fits):
         colour = _COLOURS[number % len(_COLOURS)]
-        reciprocal = np.linalg.inv(fit.vectors).T
+        reciprocal = np.linalg.inv(fit.vectors).T / pixel
         for vector in reciprocal:
             _draw_arrow(axes, np.zeros(2), vector, colour, 1.5)
         rings = (orders @ reciprocal)[orders.any(1)]
         axes.plot(*rings.T[::-1], "o", mfc="none", mec=colour, ms=9, mew=0.8)
-        resolved = 1.2 / fit.spacing  # a hexagonal lattice has its first peaks beyond 1/spacing
+        resolved = 1.2 / (
+            fit.spacing * pixel.min()
+        )  # a hexagonal lattice has its first peaks beyond 1/spacing
         reach = max(reach, 1.8 * resolved, 1.3 * float(np.linalg.norm(reciprocal, axis=1).max()))
-    reach = min(reach, 0.5)
+    reach = min(reach, 0.5 / pixel.min())
     axes.set_xlim(-reach, reach)
     axes.set_ylim(reach, -reach)
     axes.set_title("spectrum (dB, -60 to -5)", fontsize=10)
-    axes.set_xlabel("spatial frequency along a row (1/px)")
-    axes.set_ylabel("along a column (1/px)")
+    axes.set_xlabel(f"spatial frequency along a row ({unit})")
+    axes.set_ylabel(f"along a column ({unit})")
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))

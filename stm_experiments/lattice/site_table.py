@@ -46,8 +46,8 @@ def describe_lattice(fit: LatticeFit, symmetry: Symmetry | None, unit: str) -> d
         about |= {f"lengths_{length}": [a, b], "angle_degrees": angle}
         errors |= {f"lengths_{length}": [a_error, b_error], "angle_degrees": turn}
         summary = (
-            f"a = {a:.4g} ± {a_error:.1g} {length}, b = {b:.4g} ± {b_error:.1g} {length}, "
-            f"{angle:.1f} ± {turn:.1g}°"
+            f"a = {a:.4g} ± {a_error:.2g} {length}, b = {b:.4g} ± {b_error:.2g} {length}, "
+            f"{angle:.2f} ± {turn:.2g}°"
         )
         if length == "nm":
             about["vectors_nm"] = vectors.tolist()
@@ -57,8 +57,9 @@ def describe_lattice(fit: LatticeFit, symmetry: Symmetry | None, unit: str) -> d
     about["standard_errors"] = errors
     empty = int((~fit.occupied).sum())
     symmetry_words, symmetry_values = _describe_symmetry(fit, symmetry)
+    atoms = "1 atom" if len(fit.basis) == 1 else f"{len(fit.basis)} atoms"
     about["summary"] = (
-        f"{summary}, {len(fit.basis)} in the cell, {len(fit.sites)} sites, {empty} empty"
+        f"{summary}, {atoms} in the cell, {len(fit.sites)} sites, {empty} empty"
         + (f" ({len(fit.unknown)} more unknown)" if len(fit.unknown) else "")
         + "; "
         + symmetry_words
@@ -96,8 +97,9 @@ def _describe_symmetry(fit: LatticeFit, symmetry: Symmetry | None) -> tuple[str,
     confidence = symmetry.confidence if is_multiple else "low"
     words = f"{symmetry.bravais}, {confidence} confidence (next: {symmetry.runner_up})"
     if round(abs(float(np.linalg.det(cells)))) > 1:
-        a, b = np.linalg.norm(symmetry.vectors, axis=1)
-        words += f"; heights repeat after a = {a:.4g} px, b = {b:.4g} px only"
+        unit = "px" if fit.pixel_nm is None else "nm"
+        a, b = np.linalg.norm(symmetry.vectors * (fit.pixel_nm or (1.0, 1.0)), axis=1)
+        words += f"; heights repeat after a = {a:.4g} {unit}, b = {b:.4g} {unit} only"
     return words, {
         "bravais": symmetry.bravais,
         "confidence": confidence,

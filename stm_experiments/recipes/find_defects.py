@@ -22,6 +22,7 @@ from stm_experiments.models.interfaces import Network
 from stm_experiments.recipes.batch import print_written, work_through
 from stm_experiments.restoration.denoise import DEFAULT, denoise
 
+ORDERED = "defects in a regular order are taken for the lattice; find_lattice lists its empty sites"
 SEARCH = ("threshold", "smoothing", "border")
 COLUMNS = (
     *("row_px", "column_px", "y_nm", "x_nm", "sign", "height", "width_px", "score"),
@@ -63,13 +64,15 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     write_csv(Path(f"{stem}_defects.csv"), list(COLUMNS), rows)
     bright = int(defects.bright.sum())
     dark = len(rows) - bright
-    summary = f"{len(rows)} point defects: {bright} bright, {dark} dark"
+    summary = f"{bright} bright and {dark} dark point defects" if rows else "no point defects"
     levelled = np.where(scan.mask, subtract_plane(scan.data, scan.mask), np.nan)
     pixel = scan.pixel_size
     panel = DefectPanel(summary, levelled, defects, None if pixel is None else pixel[1])
     figure = point_defect_sheet([[panel]], [None], printable(path.name))
     save_figure(figure, f"{stem}_defects.png")
     print(printable(f"{path.name}: {summary}"))
+    if not rows:
+        print(printable(f"{path.name}: {ORDERED}"))
     print_written(stem, ["_defects.csv", "_defects.png"])
 
 
