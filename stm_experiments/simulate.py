@@ -1,5 +1,9 @@
 """The command ``stm-simulate``: draw simulated topographs."""
 
+import sys
+from types import ModuleType
+from typing import Any
+
 from omegaconf import DictConfig
 
 from stm_experiments.app.launching import launch
@@ -10,6 +14,22 @@ def run(cfg: DictConfig) -> None:
     from stm_experiments.recipes.simulate import simulate_sheet
 
     simulate_sheet(cfg)
+
+
+class Door(ModuleType):
+    """This module, once imported, takes the place of ``stm_experiments.simulate``: it is called so.
+
+    The package has a function of this name (``stm_experiments.simulator.simulate``).
+    """
+
+    def __call__(self, *args: Any, **settings: Any) -> Any:
+        """Simulate images; see the function."""
+        from stm_experiments.simulator import simulate
+
+        return simulate(*args, **settings)
+
+
+sys.modules[__name__].__class__ = Door
 
 
 def main() -> None:

@@ -13,8 +13,19 @@ import stm_experiments
 @pytest.mark.parametrize("name", stm_experiments.__all__)
 def test_names_are_those_of_their_rooms(name):
     module = importlib.import_module(stm_experiments._MODULES[name])
+    # A command of the same name may have been imported by another test.
+    vars(stm_experiments).pop(name, None)
     assert getattr(stm_experiments, name) is getattr(module, name)
     assert name in dir(stm_experiments)
+
+
+def test_a_command_that_was_imported_does_not_hide_the_function_of_its_name():
+    program = (
+        "import stm_experiments, stm_experiments.simulate\n"
+        "batch = stm_experiments.simulate(['sc'], seeds=[0], size=64)\n"
+        "assert batch.noisy.shape == (1, 1, 64, 64)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_type_checkers_see_what_is_imported():

@@ -254,10 +254,7 @@ def _absence(name: str) -> str:
         return f"which {models.__name__} does not have"
     if module in plugins_in_use():
         return f"which the plugin {module} does not have"
-    return (
-        "code that is imported for nobody but you: if you trust it, name it, "
-        f"plugins=[{module}] (in Python, load(..., plugins=[{module!r}]))"
-    )
+    return f"code that is imported for nobody but you: if you trust it, name it, plugins=[{module}]"
 
 
 def check_loadable(net: Network, card: Card) -> None:

@@ -38,7 +38,10 @@ def latent_cloud(codes: Sequence[RunCodes]) -> go.Figure:
     """
     step = -(-sum(len(run.columns) for run in codes) // N_POINTS)
     tables = [run.columns[::step].dropna(axis="columns", how="all") for run in codes]
-    colours = list(dict.fromkeys(name for t in tables for name in t if name not in COORDINATES))
+    numbers = (*COORDINATES, "code")  # of the code itself: they are places, and no colours
+    colours = list(
+        dict.fromkeys(name for t in tables for name in t if not name.startswith(numbers))
+    )
     markers = {name: [_marker(table, name) for table in tables] for name in colours}
     figure = go.Figure()
     for place, table in enumerate(tables):

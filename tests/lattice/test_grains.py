@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from drawn_lattices import LATTICES, drawn, example, sites_of, turned
 
 from stm_experiments.lattice.grains import find_misorientation, segment_grains
-from tests.lattice.test_fit import LATTICES, drawn, example, sites_of, turned
 
 SIZE = 200
 ROWS, COLUMNS = np.indices((SIZE, SIZE))

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from drawn_lattices import drawn, example, sites_of, turned
 from scipy.spatial import KDTree
 
 from stm_experiments.benchmarks.lattice import Settings, compare, simulate_lattice_scan
 from stm_experiments.lattice.fit import find_lattice
 from stm_experiments.lattice.occupancy.mean_cell import Layout, average_cell
-from tests.lattice.test_fit import drawn, example, sites_of, turned
 
 SIZE = 180
 VECTORS = turned([[0, 11], [9.526, 5.5]], 17)

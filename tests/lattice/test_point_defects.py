@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from drawn_lattices import drawn, sites_of, turned
 
 from stm_experiments.benchmarks import defects as benchmark
 from stm_experiments.lattice.fit import find_lattice
@@ -27,7 +28,6 @@ from stm_experiments.simulator import (
     SampleNoise,
     simulate,
 )
-from tests.lattice.test_fit import drawn, sites_of, turned
 
 DEFECTS = Defects(vacancies=0.01, adatoms=0.005, substitutions=0.01, contrast=0.5)
 REAL = {"sample": SampleNoise(0.2 / 15, 0.045), "detector": DetectorNoise(white=0.05)}

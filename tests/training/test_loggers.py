@@ -141,6 +141,7 @@ def test_a_run_that_is_killed_while_wandb_uploads_is_completed_later(
 ):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.delenv("WANDB_SERVICE", raising=False)  # not that of the tests before: it is alive
     monkeypatch.setenv("WANDB_BASE_URL", hanging_server)
     monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
     run = tmp_path / "run"

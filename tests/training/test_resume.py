@@ -94,7 +94,7 @@ def test_max_time_ends_a_finished_run_and_says_so(train_in, tmp_path, no_figures
     assert re.fullmatch(r"trainer.max_time ended it after epoch \d+ of 100000, step \d+",
                         done["stopped"])  # fmt: skip
     assert f"training stopped: {done['stopped']}" in " ".join(capsys.readouterr().out.split())
-    assert json.loads((tmp_path / "metrics.json").read_text())["test/mse_noisy"] == error
+    assert json.loads((tmp_path / "metrics.json").read_text())["val/loss"] == error
 
 
 def test_a_whole_run_was_not_stopped(train_in, tmp_path, no_figures):

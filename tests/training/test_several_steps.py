@@ -38,7 +38,8 @@ class Log(Logger):
         self.lines = []
 
     def log_metrics(self, metrics, step=None):
-        self.lines.append((step, metrics))
+        timings = ("epoch_seconds", "patches_per_second")
+        self.lines.append((step, {key: metrics[key] for key in metrics if key not in timings}))
 
     def log_hyperparams(self, params):
         pass
