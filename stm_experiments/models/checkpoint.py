@@ -254,7 +254,8 @@ def _absence(name: str) -> str:
         return f"which {models.__name__} does not have"
     if module in plugins_in_use():
         return f"which the plugin {module} does not have"
-    return f"code that is imported for nobody but you: if you trust it, name it, plugins=[{module}]"
+    absent = f"which {models.__name__} does not have"
+    return f"{absent}; if you trust it, name it, plugins=[{module}]"
 
 
 def check_loadable(net: Network, card: Card) -> None:
