@@ -17,9 +17,10 @@ def run(cfg: DictConfig) -> None:
 
 
 class Door(ModuleType):
-    """This module, once imported, takes the place of ``stm_experiments.simulate``: it is called so.
+    """A command that can be called like the function of its name.
 
-    The package has a function of this name (``stm_experiments.simulator.simulate``).
+    ``import stm_experiments.simulate`` puts this module in the place of the function
+    ``stm_experiments.simulate``.
     """
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
