@@ -114,7 +114,7 @@ class OptunaSweeper(Sweeper):
             ) from None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         seed = self.settings.seed
-        samplers = {
+        samplers: dict[str, Any] = {
             "tpe": lambda: optuna.samplers.TPESampler(seed=seed),
             "random": lambda: optuna.samplers.RandomSampler(seed=seed),
             "gp": lambda: optuna.samplers.GPSampler(seed=seed),
@@ -136,6 +136,7 @@ class OptunaSweeper(Sweeper):
                 raise ValueError(f"hydra.sweeper.{name} is one of {listed}, not {choice!r}")
         if self.settings.pruner is not None and self.settings.direction != "minimize":
             raise ValueError("hydra.sweeper.pruner follows val/loss: direction=minimize")
+        direction: Any = self.settings.direction  # checked above
         folder = Path(self.config.hydra.sweep.dir).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         storage = self.settings.storage or f"sqlite:///{folder / 'optuna.db'}"
@@ -148,7 +149,7 @@ class OptunaSweeper(Sweeper):
             storage=storage,
             sampler=samplers[self.settings.sampler](),
             pruner=pruners[self.settings.pruner](),
-            direction=self.settings.direction,
+            direction=direction,
             load_if_exists=True,
         )
 
