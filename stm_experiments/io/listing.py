@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stm_experiments.core.units import amount
-from stm_experiments.io.metadata import describe
+from stm_experiments.io.metadata import describe, describe_image
 from stm_experiments.io.read import one_line, one_sentence, read_traces
 from stm_experiments.io.trace import Trace, Unreadable, why_not_read
 
@@ -61,21 +60,5 @@ def _extent(trace: Trace, path: Path) -> str:
         return one_line(str(error))
     except Exception as error:  # as in ``read_scan``; the other images are not to suffer
         return why_not_read(error, path)
-    height, width = data.shape
-    parts = [f"{width} x {height} px"]
-    if trace.pixel_size is not None:
-        parts.append(f"{width * trace.pixel_size[1]:.4g} x {height * trace.pixel_size[0]:.4g} nm")
-    measured = data[np.isfinite(data)]
-    if not measured.size:
-        return "; ".join([", ".join([*parts, "nothing measured"]), *trace.doubts])
-    ends = (float(measured.min()), float(measured.max()))
-    low, high = (amount(end, trace.unit) for end in ends)
-    if ends[0] == ends[1]:
-        parts.append(f"constant at {low}")
-    elif low == high:  # on a large offset
-        parts.append(f"{low}, spans {amount(ends[1] - ends[0], trace.unit)}")
-    else:
-        parts.append(f"{low} to {high}")
-    if measured.size < data.size:
-        parts.append(f"{100 * measured.size / data.size:.0f} % measured")
+    parts = describe_image(data, np.isfinite(data), trace.unit, trace.pixel_size)
     return "; ".join([", ".join(parts), *map(one_line, trace.doubts)])

@@ -12,6 +12,9 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stm_experiments.core.texts import shortened
 from stm_experiments.core.units import amount
 from stm_experiments.io.units import number, to_si
@@ -95,6 +98,40 @@ def read_texts(entries: Mapping[str, str]) -> dict[str, Any]:
         elif key.startswith(NUMBERS):
             found |= quantity(key, text, "")
     return found
+
+
+def describe_image(
+    data: NDArray[Any],
+    mask: NDArray[np.bool_],
+    unit: str,
+    pixel_size: tuple[float, float] | None,
+) -> list[str]:
+    """Return size, range and measured share: ["512 x 256 px", "4 x 2 nm", "-1.2 nm to 3.4 nm"].
+
+    Args:
+        data: [H, W] in ``unit``.
+        mask: [H, W], True where measured.
+        unit: Of the data, SI.
+        pixel_size: nm per px along axes 0 and 1; None: unknown.
+    """
+    height, width = data.shape
+    parts = [f"{width} x {height} px"]
+    if pixel_size is not None:
+        parts.append(f"{width * pixel_size[1]:.4g} x {height * pixel_size[0]:.4g} nm")
+    measured = data[mask]
+    if not measured.size:
+        return [*parts, "nothing measured"]
+    ends = (float(measured.min()), float(measured.max()))
+    low, high = (amount(end, unit) for end in ends)
+    if ends[0] == ends[1]:
+        parts.append(f"constant at {low}")
+    elif low == high:  # on a large offset
+        parts.append(f"{low}, spans {amount(ends[1] - ends[0], unit)}")
+    else:
+        parts.append(f"{low} to {high}")
+    if measured.size < data.size:
+        parts.append(f"{100 * measured.size / data.size:.0f} % measured")
+    return parts
 
 
 def describe(metadata: Metadata) -> list[str]:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from stm_experiments.core.files import atomic_write
 from stm_experiments.core.images import ImageError
-from stm_experiments.core.units import amount
 from stm_experiments.io.export import write_npy, write_png, write_tiff
-from stm_experiments.io.metadata import Metadata, describe, write_texts
+from stm_experiments.io.metadata import Metadata, describe, describe_image, write_texts
 from stm_experiments.io.preview import as_html, preview
 from stm_experiments.io.trace import Picture, Unreadable
 from stm_experiments.io.vendors.gsf import write_gsf
@@ -91,18 +90,8 @@ class Scan:
     @property
     def facts(self) -> list[str]:
         """Channel, size in px and nm, range of the values, and the share that was measured."""
-        height, width = self.data.shape
-        found = [f"{self.channel} ({self.direction})", f"{width} x {height} px"]
-        if self.pixel_size is not None:
-            across, down = width * self.pixel_size[1], height * self.pixel_size[0]
-            found.append(f"{across:.4g} x {down:.4g} nm")
-        measured = self.data[self.mask]
-        if measured.size:
-            low, high = (amount(float(end), self.unit) for end in (measured.min(), measured.max()))
-            found.append(f"{low} to {high}")
-        if measured.size < self.data.size:
-            found.append(f"{100 * measured.size / self.data.size:.0f} % measured")
-        return found
+        image = describe_image(self.data, self.mask, self.unit, self.pixel_size)
+        return [f"{self.channel} ({self.direction})", *image]
 
     def with_data(self, data: NDArray[Any], *steps: str) -> "Scan":
         """Return a copy with other data.
