@@ -19,7 +19,7 @@ from stm_experiments.simulator.checks import (
     triples,
 )
 from stm_experiments.simulator.lattices.atoms import Atoms
-from stm_experiments.simulator.lattices.cut import place_atoms
+from stm_experiments.simulator.lattices.cut import Lattice, place_atoms
 from stm_experiments.simulator.lattices.flat import FlatLattice
 from stm_experiments.simulator.lattices.registry import LATTICES, AnyLattice, lattice_label
 from stm_experiments.simulator.microscope.path import ScanPath
@@ -239,7 +239,7 @@ def corrugation_of(image: Tensor) -> Tensor:
 
 
 def simulate(
-    lattices: Sequence[str | AnyLattice],
+    lattices: str | AnyLattice | Sequence[str | AnyLattice],
     seeds: Sequence[int],
     noise: str | Noise = "none",
     preset: str | Preset = "physical",
@@ -256,7 +256,7 @@ def simulate(
     does the same on another device.
 
     Args:
-        lattices: The lattice of each image, or its name; different lattices may be mixed.
+        lattices: The lattice of all images or of each, or names such as "fcc".
         seeds: The seed of each image; its low 32 bits count.
         noise: Strengths of the noise, or the name of a file of conf/noise, e.g. "paper".
         preset: A version of the simulator or its name: "physical", "published" or "released".
@@ -278,6 +278,8 @@ def simulate(
         domains=domains,
         backward=backward,
     )
+    if isinstance(lattices, str | Lattice | FlatLattice):
+        lattices = [lattices] * len(seeds)
     chosen = [by_name(lattice, LATTICES, "lattice") for lattice in lattices]
     return simulator.simulate(chosen, seeds, orientation)
 

@@ -72,3 +72,10 @@ def test_orientations_of_consecutive_seeds_are_uniform_and_independent():
     assert ((draws.mean(0) - 0.5).abs() < 5 * (1 / 12 / 512) ** 0.5).all()
     correlation = torch.corrcoef(torch.cat((draws[:-1].T, draws[1:].T)))
     assert (correlation - torch.eye(12)).abs().max() < 5 / 512**0.5
+
+
+def test_one_lattice_stands_for_all_images():
+    one, each = simulate("fcc", [0, 1], size=32), simulate(["fcc", "fcc"], [0, 1], size=32)
+    assert torch.equal(one.noisy, each.noisy)
+    with pytest.raises(ValueError, match="unknown lattice 'fc': choose"):
+        simulate("fc", [0], size=32)
