@@ -95,6 +95,11 @@ def test_wrong_settings_are_one_sentence(command, folder, override, message):
     assert err.count("\n") == 1
 
 
+def test_one_pixel_has_no_profile():
+    with pytest.raises(ValueError, match="a scan of 1 x 1 px has no profile along a row"):
+        line_profile(Scan(np.ones((1, 1)), np.ones((1, 1), bool), "m", None, "Z"))
+
+
 def test_a_profile_is_in_nm_and_stops_at_gaps():
     mask = COLUMNS < 40
     profile = line_profile(scan(mask=mask), [[10, 0], [50, 60]])

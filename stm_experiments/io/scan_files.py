@@ -48,7 +48,8 @@ def find_scan_files(pattern: str) -> list[Path]:
         return [path]
     paths = sorted(Path(name) for name in glob.glob(pattern) if not Path(name).is_dir())
     if not paths:
-        raise ValueError(f"{pattern}: no such file")
+        several = "; several files are a folder, or a pattern in quotes such as 'scans/*.sxm'"
+        raise ValueError(f"{pattern}: no such file{several if pattern.startswith('[') else ''}")
     return paths
 
 

@@ -39,10 +39,12 @@ def line_profile(scan: Scan, line: Any = None) -> Profile:
         line: [[row, column], [row, column]], px; None: the middle one of the measured rows.
 
     Raises:
-        ValueError: If the line is no such pair, or leaves the scan.
+        ValueError: If the line is no such pair or leaves the scan, or if a row has one px.
     """
     height, width = scan.data.shape
     if line is None:
+        if width < 2:
+            raise ValueError(f"a scan of {height} x {width} px has no profile along a row")
         measured = np.flatnonzero(scan.mask.any(axis=1))
         row = int(measured[len(measured) // 2])
         line = [[row, 0], [row, width - 1]]

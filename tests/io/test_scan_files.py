@@ -48,11 +48,16 @@ def test_folders_in_a_folder_are_not_searched_and_that_is_said(folder):
 
 
 @pytest.mark.parametrize(
-    ("what", "message"), [("deeper", "no scan in this folder"), ("x*", "no such file")]
+    ("what", "message"), [("deeper", "no scan in this folder"), ("x*", "no such file$")]
 )
 def test_nothing_found_is_an_error(folder, what, message):
     with pytest.raises(ValueError, match=message):
         find_scan_files(f"{folder}/{what}")
+
+
+def test_a_list_of_files_is_answered_with_the_ways_to_name_several():
+    with pytest.raises(ValueError, match=r"a folder, or a pattern in quotes such as"):
+        find_scan_files("[a.sxm,b.sxm]")
 
 
 def test_equal_stems_get_names_of_their_own(tmp_path):
