@@ -1,7 +1,5 @@
 """Several steps in one call by the trainer: everything is as if each batch came by itself."""
 
-import os
-import signal
 from functools import partial
 
 import pytest
@@ -10,7 +8,6 @@ from lightning import Trainer
 from lightning.pytorch.loggers import Logger
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
-from stm_experiments.benchmarks.kills.comparison import differences
 from stm_experiments.data import PatchSettings, SimulatedData
 from stm_experiments.data.module import PatchData
 from stm_experiments.models import CAEA
@@ -118,24 +115,6 @@ def test_gradients_are_clipped_step_by_step(data, tmp_path):
     assert module.steps_at_once == 1
 
 
-def test_sigterm_saves_after_a_stack(train_in, tmp_path, no_figures, monkeypatch):
-    from stm_experiments.app.completion import Interrupted
-
+def test_sigterm_saves_after_a_stack(train_in, check_resume, no_figures):
     many = ("data.batch_size=2", "model.scheduler.pct_start=0.5")
-    train_in(tmp_path / "whole", *many)
-    stacks, step = [], Reconstruction.training_step
-
-    def end_at_the_second(*args):
-        stacks.append(1)
-        if len(stacks) == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Reconstruction, "training_step", end_at_the_second)
-        with pytest.raises(Interrupted):
-            train_in(tmp_path / "ended", *many)
-    last = torch.load(tmp_path / "ended" / "checkpoints" / "last.ckpt", weights_only=True)
-    assert last["global_step"] == 2 * 4
-    train_in(tmp_path / "ended", *many)
-    assert differences(tmp_path / "whole", tmp_path / "ended") == []
+    check_resume(Reconstruction, 2, lambda folder: train_in(folder, *many), steps_per_call=4)
