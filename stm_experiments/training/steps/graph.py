@@ -181,13 +181,13 @@ class GraphStepper:
 
     def take(self, batch: Batch) -> None:
         """Note a step on a batch with the optimiser's settings of now."""
+        self._optimizer.step()  # without gradients it does nothing; schedules ask for the call
         self._number += 1
         self._table.append(adam_row(self._optimizer.param_groups[0], int(self._number)))
         self._batches.append(batch)
 
     def losses(self) -> Tensor:
         """Take the noted steps, and return their losses, [K]."""
-        self._optimizer.step()  # without gradients it does nothing; schedules ask for the call
         device = self._steps.weights.device
         table = torch.tensor(self._table)
         if device.type == "cuda":
