@@ -25,6 +25,7 @@ from lightning.pytorch.profilers import (
     SimpleProfiler,
 )
 from lightning.pytorch.strategies import ParallelStrategy
+from rich.console import Console
 from torch import nn
 
 from stm_experiments.app.account import has_wandb_account, refuse_wandb_settings
@@ -35,7 +36,7 @@ from stm_experiments.app.logs import quieten_lightning
 from stm_experiments.core.memory import keep_freed_memory
 from stm_experiments.models.checkpoint import read, write_checkpoint
 from stm_experiments.models.interfaces import Network
-from stm_experiments.training.callbacks import Patience, Pruning
+from stm_experiments.training.callbacks import EpochLines, Patience, Pruning
 from stm_experiments.training.callbacks.pruning import trial_of_job
 from stm_experiments.training.loggers.wandb_run import flat_config, run_id
 from stm_experiments.training.steps.several import NO_STEP
@@ -187,7 +188,7 @@ def refuse_callbacks(config: dict[str, Any], net: Network) -> None:
 def build_trainer(
     config: dict[str, Any], folder: Path, callbacks: list[Callback], loggers: list[Logger]
 ) -> Trainer:
-    """Build the trainer, with the chosen callbacks and a progress bar.
+    """Build the trainer, with the chosen callbacks and a progress bar, or lines without a terminal.
 
     Args:
         config: The run's config.
@@ -205,7 +206,13 @@ def build_trainer(
     first = [each for each in own if each not in stops]
     trial = trial_of_job(describe_job()["job"])
     pruning = [] if trial is None else [Pruning(trial)]
-    callbacks = [*first, *callbacks, *stops, *pruning, RichProgressBar(refresh_rate=10)]
+    settings = dict(config["trainer"])
+    console = Console()
+    has_bar = settings.pop("enable_progress_bar", True) and (
+        console.is_terminal or console.is_jupyter
+    )
+    progress = RichProgressBar(refresh_rate=10) if has_bar else EpochLines()
+    callbacks = [*first, *callbacks, *stops, *pruning, progress]
     keep_freed_memory()
     quieten_lightning()
     # Lightning uses a torch function that will be removed: users cannot do anything about it.
@@ -214,7 +221,6 @@ def build_trainer(
     warnings.filterwarnings("ignore", message=".*srun.* command is available")
     # A run whose loggers get numbers of epochs alone has an interval that is never reached.
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
-    settings = dict(config["trainer"])
     if settings["accelerator"] == "auto" and not torch.cuda.is_available():
         settings["accelerator"] = "cpu"  # never Apple's GPU, which has no float64
     profiler = settings.pop("profiler", None)
@@ -227,6 +233,7 @@ def build_trainer(
         logger=loggers or False,
         profiler=PROFILERS[profiler](dirpath=folder, filename="profile") if profiler else None,
         num_sanity_val_steps=0,
+        enable_progress_bar=has_bar,
         enable_model_summary=False,
         use_distributed_sampler=False,
         log_every_n_steps=NO_STEP if every is None else every,

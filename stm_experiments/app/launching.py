@@ -24,7 +24,7 @@ from stm_experiments.app.messages import one_sentence
 from stm_experiments.app.orphans import end_with_sweep
 from stm_experiments.core.config_files import config_dir, read_yaml
 from stm_experiments.core.plugins import ENVIRONMENT
-from stm_experiments.core.texts import printable, write_any_text
+from stm_experiments.core.texts import prepare_output, printable
 
 PROLONGING = "trainer.max_epochs"  # the only key of a run that may change when it is resumed
 DRY_RUN = "hydra.callbacks.sweep.dry_run=true"  # what --dry-run stands for
@@ -85,14 +85,6 @@ def cpu_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def print_page(text: str) -> None:
-    """Print a text whose reader, such as ``head``, may close the pipe before the end."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # of what is not flushed
-
-
 def launch(task: Task, config_name: str, after_sweep: Callable[[Path], None] | None = None) -> None:
     """Run an entry point under Hydra.
 
@@ -109,7 +101,7 @@ def launch(task: Task, config_name: str, after_sweep: Callable[[Path], None] | N
     logging.raiseExceptions = False
     SweepStart.folders.clear()
     end_with_sweep()
-    write_any_text()
+    prepare_output()
     before = os.environ.get(ENVIRONMENT)
     try:
         sys.argv[1:] = hydra_arguments(sys.argv[1:])
@@ -117,7 +109,7 @@ def launch(task: Task, config_name: str, after_sweep: Callable[[Path], None] | N
             os.environ[ENVIRONMENT] = ",".join(named)  # also of the processes of this run
         refuse_foreign_hydra_nodes(sys.argv[1:], config_name)
         if set(FLAGS) & set(sys.argv[1:]):
-            return print_page(help_text(sys.argv[1:], config_name))
+            return print(help_text(sys.argv[1:], config_name))
         run = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)
         run(_reporting(task, config_name))()
     except KeyboardInterrupt as error:

@@ -8,13 +8,13 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from stm_experiments.core.texts import printable, write_any_text
+from stm_experiments.core.texts import prepare_output, printable
 from stm_experiments.reporting.result_table import NO_VALUE, ResultTable
 
 
 def wide_console(width: int) -> Console:
     """Return a console of at least so many columns: wrapped lines are better than cut ones."""
-    write_any_text()
+    prepare_output()
     console = Console()
     return console if console.is_terminal and console.width >= width else Console(width=width)
 

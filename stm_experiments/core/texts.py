@@ -1,16 +1,43 @@
 """Texts that others wrote: safe for terminals and spreadsheets, and of bearable length."""
 
 import difflib
+import os
 import sys
 from collections.abc import Iterable
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import Any
 
 
-def write_any_text() -> None:
-    r"""Let a terminal that lacks a character, such as one of ASCII, print its code (``\xb1``)."""
+class OutlivingFile(FileIO):
+    """A file of output whose reader, such as ``head``, may leave: what follows is dropped."""
+
+    def write(self, data: Any, /) -> int:
+        """Write bytes and return their number."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            return super().write(data)
+
+
+def prepare_output() -> None:
+    r"""Let a command print to its end, whatever reads its output.
+
+    A terminal that lacks a character, such as one of ASCII, gets its code (``\xb1``). A pipe that
+    is closed does not end the command.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout is sys.__stdout__:
+        sys.stdout.flush()
+        file = BufferedWriter(OutlivingFile(sys.stdout.fileno(), "w", closefd=False))
+        sys.stdout = TextIOWrapper(
+            file,
+            sys.stdout.encoding,
+            "backslashreplace",
+            line_buffering=sys.stdout.line_buffering,
+        )
 
 
 def printable(text: object) -> str:

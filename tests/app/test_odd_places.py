@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from stm_experiments.app.tables import print_table
 from stm_experiments.benchmarks.printing import printed_table
-from stm_experiments.core.texts import write_any_text
+from stm_experiments.core.texts import prepare_output
 from stm_experiments.reporting.result_table import Cell, ResultTable
 
 PRECIOUS = "the user's other file"
@@ -42,7 +43,7 @@ def run(train_in, tmp_path, no_figures):
 
 def test_tables_on_a_terminal_of_ascii(monkeypatch):
     terminal = AsciiTerminal(monkeypatch)
-    write_any_text()
+    prepare_output()
     table = Table("R²", title="Ångström")
     table.add_row("1 ± 2 \udcff")
     print_table(table)
@@ -52,6 +53,23 @@ def test_tables_on_a_terminal_of_ascii(monkeypatch):
     for words in ("R\\xb2", "1 \\xb1 2 \\udcff", "[/b]\\x1b[31m\\xb1", "[/x]", "[/t]\\xb1"):
         assert words in text
     assert "\x1b" not in text
+
+
+def test_a_command_goes_on_when_nobody_reads_its_output(tmp_path):
+    code = """
+import sys
+from stm_experiments.core.texts import prepare_output
+prepare_output()
+for number in range(10_000):
+    print(number)
+open(sys.argv[1], "w").close()
+"""
+    path = tmp_path / "written_at_the_end"
+    with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+    assert process.returncode == 0
+    assert path.exists()
 
 
 def test_a_batch_goes_on_after_odd_files(tmp_path, monkeypatch):
