@@ -85,7 +85,7 @@ class Reconstruction(LightningModule):
         if loss not in ("mse", "relative") or (loss, target) == ("relative", "noisy"):
             raise ValueError(f"model.loss is mse, or relative with target=clean, not {loss!r}")
         if fused not in ("auto", "graph", True, False):
-            raise ValueError(f"model.fused is auto, true or false, not {fused!r}; graph on a GPU")
+            raise ValueError(f"model.fused is auto, true, false or graph, not {fused!r}")
         # Convolutions with few channels are 1.5 times as fast when channels vary fastest in memory.
         # LBFGS takes no such gradients.
         is_lbfgs = isinstance(optimizer, partial) and optimizer.func is LBFGS
