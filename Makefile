@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-slurm lint wheel reproduce reproduce-full install clean
+.PHONY: train test test-slurm test-viewer lint wheel reproduce reproduce-full install clean
 
 train: install
 	$(BIN)/python train.py $(ARGS)
@@ -19,6 +19,17 @@ APT := apt-get install -y -q --no-install-recommends slurm-wlm munge
 test-slurm: install
 	@test -x /usr/sbin/slurmd -a -x /usr/sbin/munged || $(APT) || { apt-get update -q && $(APT); } || true
 	OMP_NUM_THREADS=1 STM_TEST_SLURM=1 $(BIN)/python -m pytest -rs tests/test_slurm.py $(ARGS)
+
+# napari's window on an X server of the test's own, in software.
+VIEWER_APT := apt-get install -y -q --no-install-recommends xvfb libegl1 libgl1 libgl1-mesa-dri \
+	libdbus-1-3 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 \
+	libxcb-randr0 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libxcb-xkb1 libfontconfig1
+
+test-viewer: install
+	@command -v Xvfb > /dev/null && ldconfig -p | grep -q libxcb-cursor || $(VIEWER_APT) \
+		|| { apt-get update -q && $(VIEWER_APT); } || true
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,viewer]"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs tests/viewer $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -14,10 +14,10 @@ OURS = {"stm_experiments", "hydra_plugins"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 # Extras with what the package imports where it is installed.
-OPTIONAL = ("scans", "fast", "slurm", "sweeps")
+OPTIONAL = ("scans", "fast", "slurm", "sweeps", "viewer")
 # Declared and not imported: tools that are run or test with, and what others import for us.
 TOOLS = {"ruff", "mypy", "codespell", "pre-commit", "build", "pytest", "pytest-xdist", "gwyfile"}
-USED_BY_OTHERS = {"tensorboard", "pywavelets"}  # by Lightning's logger, by scikit-image
+USED_BY_OTHERS = {"tensorboard", "pywavelets", "pyqt6"}  # by Lightning, scikit-image, napari
 # Imported where it is installed and never declared: a benchmark compares with it; a baseline whose
 # licence forbids commercial use.
 NEVER_DECLARED = {"pyroved", "bm3d"}

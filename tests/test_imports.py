@@ -23,6 +23,7 @@ FLOORS = (
     ("reporting",),
     ("app",),
     ("recipes",),
+    ("viewer",),
 )
 DOORS = (
     "train",
@@ -36,6 +37,7 @@ DOORS = (
     "align",
     "show",
     "about",
+    "view",
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 DOOR_LINES = 100

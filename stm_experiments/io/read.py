@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from stm_experiments.core.arrays import Array, Mask
+from stm_experiments.core.arrays import Array
 from stm_experiments.core.files import SCAN_BYTES, FileRefused, check_regular
 from stm_experiments.core.texts import did_you_mean, printable
 from stm_experiments.io.formats import find_reader, why_unread
@@ -60,28 +60,49 @@ def read_scan(
     with one_sentence(path):
         traces = _of_frame(read_traces(path), frame)
         trace = _choose(traces, channel, direction)
-        data = np.array(trace.decode(), np.float64)
-        mask = np.isfinite(data)
-        _check_measured(trace, data, mask)
+        data = _decode(trace)
         if channel is None:
-            _check_varied(trace, traces, data[mask])
-        data[~mask] = np.median(data[mask])
-    for doubt in trace.doubts:
-        log.warning("%s: %s.", printable(path.name), one_line(doubt))
-    names = tuple(dict.fromkeys(trace.channel for trace in traces))
-    return Scan(
-        data,
-        mask,
-        trace.unit,
-        trace.pixel_size,
-        trace.channel,
-        trace.direction,
-        names,
-        tuple(one_line(line) for line in trace.history),
-        printable(path.name),
-        path,
-        _plain(trace.metadata),
-    )
+            _check_varied(trace, traces, data[np.isfinite(data)])
+    return _as_scan(path, trace, data, traces)
+
+
+def read_scans(path: str | Path, most: int) -> list[Scan]:
+    """Read the images of a file: its channels, directions and frames.
+
+    An image that cannot be read is left out with a warning.
+
+    Args:
+        path: As in ``read_scan``.
+        most: Images that are read at most; a warning says how many more there are.
+
+    Returns:
+        At least one: first the topography, or that of a movie's first frame, then the others in the
+        order of the file.
+
+    Raises:
+        ScanError: If the file, or every image in it, cannot be read.
+    """
+    path = Path(path)
+    with one_sentence(path):
+        traces = read_traces(path)
+        first = _choose(_of_frame(traces, traces[0].frame), None, "forward")
+    others = [trace for trace in traces if trace is not first]
+    scans, faults = [], []
+    for trace in [first, *others][:most]:
+        try:
+            with one_sentence(path):
+                data = _decode(trace)
+        except ScanError as error:
+            faults.append(error)
+            continue
+        scans.append(_as_scan(path, trace, data, traces))
+    if not scans:
+        raise faults[0]
+    for fault in faults:
+        log.warning("%s", printable(str(fault)))
+    if len(traces) > most:
+        log.warning("%s: %d more images are not shown.", printable(path.name), len(traces) - most)
+    return scans
 
 
 def read_other_trace(scan: Scan) -> Scan | None:
@@ -176,8 +197,14 @@ def _of_frame(traces: list[Trace], frame: int | None) -> list[Trace]:
     raise Unreadable(f"a stack of {len(frames)} images: choose frame=0 to frame={len(frames) - 1}")
 
 
-def _check_measured(trace: Trace, data: Array, mask: Mask) -> None:
-    """Refuse a trace of less than one row."""
+def _decode(trace: Trace) -> Array:
+    """Return the values of a trace, [H, W], not finite where not measured.
+
+    Raises:
+        Unreadable: If less than one row was measured.
+    """
+    data = np.array(trace.decode(), np.float64)
+    mask = np.isfinite(data)
     if not mask.any():
         reasons = "".join(f"; {doubt}" for doubt in trace.doubts)
         raise Unreadable(f"no pixel of {trace.channel} ({trace.direction}) was measured{reasons}")
@@ -185,6 +212,35 @@ def _check_measured(trace: Trace, data: Array, mask: Mask) -> None:
         raise Unreadable(
             f"truncated: of {trace.channel} ({trace.direction}) less than one row is there"
         )
+    return data
+
+
+def _as_scan(path: Path, trace: Trace, data: Array, traces: list[Trace]) -> Scan:
+    """Return a trace of a file as a scan; its doubts become warnings.
+
+    Args:
+        path: The file.
+        trace: One of its traces.
+        data: The values of the trace, [H, W]; what is not finite in them is filled.
+        traces: All of the file.
+    """
+    mask = np.isfinite(data)
+    data[~mask] = np.median(data[mask])
+    for doubt in trace.doubts:
+        log.warning("%s: %s.", printable(path.name), one_line(doubt))
+    return Scan(
+        data,
+        mask,
+        trace.unit,
+        trace.pixel_size,
+        trace.channel,
+        trace.direction,
+        tuple(dict.fromkeys(trace.channel for trace in traces)),
+        tuple(one_line(line) for line in trace.history),
+        printable(path.name),
+        path,
+        _plain(trace.metadata),
+    )
 
 
 def _check_varied(trace: Trace, traces: list[Trace], measured: Array) -> None:

@@ -1,7 +1,8 @@
 """The point defects of an image: a table, and a picture of them."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from omegaconf import DictConfig
@@ -14,6 +15,7 @@ from stm_experiments.core.texts import printable
 from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.point_defect_sheet import DefectPanel, point_defect_sheet
 from stm_experiments.io import scan_files
+from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.fit import LatticeFit, find_lattice
 from stm_experiments.lattice.point_defects import DetectedDefects, find_point_defects, without_cell
 from stm_experiments.lattice.vectors import LatticeError
@@ -52,19 +54,10 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     """Find the point defects of one image; write a table and a picture."""
     scan = scan_files.read_as_set(path, settings)
     scan = scan if net is None else denoise(scan, net)
-    defects = find_point_defects(scan, **{key: settings[key] for key in SEARCH})
-    lattice = None
-    try:
-        lattice = find_lattice(scan)
-    except LatticeError as error:
-        print(printable(f"{path.name}: no sites in the table: {error}"))
-    if lattice is not None:
-        defects = defects.select(without_cell(defects, scan, lattice))
-    rows = defect_rows(defects, lattice, scan.pixel_size)
+    defects, rows, summary, lacking = search(scan, {key: settings[key] for key in SEARCH})
+    if lacking is not None:
+        print(printable(f"{path.name}: no sites in the table: {lacking}"))
     write_csv(Path(f"{stem}_defects.csv"), list(COLUMNS), rows)
-    bright = int(defects.bright.sum())
-    dark = len(rows) - bright
-    summary = f"{bright} bright and {dark} dark point defects" if rows else "no point defects"
     levelled = np.where(scan.mask, subtract_plane(scan.data, scan.mask), np.nan)
     pixel = scan.pixel_size
     panel = DefectPanel(summary, levelled, defects, None if pixel is None else pixel[1])
@@ -74,6 +67,47 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     if not rows:
         print(printable(f"{path.name}: {ORDERED}"))
     print_written(stem, ["_defects.csv", "_defects.png"])
+
+
+class Search(NamedTuple):
+    """The point defects of a scan.
+
+    Attributes:
+        defects: Those that its lattice does not explain.
+        rows: Of their table, see ``defect_rows``.
+        summary: How many they are, in words.
+        lacking: Why no lattice was found; None: one was.
+    """
+
+    defects: DetectedDefects
+    rows: list[list[Any]]
+    summary: str
+    lacking: str | None
+
+
+def search(scan: Scan, options: Mapping[str, float]) -> Search:
+    """Find the point defects of a scan that its lattice does not explain.
+
+    Args:
+        scan: Denoised or not.
+        options: Of ``find_point_defects``.
+
+    Raises:
+        ValueError: As ``find_point_defects``.
+    """
+    defects = find_point_defects(scan, **options)  # type: ignore[arg-type]
+    lattice = lacking = None
+    try:
+        lattice = find_lattice(scan)
+    except LatticeError as error:
+        lacking = str(error)
+    if lattice is not None:
+        defects = defects.select(without_cell(defects, scan, lattice))
+    rows = defect_rows(defects, lattice, scan.pixel_size)
+    bright = int(defects.bright.sum())
+    dark = len(rows) - bright
+    summary = f"{bright} bright and {dark} dark point defects" if rows else "no point defects"
+    return Search(defects, rows, summary, lacking)
 
 
 def defect_rows(

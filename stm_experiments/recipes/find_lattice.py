@@ -107,26 +107,29 @@ def _find(name: str, data: Array, scan: Scan, grains: int | str) -> Found:
     return Found(name, data, parts.fits, parts)
 
 
-def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) -> None:
-    """Find the lattice of one image; write a table, a description and a picture."""
-    scan = scan_files.read_as_set(path, settings)
-    found = find_precisely(scan, net, settings)
-    fits = found.fits
-    symmetries = find_symmetries(found.data, scan.mask, fits)
+def describe_found(scan: Scan, found: Found) -> list[dict[str, Any]]:
+    """Return each lattice of a scan in plain numbers and words, with what makes it doubtful."""
+    symmetries = find_symmetries(found.data, scan.mask, found.fits)
     other = read_other_trace(scan)
     about = []
-    for fit, symmetry in zip(fits, symmetries, strict=True):
+    for fit, symmetry in zip(found.fits, symmetries, strict=True):
         reason = doubt_lattice(scan, fit.vectors, other)
         text = describe_lattice(fit, symmetry, scan.unit) | {
             "found_in": found.name,
             "reason": reason,
         }
         about.append(text if reason is None else text | {"confidence": "low"})
-    if found.grains is not None:
-        about = [
-            text | about_grain
-            for text, about_grain in zip(about, describe_grains(found.grains), strict=True)
-        ]
+    if found.grains is None:
+        return about
+    grains = describe_grains(found.grains)
+    return [text | grain for text, grain in zip(about, grains, strict=True)]
+
+
+def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) -> None:
+    """Find the lattice of one image; write a table, a description and a picture."""
+    scan = scan_files.read_as_set(path, settings)
+    found = find_precisely(scan, net, settings)
+    fits, about = found.fits, describe_found(scan, found)
     write_json(Path(f"{stem}_lattice.json"), about)
     rows = [row for grain, fit in enumerate(fits) for row in site_rows(fit, grain)]
     write_csv(Path(f"{stem}_sites.csv"), list(rows[0]), [list(row.values()) for row in rows])
