@@ -100,8 +100,10 @@ def read_scans(path: str | Path, most: int) -> list[Scan]:
         raise faults[0]
     for fault in faults:
         log.warning("%s", printable(str(fault)))
-    if len(traces) > most:
-        log.warning("%s: %d more images are not shown.", printable(path.name), len(traces) - most)
+    more = len(traces) - most
+    if more > 0:
+        are = "image is" if more == 1 else "images are"
+        log.warning("%s: %d more %s not shown.", printable(path.name), more, are)
     return scans
 
 

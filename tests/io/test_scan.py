@@ -10,6 +10,7 @@ from PIL import Image
 import stm_experiments
 from stm_experiments.core.images import ImageError
 from stm_experiments.io import Scan, ScanError, list_channels, read_scan
+from stm_experiments.io.read import read_scans
 from stm_experiments.io.units import length_nm, to_si
 
 P = np.arange(35.0).reshape(5, 7)
@@ -244,3 +245,18 @@ def test_lengths():
     assert length_nm("4e-9m") == pytest.approx(4)
     for text in ("", "4", "4 V", "nm", "1.2.3 nm", "4 nm x"):
         assert np.isnan(length_nm(text))
+
+
+def test_all_images_of_a_file_are_read_but_those_without_data(tmp_path, caplog):
+    stack = np.random.default_rng(0).random((4, 5, 6)).astype(np.float32)
+    stack[1] = np.nan
+    path = tmp_path / "movie.tif"
+    tifffile.imwrite(path, stack, photometric="minisblack")
+    scans = read_scans(path, most=3)
+    np.testing.assert_array_equal([scan.data for scan in scans], stack[[0, 2]])
+    texts = [record.getMessage() for record in caplog.records]
+    assert "no pixel of" in texts[0]
+    assert texts[1] == "movie.tif: 1 more image is not shown."
+    tifffile.imwrite(tmp_path / "empty.tif", np.full_like(stack, np.nan), photometric="minisblack")
+    with pytest.raises(ScanError, match=r"empty\.tif: no pixel of"):
+        read_scans(tmp_path / "empty.tif", most=3)

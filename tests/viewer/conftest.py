@@ -21,7 +21,7 @@ def screen(tmp_path_factory):
         pytest.skip("needs Xvfb, as make test-viewer installs it")
     read, write = os.pipe()
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1500x1000x24", "-nolisten", "tcp"],
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
         pass_fds=[write],
         stderr=subprocess.DEVNULL,
     )
@@ -50,6 +50,7 @@ def start(screen, crystal, tmp_path_factory):
     path = tmp_path_factory.mktemp("start") / "scan.gwy"
     crystal.save(path)
     viewer = open_window([str(path)])
+    viewer.window.resize(700, 500)  # drawn in software
     wait_for(lambda: len(viewer.layers) == 3)
     yield viewer, list(viewer.layers)
     viewer.close()
@@ -67,7 +68,6 @@ def viewer(window):
     from superqt.utils import WorkerBase
 
     WorkerBase.await_workers(1000 * LONGEST)
-    settle()
     window.window.remove_dock_widget("all")
     window.layers.clear()
     settle()
