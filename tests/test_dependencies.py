@@ -14,10 +14,11 @@ OURS = {"stm_experiments", "hydra_plugins"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 # Extras with what the package imports where it is installed.
-OPTIONAL = ("scans", "fast", "slurm", "sweeps", "viewer")
+OPTIONAL = ("scans", "fast", "slurm", "sweeps", "viewer", "export", "bioimageio")
 # Declared and not imported: tools that are run or test with, and what others import for us.
 TOOLS = {"ruff", "mypy", "codespell", "pre-commit", "build", "pytest", "pytest-xdist", "gwyfile"}
-USED_BY_OTHERS = {"tensorboard", "pywavelets", "pyqt6"}  # by Lightning, scikit-image, napari
+# By Lightning, scikit-image, napari, torch.onnx, bioimageio.
+USED_BY_OTHERS = {"tensorboard", "pywavelets", "pyqt6", "onnxscript", "pydantic"}
 # Imported where it is installed and never declared: a benchmark compares with it; a baseline whose
 # licence forbids commercial use.
 NEVER_DECLARED = {"pyroved", "bm3d"}
@@ -64,7 +65,11 @@ def providers():
     """Return the distributions of each top-level module that is installed."""
     by_module = importlib.metadata.packages_distributions()
     found = {name: {normalised(each) for each in of} for name, of in by_module.items()}
-    return {**found, "hydra_plugins.hydra_submitit_launcher": {"hydra-submitit-launcher"}}
+    return {
+        **found,
+        "hydra_plugins.hydra_submitit_launcher": {"hydra-submitit-launcher"},
+        "bioimageio": {"bioimageio-core"},  # also where it is not installed
+    }
 
 
 def test_everything_imported_is_declared(providers):

@@ -36,6 +36,7 @@ DOORS = (
     "find_sites",
     "align",
     "show",
+    "export",
     "about",
     "view",
 )

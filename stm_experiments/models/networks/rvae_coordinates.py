@@ -68,7 +68,7 @@ class RVAECoordinates(RotationInvariantVAE):
 
     def generate(self, codes: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
         """Map codes [B, D] in a pose, as in ``Inference``, to patches [B, 1, w, w]."""
-        cosines, sines = self.decoder(codes).view(len(codes), 2, len(self.orders), -1).unbind(1)
+        cosines, sines = self.decoder(codes).view(codes.shape[0], 2, len(self.orders), -1).unbind(1)
         angle = torch.atan2(turn[:, 1], turn[:, 0])[:, None, None]
         phase = self.orders.to(angle)[:, None] * angle
         # cos(m (phi - theta)) and sin(m (phi - theta)) in terms of those of m phi.

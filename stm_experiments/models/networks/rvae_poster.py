@@ -34,7 +34,7 @@ class RVAEPoster(RVAE):
     def pose(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Map patches [B, 1, w, w] to unit vectors of their angles [B, 2], and shifts of 0."""
         angle = self.transformer(patches.flatten(1))
-        return torch.cat([angle.cos(), angle.sin()], 1), angle.new_zeros(len(angle), 2)
+        return torch.cat([angle.cos(), angle.sin()], 1), angle.new_zeros(angle.shape[0], 2)
 
     def pose_loss(self, patches: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
         """Return the squared difference of the change of the angle and the angle of the turn."""

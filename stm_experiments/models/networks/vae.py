@@ -80,7 +80,7 @@ class VAE(AutoencoderModule):
 
 def upright_poses(codes: Tensor) -> tuple[Tensor, Tensor]:
     """Return turns [B, 2] by the angle 0, and shifts [B, 2] of 0, one for each code [B, D]."""
-    shift = codes.new_zeros(len(codes), 2)
+    shift = codes.new_zeros(codes.shape[0], 2)
     return shift + codes.new_tensor([1.0, 0.0]), shift
 
 
