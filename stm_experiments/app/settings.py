@@ -12,9 +12,20 @@ from omegaconf import DictConfig, OmegaConf
 from stm_experiments.app.allow import refuse_unknown_targets
 from stm_experiments.core.config_files import config_dir, read_yaml
 from stm_experiments.core.plugins import named_plugins, use_plugins
+from stm_experiments.figures.style import set_style
 
 GROUPS = frozenset(
-    ("lattice", "noise", "data", "model", "trainer", "scheduler", "callbacks", "logger")
+    (
+        "lattice",
+        "noise",
+        "data",
+        "model",
+        "trainer",
+        "scheduler",
+        "callbacks",
+        "logger",
+        "figures",
+    )
 )
 SCALED = ("step_size", "T_max", "T_0", "milestones", "patience")  # of schedules, in epochs
 
@@ -22,16 +33,19 @@ SCALED = ("step_size", "T_max", "T_0", "milestones", "patience")  # of schedules
 def resolve(config: DictConfig) -> dict[str, Any]:
     """Resolve a config to plain data, import the plugins, and check every ``_target_``.
 
+    Pictures are drawn in the style of the config from then on.
+
     Raises:
         PermissionError: If the config would build something that is not on the allow list, or
             asks for a plugin that the user has not named.
-        ValueError: If a plugin cannot be imported.
+        ValueError: If a plugin cannot be imported, or the style has no such key or value.
     """
     resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
     if "plugins" in resolved:
         resolved["plugins"] = import_plugins(resolved["plugins"], "the config")
     refuse_unknown_targets(resolved)
+    set_style(resolved.get("figures", {}))
     return {str(key): value for key, value in resolved.items()}
 
 
@@ -139,8 +153,10 @@ def scale_down(config: dict[str, Any]) -> dict[str, Any]:
 def saved_config(folder: Path) -> dict[str, Any]:
     """Return the config of a run folder, which may be a stranger's: text in it is never resolved.
 
+    Pictures are drawn in the style of the config from then on.
+
     Raises:
-        ValueError: If it cannot be read.
+        ValueError: If it cannot be read, or its style has no such key or value.
         PermissionError: If it would build something that is not on the allow list.
     """
     config = read_yaml(folder / "config.yaml")
@@ -148,4 +164,5 @@ def saved_config(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{folder / 'config.yaml'}: not the config of a run")
     import_plugins(config.get("plugins") or [], f"the run {folder}")
     refuse_unknown_targets(config)
+    set_style(config.get("figures") or {})
     return config

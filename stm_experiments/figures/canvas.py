@@ -6,21 +6,26 @@ state: worker threads can draw them, and no figure stays open.
 
 import math
 import textwrap
+import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from stm_experiments.core.arrays import Array
 from stm_experiments.core.files import atomic_write
-from stm_experiments.io.preview import TOPOGRAPH_COLOURS as TOPOGRAPH_COLOURS
+from stm_experiments.core.units import amount, fitting_unit
+from stm_experiments.figures.style import style
 
 ArrayOrTensor = npt.ArrayLike  # a tensor gives an array, too
 Limits = tuple[float, float]
@@ -28,14 +33,38 @@ Limits = tuple[float, float]
 RESIDUAL_COLOURS = "RdBu_r"  # diverging, white at zero, safe for the colour-blind
 # The palette of Okabe and Ito without its yellow, which is hard to see on white.
 CATEGORY_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
-MARK_COLOUR = "#00E5FF"  # not contained in TOPOGRAPH_COLOURS
+CATEGORY_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")  # one more than colours
+MARK_COLOUR = "#00E5FF"  # not contained in the usual colours of topographs
 HEIGHT_LABEL = "height (arbitrary units)"
+_FAR = 10  # offset above which values count from the lowest, ranges
+_FEW_DIGITS = (-3, 4)  # powers of ten whose numbers are short
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _QUANTITIES = {"m": "height", "A": "current", "V": "voltage", "": "intensity"}
 DPI = 150
+VECTOR_DPI = 300  # of the images within SVG and PDF files
 PNG = {"compress_level": 3}  # a quarter faster than the default 6, and 4 % larger
+# Texts stay texts, which can be edited; no dates, so that equal pictures are equal files.
+_TEXTS: Any = {"svg.fonttype": "none", "svg.hashsalt": "stm_experiments", "pdf.fonttype": 42}
+_NO_DATE = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+_settings_lock = threading.Lock()  # matplotlib's settings are those of all threads
 NARROWEST = 6.0  # ratio of the sides of an image above which it fills its panel, not to scale
 LARGEST = 1024  # px, side of an image that is drawn as it is
 SMALLEST = 64  # px, side of an image that the page is allowed to interpolate
+
+
+class CategoryStyle(NamedTuple):
+    """Colour and marker of a category: categories differ in more than their colour."""
+
+    colour: str
+    marker: str
+
+
+def category(number: int) -> CategoryStyle:
+    """Return the style of a category; the first 56 differ, neighbours in colour and in marker."""
+    return CategoryStyle(
+        CATEGORY_COLOURS[number % len(CATEGORY_COLOURS)],
+        CATEGORY_MARKERS[number % len(CATEGORY_MARKERS)],
+    )
 
 
 def new_figure(
@@ -52,10 +81,20 @@ def new_figure(
     """
     layout = ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08, compress=packed)
     figure = Figure(figsize=(width, height), layout=layout)
-    figure.suptitle(wrapped(title, int(width * 8.5)), fontsize=13, fontweight="bold")
+    add_title(figure, width, title)
     if caption:
-        figure.supxlabel(wrapped(caption, int(width * 13)), fontsize=9, color="0.25")
+        add_caption(figure, width, caption)
     return figure
+
+
+def add_title(figure: Figure, width: float, title: str) -> Text:
+    """Write a title above a figure, wrapped to its width in inches."""
+    return figure.suptitle(wrapped(title, int(width * 8.5)), fontsize=13, fontweight="bold")
+
+
+def add_caption(figure: Figure, width: float, caption: str) -> Text:
+    """Write a caption below a figure, wrapped to its width in inches."""
+    return figure.supxlabel(wrapped(caption, int(width * 13)), fontsize=9, color="0.25")
 
 
 def wrapped(text: str, characters: int) -> str:
@@ -171,15 +210,27 @@ def clipped_ends(images: Iterable[Array], limits: Limits) -> str:
 
 
 def draw_image(
-    axes: Axes, image: Array, limits: Limits, title: str, colours: str = TOPOGRAPH_COLOURS
+    axes: Axes, image: Array, limits: Limits, title: str, colours: str | None = None
 ) -> AxesImage:
     """Show an image [H, W] without ticks: row 0 on top, one data unit per px.
 
-    An image of few rows or columns is drawn as it is: between them nothing was measured.
+    An image of few rows or columns is drawn as it is: between them nothing was measured. Pixels
+    that are NaN are hatched.
+
+    Args:
+        axes: Empty.
+        image: NaN where not measured.
+        limits: Ends of the colours.
+        title: Of the panel.
+        colours: A colour map; None: that of topographs.
     """
+    colours = colours or style().colormap
     smooth = None if min(image.shape) >= SMALLEST else "nearest"
     artist = axes.imshow(image, cmap=colours, vmin=limits[0], vmax=limits[1], interpolation=smooth)
-    axes.set_facecolor("0.6")  # imshow leaves masked pixels transparent: a grey that is no height
+    if np.isnan(image).any():  # imshow leaves them transparent
+        gaps = Rectangle((0, 0), 1, 1, transform=axes.transAxes, zorder=-1)
+        gaps.set(facecolor="0.75", edgecolor="0.5", hatch="////", linewidth=0)
+        axes.add_patch(gaps)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(title, fontsize=10)
@@ -280,12 +331,15 @@ def spectrum_extent(height: int, width: int, step_y: float, step_x: float) -> Ex
     return Extent(left * step_x, (left + width) * step_x, (top + height) * step_y, top * step_y)
 
 
-def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure as PNG; the file appears complete or not at all.
+def save_figure(figure: Figure, path: str | Path) -> list[str]:
+    """Write a figure as PNG and in the formats of the style; a file appears complete or not at all.
 
     Args:
         figure: Any figure of this package.
-        path: Ends in ".png". Missing folders are made, an existing file is replaced.
+        path: Of the PNG file, ends in ".png". Missing folders are made, files are replaced.
+
+    Returns:
+        The endings of the files, ".png" first.
 
     Raises:
         ValueError: If the name does not end in ".png".
@@ -301,13 +355,59 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         figure.set_layout_engine("none")
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=DPI, pil_kwargs=PNG)
+    for name in style().formats:
+        with atomic_write(path.with_suffix(f".{name}")) as file, _settings_lock, rc_context(_TEXTS):
+            figure.savefig(file, format=name, dpi=VECTOR_DPI, metadata=_NO_DATE[name])
+    return [path.suffix, *(f".{name}" for name in style().formats)]
 
 
-def quantity_label(unit: str, scaled_unit: str) -> str:
-    """Return the label of a colour bar: "height (pm)".
+class Quantity(NamedTuple):
+    """How the values of an image are drawn: (value - shift) / factor.
+
+    Attributes:
+        shift: Value that is drawn as 0, in the unit of the image.
+        factor: Drawn unit in the unit of the image.
+        label: Of a colour bar, such as "height (pm)".
+        drawn_unit: Such as "pm".
+    """
+
+    shift: float
+    factor: float
+    label: str
+    drawn_unit: str
+
+    def of(self, values: Array) -> Array:
+        """Return the numbers that are drawn for values."""
+        return (values - self.shift) / self.factor
+
+    def ends(self, limits: Limits) -> Limits:
+        """Return the ends of the colours for limits in the unit of the image."""
+        low, high = ((limit - self.shift) / self.factor for limit in limits)
+        return low, high
+
+
+def quantity(limits: Limits, unit: str) -> Quantity:
+    """Choose the drawn unit of an image, and what is drawn as 0.
+
+    Heights count from the lowest, as the position of the piezo tells nothing; so do values with an
+    offset of more than ten times their range.
 
     Args:
-        unit: Of the scan; it tells the quantity.
-        scaled_unit: With the prefix that is drawn.
+        limits: Lowest and highest value that has a colour of its own.
+        unit: Of the values, SI; "" is unknown.
     """
-    return f"{_QUANTITIES.get(unit, 'value')} ({scaled_unit or 'arb. units'})"
+    low, high = limits
+    is_far = abs(low) > _FAR * (high - low)
+    shift = low if unit == "m" or is_far else 0.0
+    largest = max(abs(low - shift), abs(high - shift))
+    name = _QUANTITIES.get(unit, "value")
+    if is_far and unit != "m":
+        name = f"{name} above {amount(low, unit)}"
+    if unit:
+        factor, drawn = fitting_unit(largest, unit, smallest=-4)
+        return Quantity(shift, factor, f"{name} ({drawn})", drawn)
+    power = math.floor(math.log10(largest)) if largest > 0 else 0
+    if not _FEW_DIGITS[0] <= power <= _FEW_DIGITS[1]:
+        drawn = f"10{str(power).translate(_SUPERSCRIPTS)} arb. units"
+        return Quantity(shift, 10.0**power, f"{name} ({drawn})", drawn)
+    return Quantity(shift, 1.0, f"{name} (arb. units)", "arb. units")

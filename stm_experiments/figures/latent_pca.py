@@ -1,5 +1,6 @@
 """The latent space: principal components of the codes (paper: Figure 12)."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -17,12 +18,13 @@ from stm_experiments.figures.canvas import (
     CATEGORY_COLOURS,
     ArrayOrTensor,
     as_array,
+    category,
     new_figure,
     wrapped,
 )
 from stm_experiments.latent.components import principal_components
 
-_MARKERS = "o^sDvP"
+_LAYERS = 8  # of points of all classes
 
 
 class Colouring(NamedTuple):
@@ -179,14 +181,17 @@ def scatter(
         style = {"c": colouring.values, "cmap": colouring.colour_map, **ends}
         return draw(*columns, **style, s=size, alpha=0.7, linewidths=0)
     values = colouring.values
-    colours = np.array(CATEGORY_COLOURS)[values.astype(int) % len(CATEGORY_COLOURS)]
-    markers = values.astype(int) // len(CATEGORY_COLOURS)
-    for marker in np.unique(markers):  # one, unless there are more than seven classes
-        of_marker = markers == marker
+    # In layers, so that the class drawn last does not cover the others.
+    layers = np.arange(len(values)) % _LAYERS
+    for layer, label in itertools.product(range(_LAYERS), np.unique(values).astype(int)):
+        inside = (values == label) & (layers == layer)
+        if not inside.any():
+            continue
+        colour, marker = category(label)
         artist = draw(
-            *(column[of_marker] for column in columns),
-            c=colours[of_marker],
-            marker=_MARKERS[marker % len(_MARKERS)],
+            *(column[inside] for column in columns),
+            color=colour,
+            marker=marker,
             s=size,
             alpha=0.7,
             linewidths=0,
@@ -202,8 +207,8 @@ def legend_handles(values: Array, names: Sequence[str]) -> list[Line2D]:
             [],
             linestyle="",
             markersize=7,
-            marker=_MARKERS[index // len(CATEGORY_COLOURS) % len(_MARKERS)],
-            color=CATEGORY_COLOURS[index % len(CATEGORY_COLOURS)],
+            marker=category(index).marker,
+            color=category(index).colour,
             label=wrapped(f"{name}  ({np.sum(values == index):,})", 24),
         )
         for index, name in enumerate(names)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from stm_experiments.core.arrays import Array, Indices
@@ -16,6 +17,7 @@ from stm_experiments.figures.canvas import (
     Limits,
     add_scale_bar,
     as_image,
+    category,
     centred_power,
     draw_image,
     height_limits,
@@ -25,12 +27,15 @@ from stm_experiments.figures.canvas import (
 from stm_experiments.lattice.fit import LatticeFit
 
 _CAPTION = (
-    "Circles: atoms, with a colour for each place in the cell. {marks}Arrows: the lattice vectors. "
+    "Open marks: atoms, with a colour and a shape for each place in the cell. {marks}Arrows: the "
+    "lattice vectors, {times}. "
     "Spectrum: the arrows are the reciprocal vectors, the rings mark the Bragg peaks of the "
     "lattice. Dilation: half the sum of the strains along both axes, relative to the mean lattice. "
-    "Shear: half the difference between the largest and the least strain."
+    "Shear: half the difference between the largest and the least strain. {drift}"
 )
-_COLOURS = [colour for colour in CATEGORY_COLOURS[::-1] if colour != "#000000"]  # dark images
+_ARROW = 0.17  # length of the drawn vectors, longer sides of the image
+_BANDS = 8  # of rows, whose mean dilations are compared
+_COLOURS = [CATEGORY_COLOURS[number] for number in (5, 1, 4, 2, 3, 0)]  # without black
 _VECTOR_COLOUR = "#FFD000"
 _PANEL_POINTS = 72 * 4.6  # height or width of a panel of 4.6 inches in points
 
@@ -51,14 +56,20 @@ def lattice_map(
     """
     heights = as_image(image)
     heights = subtract_plane(heights, np.isfinite(heights))
-    figure = new_figure(11.5, 12.3, title, _CAPTION.format(marks=_explain_marks(fits, labels)))
+    strains = np.linalg.eigvalsh(np.concatenate([fit.strain for fit in fits]))
+    dilation, shear = strains.mean(1), (strains[:, 1] - strains[:, 0]) / 2
+    times = max(1, round(_ARROW * max(heights.shape) / max(_longest(fit) for fit in fits)))
+    caption = _CAPTION.format(
+        marks=_explain_marks(fits, labels),
+        times=f"{times} times as long" if times > 1 else "as long as they are",
+        drift=_explain_drift(fits, dilation),
+    )
+    figure = new_figure(11.5, 12.3, title, caption)
     axes = figure.subplots(2, 2)
-    _draw_sites(axes[0, 0], heights, fits)
+    _draw_sites(axes[0, 0], heights, fits, times)
     for number in range(len(fits) if labels is not None else 0):
         axes[0, 0].contour(labels == number, [0.5], colors="white", linewidths=1.2)
     _draw_spectrum(axes[0, 1], heights, fits)
-    strains = np.linalg.eigvalsh(np.concatenate([fit.strain for fit in fits]))
-    dilation, shear = strains.mean(1), (strains[:, 1] - strains[:, 0]) / 2
     largest = float(np.percentile(np.abs(dilation), 98)) or 1e-6
     limits = (-largest, largest)
     _draw_strain(axes[1, 0], heights, fits, "dilation", dilation, limits, RESIDUAL_COLOURS)
@@ -70,6 +81,32 @@ def lattice_map(
         if fits[0].pixel_nm is not None:
             panel.set_aspect(fits[0].pixel_nm[0] / fits[0].pixel_nm[1])
     return figure
+
+
+def _longest(fit: LatticeFit) -> float:
+    """Return the length of the longer lattice vector, px."""
+    return float(np.linalg.norm(fit.vectors, axis=1).max())
+
+
+def _explain_drift(fits: Sequence[LatticeFit], dilation: Array) -> str:
+    """Say which share of the dilation changes from row to row only, as drift and creep do.
+
+    Args:
+        fits: The lattices.
+        dilation: At each site of all lattices, [S].
+    """
+    rows = np.concatenate([fit.sites[:, 0] for fit in fits])
+    bands = np.minimum((_BANDS * (rows - rows.min()) / (np.ptp(rows) or 1)).astype(int), _BANDS - 1)
+    counts = np.bincount(bands, minlength=_BANDS)
+    if len(dilation) < 4 * _BANDS or dilation.var() == 0:
+        return ""
+    means = np.bincount(bands, dilation, _BANDS) / np.maximum(counts, 1)
+    left = float(((dilation - means[bands]) ** 2).sum() / (len(dilation) - (counts > 0).sum()))
+    share = max(0.0, 1 - left / float(dilation.var(ddof=1)))
+    return (
+        f"{share:.0%} of the variance of the dilation lies between bands of rows: drift and creep "
+        "of the scanner look so, strain of the sample rarely."
+    )
 
 
 def _explain_marks(fits: Sequence[LatticeFit], labels: Indices | None) -> str:
@@ -118,8 +155,8 @@ def _draw_strain(
     axes.figure.colorbar(artist, ax=axes, label=f"{name} (%)", extend="both", shrink=0.8)
 
 
-def _draw_sites(axes: Axes, image: Array, fits: Sequence[LatticeFit]) -> None:
-    """Draw an image with its sites, and the vectors of each lattice from one of its sites."""
+def _draw_sites(axes: Axes, image: Array, fits: Sequence[LatticeFit], times: int) -> None:
+    """Draw an image with its sites, and ``times`` the vectors of each lattice from a site of it."""
     count = sum(len(fit.sites) for fit in fits)
     empty = sum(int((~fit.occupied).sum()) for fit in fits)
     unknown = sum(len(fit.unknown) for fit in fits)
@@ -131,15 +168,20 @@ def _draw_sites(axes: Axes, image: Array, fits: Sequence[LatticeFit]) -> None:
         size = float(np.clip(0.5 * points, 2, 9))
         for kind in range(len(fit.basis)):
             atoms = fit.sites[fit.occupied & (fit.kind == kind)]
-            colour = _COLOURS[number % len(_COLOURS)]
-            axes.plot(*atoms.T[::-1], "o", mfc="none", mec=colour, ms=size, mew=0.7)
+            colour, marker = _COLOURS[number % len(_COLOURS)], category(number).marker
+            axes.plot(*atoms.T[::-1], marker, mfc="none", mec=colour, ms=size, mew=0.9)
             number += 1
         axes.plot(*fit.sites[~fit.occupied].T[::-1], "x", color="red", ms=size, mew=1.2)
         axes.plot(*fit.unknown.T[::-1], "+", color=_VECTOR_COLOUR, ms=size, mew=1.2)
-        centre = fit.sites.mean(0)
+        long = times * fit.vectors
+        # The middle of the drawn arrows lies near the middle of the sites.
+        centre = fit.sites.mean(0) - long.sum(0) / 3
         start = fit.sites[np.linalg.norm(fit.sites - centre, axis=1).argmin()]
-        for vector in fit.vectors:
-            _draw_arrow(axes, start, start + vector, _VECTOR_COLOUR, 1.6)
+        for name, vector in zip(("a1", "a2"), long, strict=True):
+            _draw_arrow(axes, start, start + vector, _VECTOR_COLOUR, 2.2)
+            row, column = start + 1.15 * vector
+            text = axes.text(column, row, name, color=_VECTOR_COLOUR, ha="center", va="center")
+            text.set_path_effects([withStroke(linewidth=2, foreground="black")])
     pixel = fits[0].pixel_nm
     per_unit, unit = (1.0, "px") if pixel is None else (1 / pixel[1], "nm")
     add_scale_bar(axes, image.shape[1], per_unit, unit)

@@ -57,8 +57,8 @@ def point_defect_sheet(
     columns = max(len(row) for row in rows)
     side = 7.0 if columns == len(rows) == 1 else min(4.5, 14 / columns)
     has_truth = any(truth is not None for truth in truths)
-    caption = "Circles: point defects found, bright (red) and dark (blue)."
-    caption += " Green squares: the true ones." if has_truth else " The true ones are unknown."
+    caption = "Point defects found: bright (red, tip up) and dark (blue, tip down)."
+    caption += " Green circles: the true ones." if has_truth else " The true ones are unknown."
     height = len(rows) * (side + 0.5) + 1.2
     figure = new_figure(columns * side + 0.4, height, title, caption, packed=True)
     grid = figure.subplots(len(rows), columns, squeeze=False)
@@ -73,9 +73,9 @@ def point_defect_sheet(
             unit = "px" if panel.pixel_nm is None else "nm"
             add_scale_bar(axes, array.shape[1], 1 / (panel.pixel_nm or 1.0), unit)
             if truth is not None:
-                axes.plot(*truth.T[::-1], "s", mfc="none", mec=_TRUE, ms=9, mew=0.8)
+                axes.plot(*truth.T[::-1], "o", mfc="none", mec=_TRUE, ms=11, mew=0.9)
             bright = panel.defects.bright
-            for colour, mask in ((_BRIGHT, bright), (_DARK, ~bright)):
+            for colour, marker, mask in ((_BRIGHT, "^", bright), (_DARK, "v", ~bright)):
                 places = panel.defects.position[mask]
-                axes.plot(*places.T[::-1], "o", mfc="none", mec=colour, ms=6, mew=1.2)
+                axes.plot(*places.T[::-1], marker, mfc="none", mec=colour, ms=7, mew=1.3)
     return figure

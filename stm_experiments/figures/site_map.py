@@ -3,12 +3,13 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from stm_experiments.core.arrays import Array
 from stm_experiments.figures.canvas import (
-    CATEGORY_COLOURS,
     MARK_COLOUR,
+    category,
     draw_image,
     height_limits,
     new_figure,
@@ -35,8 +36,8 @@ def site_map(
         pixel_nm: nm per px along axes 0 and 1; None: unknown.
     """
     caption = (
-        "Left: every site in the colour of its class; the classes were found without labels. "
-        "Right: circles around the most anomalous sites; 1 is the most anomalous."
+        "Left: every site in the colour and shape of its class; the classes were found without "
+        "labels. Right: circles around the most anomalous sites; 1 is the most anomalous."
     )
     figure = new_figure(11, 6.2, title, caption, packed=True)
     left, right = figure.subplots(1, 2)
@@ -45,9 +46,29 @@ def site_map(
     draw_image(left, image, limits, f"{len(labels)} sites in {n_classes} classes", "gray")
     for label in range(n_classes):
         row, column = positions[labels == label].T
-        colour = CATEGORY_COLOURS[label % len(CATEGORY_COLOURS)]
-        left.scatter(column, row, s=14, color=colour, edgecolors="none", label=str(label + 1))
-    left.legend(loc="upper right", fontsize=8, framealpha=0.8)
+        colour, marker = category(label)
+        name = f"{label + 1} ({len(row)})"
+        left.scatter(
+            column,
+            row,
+            s=30,
+            color=colour,
+            marker=marker,
+            edgecolors="white",
+            linewidths=0.4,
+            label=name,
+        )
+    left.legend(
+        title="class (sites)",
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.02),
+        ncols=min(n_classes, 7),
+        fontsize=8,
+        title_fontsize=8,
+        columnspacing=1.0,
+        handletextpad=0.1,
+        frameon=False,
+    )
     draw_image(right, image, limits, f"the {len(anomalies)} most anomalous sites", "gray")
     _circle(right, positions[anomalies])
     for axes in (left, right):
@@ -66,5 +87,6 @@ def _circle(axes: Axes, positions: Array) -> None:
             (5, 5),
             textcoords="offset points",
             color=MARK_COLOUR,
-            fontsize=8,
+            fontsize=9,
+            path_effects=[withStroke(linewidth=2, foreground="black")],
         )

@@ -106,7 +106,7 @@ def simulation_sheet(topographs: Topographs, lattices: Sequence[AnyLattice], tit
         lattice, fractions = lattices[index], topographs.orientation[index].tolist()
         limits = (lattice.azimuth_max, lattice.tilt_max, lattice.rotation_max)
         azimuth, tilt, rotation = (x * limit for x, limit in zip(fractions, limits, strict=True))
-        angles = f"azimuth {azimuth:.0f}°, tilt {tilt:.0f}°, rotation {rotation:.0f}°"
+        angles = f"azimuth {azimuth:.0f}°, tilt {tilt:.0f}°,\nrotation {rotation:.0f}°"
         titles.append(f"{lattice.name}, {name}\n{angles}")
     shown = [images[name][index, 0] for index, name in panels]
     spreads = [lattices[index].spread for index, _ in panels]

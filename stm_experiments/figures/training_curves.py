@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from stm_experiments.figures.canvas import CATEGORY_COLOURS, new_figure, wrapped
+from stm_experiments.figures.canvas import category, new_figure, wrapped
 
 _LABEL_GAP = 0.055  # smallest distance of two reference labels, as a part of the axes' height
 
@@ -50,10 +50,10 @@ def training_curves(
             points[:, 0],
             points[:, 1],
             label=wrapped(f"{name}   (last {points[-1, 1]:.4g})", 40),
-            color=CATEGORY_COLOURS[index % len(CATEGORY_COLOURS)],
+            color=category(index).colour,
             linewidth=1.8,
             # Without markers a run of one epoch would be an empty picture.
-            marker="os^Dv"[index % 5],
+            marker=category(index).marker,
             markersize=7 if len(points) == 1 else 4,
             markevery=max(1, len(points) // 20),
         )

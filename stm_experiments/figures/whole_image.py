@@ -6,16 +6,13 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from stm_experiments.core.arrays import Array
-from stm_experiments.core.units import fitting_unit
 from stm_experiments.figures.canvas import (
     LARGEST,
     MARK_COLOUR,
     NARROWEST,
     RESIDUAL_COLOURS,
-    TOPOGRAPH_COLOURS,
     ArrayOrTensor,
     Limits,
     as_image,
@@ -24,16 +21,19 @@ from stm_experiments.figures.canvas import (
     draw_image,
     height_limits,
     middle,
-    new_figure,
-    quantity_label,
+    quantity,
     set_scale,
     shrink,
 )
+from stm_experiments.figures.panels import Row, add_colour_bar, largest_width, place_panels
 from stm_experiments.figures.scans.spectrum import decibels, draw_decibels
+from stm_experiments.figures.style import style
+from stm_experiments.restoration.residual import measure_residual
 from stm_experiments.restoration.whole_atoms import UncertainAtoms
 
 POWER = "power (dB, 0: strongest before)"
-INSIDE = 97.0  # percent of the noticeable frequencies that a spectrum shows
+WIDE, TALL = 0.4, 1.7  # height over width: below it panels lie below each other, above it three
+LOWEST_PANEL, HIGHEST_PANEL = 1.6, 7.0  # in
 _MOST_MARKS = 400  # of uncertain atoms in a picture
 
 
@@ -99,28 +99,42 @@ def whole_image(
     panels = _scaled_panels(images, unit)
 
     aspect = height / width if pixel is None else height * pixel.height / (width * pixel.width)
-    # In inches; an image that is stretched needs room for its labels.
-    image_height = min(4.5 * aspect, 6.5) if aspect > 1 / NARROWEST else 2.4
-    spectrum_height = max(image_height, 3.3)  # a spectrum is about square
-    heights = [image_height, spectrum_height, image_height][: 2 + (len(panels) > 3)]
-    if len(panels) == 4:  # both spectra have room
-        heights = [image_height, image_height, spectrum_height]
-    caption = _caption(images, step)
+    caption = _caption(images, step, measure_residual(*middles).sentence(unit))
     marks = uncertain_atoms if uncertain_atoms and _is_readable(uncertain_atoms) else None
     if uncertain_atoms:
         caption += _atoms_caption(uncertain_atoms)
-    figure = new_figure(11.5, sum(heights) + 2.3, title, caption, packed=True)
-    grid = figure.subplots(len(heights), 2, height_ratios=heights).ravel()
-    places = grid[:4] if len(panels) == 4 else [*grid[:3], *grid[4:]]
+    figure, places = place_panels(_rows(len(panels), aspect), title, caption)
+    spectra = places[len(panels) :]
     for axes, panel in zip(places, panels, strict=False):
         _draw_panel(axes, panel, pixel, step)
     if marks:
         _mark_atoms(places[1], marks, step)
-    if len(panels) == 4:
-        _draw_both_spectra(grid[4:], middles, pixel)
+    if len(spectra) == 2:
+        _draw_both_spectra(spectra, middles, pixel)
     else:
-        _draw_halves(grid[3], *middles, pixel)
+        _draw_halves(spectra[0], *middles, pixel)
     return figure
+
+
+def _rows(count: int, aspect: float) -> list[Row]:
+    """Return the rows of image panels, all equally large, and of the spectrum or both spectra.
+
+    Args:
+        count: Number of images.
+        aspect: Height over width of an image.
+    """
+    columns = 1 if aspect < WIDE else 2 if aspect < TALL else 3
+    width = largest_width(columns)
+    height = float(np.clip(width * aspect, LOWEST_PANEL, HIGHEST_PANEL))
+    if 1 / NARROWEST < aspect < NARROWEST:
+        width = min(width, height / aspect)
+    numbers = [min(columns, count - first) for first in range(0, count, columns)]
+    rows = [Row(number, width, height) for number in numbers]
+    side = min(largest_width(2), 4.0)
+    if numbers[-1] == 1 and columns == 2:  # the spectrum fills the last row
+        rows[-1] = Row(2, width, max(height, 2.6), has_axis=True)
+        return rows
+    return [*rows, Row(1 if count == 3 else 2, side, side, has_axis=True)]
 
 
 def _scaled_panels(images: dict[str, Array], unit: str) -> list[ImagePanel]:
@@ -131,28 +145,27 @@ def _scaled_panels(images: dict[str, Array], unit: str) -> list[ImagePanel]:
         unit: Their unit.
     """
     limits = height_limits([images["before"], images["after"]], clip_percent=0.5)
-    shift = limits[0] if unit == "m" else 0.0
-    factor, scaled_unit = fitting_unit(max(abs(end - shift) for end in limits), unit, smallest=-4)
-    limits = ((limits[0] - shift) / factor, (limits[1] - shift) / factor)
-    first, last = ((images[name] - shift) / factor for name in ("before", "after"))
+    scale = quantity(limits, unit)
+    limits = scale.ends(limits)
+    first, last = (scale.of(images[name]) for name in ("before", "after"))
     residual = last - first
     largest = height_limits([np.abs(residual)], clip_percent=0.5)[1]
     ends = (-largest, largest)
-    label = quantity_label(unit, scaled_unit)
-    change = f"change of {label}"
+    label = scale.label
+    change = f"change ({scale.drawn_unit})"
     panels = [
-        ImagePanel("before", first, limits, TOPOGRAPH_COLOURS, label),
-        ImagePanel("after", last, limits, TOPOGRAPH_COLOURS, label),
+        ImagePanel("before", first, limits, style().colormap, label),
+        ImagePanel("after", last, limits, style().colormap, label),
         ImagePanel("residual (after - before)", residual, ends, RESIDUAL_COLOURS, change),
     ]
     if "clean" in images:
-        clean = (images["clean"] - shift) / factor
+        clean = scale.of(images["clean"])
         name = "clean, scaled to before"
-        panels.append(ImagePanel(name, clean, limits, TOPOGRAPH_COLOURS, label))
+        panels.append(ImagePanel(name, clean, limits, style().colormap, label))
     if "uncertainty" in images:
-        uncertainty = images["uncertainty"] / factor
+        uncertainty = images["uncertainty"] / scale.factor
         ends = (0.0, height_limits([uncertainty], clip_percent=0.5)[1])
-        label = f"uncertainty of {label}"
+        label = f"uncertainty ({scale.drawn_unit})"
         panels.append(ImagePanel("uncertainty of after", uncertainty, ends, "viridis", label))
     return panels
 
@@ -160,25 +173,25 @@ def _scaled_panels(images: dict[str, Array], unit: str) -> list[ImagePanel]:
 def _draw_panel(axes: Axes, panel: ImagePanel, pixel: PixelSize | None, step: int) -> None:
     """Draw an image, each px of it ``step`` px wide, with its scale bar and colour bar."""
     artist = draw_image(axes, panel.image, panel.limits, panel.title, panel.colours)
-    _hatch_gaps(axes, panel.image)
     set_scale(axes, panel.image.shape[1], pixel, step)
     extend = clipped_ends([panel.image], panel.limits)
-    axes.figure.colorbar(artist, ax=axes, label=panel.label, extend=extend, shrink=0.9)
+    add_colour_bar(axes, artist, panel.label, extend)
 
 
-def _caption(images: dict[str, Array], step: int) -> str:
+def _caption(images: dict[str, Array], step: int, residual: str) -> str:
     """Return the text below the picture of images by name, each px of them ``step`` px wide."""
     caption = (
-        "Bright: high. Residual: after minus before, the change by the reconstruction; it should "
-        "look like noise. Spectrum: power of the Fourier transform, whose two halves are "
-        "symmetric; bright spots are the lattice."
+        "Bright: high. Residual: after minus before, what the reconstruction took away or put in. "
+        "Spectrum: power of the Fourier transform, whose two halves are symmetric; bright spots "
+        f"are the lattice.\n{residual}"
     )
     if np.isnan(images["before"]).any():
         caption += " Hatched: not measured."
     if step > 1:
         caption += (
             f" Large image: a px of the picture is the mean of {step} x {step} px, which weakens "
-            f"the noise; the spectrum is that of at most {LARGEST} px in the middle."
+            f"the noise; the spectrum and the measures of the residual are "
+            f"those of at most {LARGEST} px in the middle."
         )
     if "uncertainty" in images:
         caption += (
@@ -215,14 +228,6 @@ def _mark_atoms(axes: Axes, atoms: UncertainAtoms, step: int) -> None:
         )
 
 
-def _hatch_gaps(axes: Axes, image: Array) -> None:
-    """Hatch the pixels that are NaN: imshow leaves them transparent."""
-    if np.isnan(image).any():
-        gaps = Rectangle((0, 0), 1, 1, transform=axes.transAxes, zorder=-1)
-        gaps.set(facecolor="0.75", edgecolor="0.5", hatch="////", linewidth=0)
-        axes.add_patch(gaps)
-
-
 def _spectra(before: Array, after: Array) -> list[Array]:
     """Return the power spectra of two images [H, W] in dB of the strongest power before."""
     power = [centred_power(image) for image in (before, after)]
@@ -235,11 +240,11 @@ def _draw_both_spectra(
 ) -> None:
     """Draw the power spectra of two images [H, W] side by side."""
     for axes, values, name in zip(places, _spectra(*images), ("before", "after"), strict=True):
-        artist = draw_decibels(axes, values, pixel, INSIDE)
+        artist = draw_decibels(axes, values, pixel)
         # What is empty after the network is worth seeing as well.
         axes.set(xlim=places[0].get_xlim(), ylim=places[0].get_ylim())
         axes.set_title(f"spectrum {name}", fontsize=10)
-        axes.figure.colorbar(artist, ax=axes, label=POWER, extend="min", shrink=0.9)
+        add_colour_bar(axes, artist, POWER, "min")
 
 
 def _draw_halves(axes: Axes, before: Array, after: Array, pixel: PixelSize | None) -> None:
@@ -247,8 +252,8 @@ def _draw_halves(axes: Axes, before: Array, after: Array, pixel: PixelSize | Non
     parts = _spectra(before, after)
     width = before.shape[1]
     both = np.where(np.arange(width) < width // 2, *parts)
-    artist = draw_decibels(axes, both, pixel, INSIDE)
+    artist = draw_decibels(axes, both, pixel, parts[0])
     step_x = 1 / (width * (pixel.width if pixel else 1.0))
     axes.axvline(-0.5 * step_x, color=MARK_COLOUR, linewidth=0.8, linestyle=":")
     axes.set_title("spectrum: left half before, right half after", fontsize=10)
-    axes.figure.colorbar(artist, ax=axes, label=POWER, extend="min", shrink=0.9)
+    add_colour_bar(axes, artist, POWER, "min")

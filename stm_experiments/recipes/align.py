@@ -58,10 +58,10 @@ def align(cfg: DictConfig) -> None:
     write_csv(folder / "frames.csv", list(rows[0]), [list(row.values()) for row in rows])
     summary = comparison.sentences(names)
     write_json(folder / "frames.json", {"frames": rows, "summary": summary})
-    draw(first, comparison, names, summary, folder / "frames.png")
+    endings = draw(first, comparison, names, summary, folder / "frames.png")
     for line in summary:
         print(printable(line))
-    print_written(folder / "frames", [".csv", ".json", ".png"])
+    print_written(folder / "frames", [".csv", ".json", *endings])
 
 
 def read_frames(paths: list[Path], settings: dict[str, Any]) -> list[Frame]:
@@ -105,8 +105,8 @@ def write_scans(
 
 def draw(
     first: Scan, comparison: FrameComparison, names: list[str], summary: list[str], path: Path
-) -> None:
-    """Draw the comparison."""
+) -> list[str]:
+    """Draw the comparison; return the endings of the pictures."""
     curves = [
         CorrelationCurve(printable(name), curve.frequency, curve.correlation, curve.threshold)
         for name, curve in zip(names[1:], comparison.curves, strict=True)
@@ -121,7 +121,7 @@ def draw(
         f"{printable(first.name)} and {len(curves)} further frame{'s' * (len(curves) > 1)}",
         "\n".join(map(printable, summary)),
     )
-    save_figure(figure, path)
+    return save_figure(figure, path)
 
 
 def level(scan: Scan) -> Array:

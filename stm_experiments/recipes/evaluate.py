@@ -43,8 +43,8 @@ def evaluate(cfg: DictConfig) -> None:
         tables.print_table(tables.matrix_table(matrix))
         write_matrix(matrix, folder / "matrix.csv")
         figure = matrix_figure(matrix, f"Mean squared error, {scores.title}")
-        save_figure(figure, folder / "matrix.png")
-        files += ["matrix.csv", "matrix.png"]
+        endings = save_figure(figure, folder / "matrix.png")
+        files += ["matrix.csv", *(f"matrix{ending}" for ending in endings)]
     print(printable(f"{folder}: {', '.join(files)}"))
 
 

@@ -62,11 +62,11 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     pixel = scan.pixel_size
     panel = DefectPanel(summary, levelled, defects, None if pixel is None else pixel[1])
     figure = point_defect_sheet([[panel]], [None], printable(path.name))
-    save_figure(figure, f"{stem}_defects.png")
+    endings = save_figure(figure, f"{stem}_defects.png")
     print(printable(f"{path.name}: {summary}"))
     if not rows:
         print(printable(f"{path.name}: {ORDERED}"))
-    print_written(stem, ["_defects.csv", "_defects.png"])
+    print_written(stem, ["_defects.csv", *(f"_defects{ending}" for ending in endings)])
 
 
 class Search(NamedTuple):

@@ -136,8 +136,8 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     title = "\n".join([printable(path.name), *(text["summary"] for text in about)])
     recorded = np.where(scan.mask, scan.data, np.nan)
     labels = None if found.grains is None else found.grains.labels
-    save_figure(lattice_map(recorded, fits, title, labels), f"{stem}_lattice.png")
-    written = ["_lattice.json", "_lattice.png", "_sites.csv"]
+    endings = save_figure(lattice_map(recorded, fits, title, labels), f"{stem}_lattice.png")
+    written = ["_lattice.json", *(f"_lattice{ending}" for ending in endings), "_sites.csv"]
     if labels is not None:
         np.save(f"{stem}_grains.npy", labels)
         written.append("_grains.npy")

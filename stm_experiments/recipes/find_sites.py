@@ -37,7 +37,9 @@ def find_sites(cfg: DictConfig) -> None:
     )
     report = examine_sites(net, images, settings["classes"], settings["method"])
     write_sites(report, folder / "sites.csv")
-    for name, figure in report.figures.items():
-        save_figure(figure, folder / f"{name}.png")
-    pictures = ", ".join(f"{name}.png" for name in report.figures)
+    pictures = ", ".join(
+        f"{name}{ending}"
+        for name, figure in report.figures.items()
+        for ending in save_figure(figure, folder / f"{name}.png")
+    )
     print(printable(f"{folder}: sites.csv ({len(report.sites.image)} sites), {pictures}"))

@@ -85,5 +85,4 @@ def write_result(result: Denoised, stem: Path, comparison: Comparison | None) ->
         uncertainty=result.uncertainty,
         uncertain_atoms=result.uncertain_atoms,
     )
-    save_figure(figure, f"{stem}.png")
-    print_written(stem, [*written, ".png"])
+    print_written(stem, [*written, *save_figure(figure, f"{stem}.png")])

@@ -48,14 +48,14 @@ def work(path: Path, stem: Path, settings: dict[str, Any], endings: list[str]) -
     height_unit = f"height ({scan.unit})" if scan.unit else "height"
     rows = np.column_stack([profile.distance, profile.height]).tolist()
     write_csv(Path(f"{stem}_profile.csv"), [f"distance ({profile.length})", height_unit], rows)
-    draw(scan, profile, Path(f"{stem}.png"))
+    pictures = draw(scan, profile, Path(f"{stem}.png"))
     for line in [*describe(scan.metadata), *scan.history]:
         print(printable(f"{path.name}: {line}"))
-    print_written(stem, [".png", "_profile.csv", *endings])
+    print_written(stem, [*pictures, "_profile.csv", *endings])
 
 
-def draw(scan: Scan, profile: Profile, path: Path) -> None:
-    """Draw a scan with its profile and spectrum."""
+def draw(scan: Scan, profile: Profile, path: Path) -> list[str]:
+    """Draw a scan with its profile and spectrum; return the endings of the pictures."""
     line = Line(
         (profile.start[0], profile.end[0]),
         (profile.start[1], profile.end[1]),
@@ -74,4 +74,4 @@ def draw(scan: Scan, profile: Profile, path: Path) -> None:
         f"{printable(scan.name)}: {scan.channel} ({scan.direction})",
         caption_of(about, steps, scan.data.shape),
     )
-    save_figure(figure, path)
+    return save_figure(figure, path)

@@ -16,6 +16,7 @@ from stm_experiments.core.seeds import seed_of
 from stm_experiments.core.texts import printable
 from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.topograph_sheets import artefact_sheet, simulation_sheet
+from stm_experiments.recipes.batch import print_written
 from stm_experiments.simulator import (
     PRESETS,
     AnyLattice,
@@ -38,8 +39,8 @@ def simulate_sheet(cfg: DictConfig) -> None:
     seeds = [seed_of(settings["seed"], "simulate", index) for index in range(len(lattices))]
     if settings["artefacts"]:
         images = artefacts_alone(kinds[0], seeds[0], preset, size, angles)
-        save_figure(artefact_sheet(images, kinds[0].spread), folder / "artefacts.png")
-        return print(printable(f"{folder}: artefacts.png"))
+        endings = save_figure(artefact_sheet(images, kinds[0].spread), folder / "artefacts.png")
+        return print_written(folder / "artefacts", endings)
     orientation = None if angles is None else [angles] * len(lattices)
     noise: Noise = construct(settings["noise"])
     domains = settings["domains"]

@@ -38,16 +38,22 @@ def test_classes_keep_their_colours_and_counts(drawn_texts):
     texts = drawn_texts(figure)
     assert {"lattice", "sc  (100)", "bcc  (100)", "fcc  (100)"} <= set(texts)
     flat = next(axes for axes in figure.axes if axes.name != "3d" and axes.collections)
-    scatter = flat.collections[0]
-    drawn = np.asarray(scatter.get_offsets())
     _, _, vectors = np.linalg.svd(points - points.mean(0), full_matrices=False)
     projected = (points - points.mean(0)) @ vectors[:2].T
-    for point, colour in zip(drawn[:40], scatter.get_facecolors()[:40], strict=True):
-        # The sign of a component is free.
-        distances = np.abs(np.abs(projected) - np.abs(point)).sum(1)
-        index = distances.argmin()
-        assert distances[index] < 1e-9
-        assert tuple(colour[:3]) == to_rgba(CATEGORY_COLOURS[classes[index]])[:3]
+    drawn = 0
+    for layer in flat.collections:
+        (colour,) = {tuple(colour[:3]) for colour in layer.get_facecolors()}
+        for point in np.asarray(layer.get_offsets())[:3]:
+            # The sign of a component is free.
+            distances = np.abs(np.abs(projected) - np.abs(point)).sum(1)
+            index = distances.argmin()
+            assert distances[index] < 1e-9
+            assert colour == to_rgba(CATEGORY_COLOURS[classes[index]])[:3]
+        drawn += len(layer.get_offsets())
+    assert drawn == 300
+    # No class lies on top of the others: they take turns.
+    order = [tuple(layer.get_facecolors()[0][:3]) for layer in flat.collections]
+    assert order[:3] == order[3:6]
 
 
 def test_many_codes_are_thinned_out_the_same_way_each_time(drawn_texts):

@@ -24,7 +24,7 @@ def test_pooled_codes_stand_beside_single_ones(drawn_texts):
     figure = pooled_latent(points, torch.tensor(image), lattice, names)
     texts = drawn_texts(figure)
     left, right = figure.axes
-    drawn = [len(axes.collections[0].get_offsets()) for axes in (left, right)]
+    drawn = [sum(len(layer.get_offsets()) for layer in axes.collections) for axes in (left, right)]
     assert drawn == [15 * 48, 15]  # of one half of the images
     codes = Codes(
         torch.tensor(points), torch.tensor(lattice), torch.tensor(image), torch.zeros(6000, 3)
@@ -32,7 +32,9 @@ def test_pooled_codes_stand_beside_single_ones(drawn_texts):
     for axes, rows in ((left, thin_out(codes, 48)), (right, pool(codes))):
         assert f"{probe_accuracy(rows):.0%} recognised (chance 33%)" in axes.get_title()
     assert {"sc  (5)", "bcc  (5)", "fcc  (5)"} <= set(texts)
-    colours = {tuple(colour[:3]) for colour in right.collections[0].get_facecolors()}
+    colours = {
+        tuple(colour[:3]) for layer in right.collections for colour in layer.get_facecolors()
+    }
     assert colours == {to_rgba(colour)[:3] for colour in CATEGORY_COLOURS[:3]}
     # The lattices stand apart as whole images and on top of each other as patches.
     assert spread_ratio(right) < 0.15
@@ -41,8 +43,9 @@ def test_pooled_codes_stand_beside_single_ones(drawn_texts):
 
 def spread_ratio(axes):
     """Part of the variance of the points that lies within colours."""
-    points = np.asarray(axes.collections[0].get_offsets())
-    _, colour = np.unique(axes.collections[0].get_facecolors(), axis=0, return_inverse=True)
+    points = np.concatenate([np.asarray(layer.get_offsets()) for layer in axes.collections])
+    faces = [layer.get_facecolors()[[0] * len(layer.get_offsets())] for layer in axes.collections]
+    _, colour = np.unique(np.concatenate(faces), axis=0, return_inverse=True)
     within = sum(points[colour == c].var(0) * np.mean(colour == c) for c in np.unique(colour))
     return float(np.min(within / points.var(0)))
 

@@ -13,7 +13,8 @@ from stm_experiments.benchmarks.destripe.images import (
     StripeRemover,
 )
 from stm_experiments.core.intervals import Interval
-from stm_experiments.figures.canvas import CATEGORY_COLOURS, TOPOGRAPH_COLOURS, new_figure
+from stm_experiments.figures.canvas import CATEGORY_COLOURS, new_figure
+from stm_experiments.figures.style import style
 
 Curves = Mapping[tuple[str, str], Sequence[Interval]]
 MARKERS = "osD^vPX*"
@@ -86,7 +87,7 @@ def examples_figure(
         row[0].set_ylabel(f"{kind}\n{image.lattice}", fontsize=9)
         for method, axes in zip(columns.values(), row, strict=True):
             shown: Tensor = image.clean if method is None else method(image.noisy)
-            axes.imshow(shown.numpy(), cmap=TOPOGRAPH_COLOURS, vmin=-1, vmax=1)
+            axes.imshow(shown.numpy(), cmap=style().colormap, vmin=-1, vmax=1)
             axes.set_xticks([])
             axes.set_yticks([])
     for name, axes in zip(columns, grid[0], strict=True):

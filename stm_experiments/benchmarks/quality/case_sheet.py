@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from stm_experiments.benchmarks.quality.collection import Case
 from stm_experiments.core.arrays import Array
 from stm_experiments.core.planes import subtract_plane
-from stm_experiments.figures.canvas import RESIDUAL_COLOURS, TOPOGRAPH_COLOURS, new_figure
+from stm_experiments.figures.canvas import RESIDUAL_COLOURS, new_figure
+from stm_experiments.figures.style import style
 
 
 class PicturedCase(NamedTuple):
@@ -42,7 +43,7 @@ def worst_sheet(method: str, worst: list[PicturedCase]) -> Figure:
         low, high = (low, high) if high > low else (-3 * noise.std(), 3 * noise.std())
         for axes, image in zip(row, (case.clean, case.clean + noise, case.clean + error),
                                strict=False):  # fmt: skip
-            axes.imshow(image, cmap=TOPOGRAPH_COLOURS, vmin=low, vmax=high)
+            axes.imshow(image, cmap=style().colormap, vmin=low, vmax=high)
         span = 3 * noise.std()
         row[3].imshow(error, cmap=RESIDUAL_COLOURS, vmin=-span, vmax=span)
         row[0].set_title(f"{case.name}", fontsize=9)

@@ -9,18 +9,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stm_experiments.core.arrays import Array
-from stm_experiments.core.units import fitting_unit
 from stm_experiments.figures.canvas import (
-    CATEGORY_COLOURS,
     RESIDUAL_COLOURS,
-    TOPOGRAPH_COLOURS,
+    category,
     draw_image,
     height_limits,
     new_figure,
-    quantity_label,
+    quantity,
     set_scale,
     shrink,
+    wrapped,
 )
+from stm_experiments.figures.style import style
 
 
 class CorrelationCurve(NamedTuple):
@@ -62,7 +62,7 @@ def frame_comparison(
         numbers: Sentences for the caption.
     """
     limits = height_limits([reference, mean], clip_percent=0.5)
-    factor, scaled_unit = fitting_unit(max(abs(end) for end in limits), unit, smallest=-4)
+    scale = quantity(limits, unit)
     figure = new_figure(
         11.0,
         10.0,
@@ -72,17 +72,24 @@ def frame_comparison(
         "frames agree; above the dotted half-bit curve both together hold information.",
     )
     grid = figure.subplots(2, 2).ravel()
-    ends = (limits[0] / factor, limits[1] / factor)
-    largest = height_limits([np.abs(difference)], clip_percent=0.5)[1] / factor
-    label = quantity_label(unit, scaled_unit)
+    ends = scale.ends(limits)
+    first, average = scale.of(reference), scale.of(mean)
+    change = difference / scale.factor
+    largest = height_limits([np.abs(change)], clip_percent=0.5)[1]
     panels = (
-        ("first frame", reference, ends, TOPOGRAPH_COLOURS, label),
-        ("mean of the aligned frames", mean, ends, TOPOGRAPH_COLOURS, label),
-        ("difference", difference, (-largest, largest), RESIDUAL_COLOURS, f"change of {label}"),
+        ("first frame", first, ends, style().colormap, scale.label),
+        ("mean of the aligned frames", average, ends, style().colormap, scale.label),
+        (
+            "difference",
+            change,
+            (-largest, largest),
+            RESIDUAL_COLOURS,
+            f"change ({scale.drawn_unit})",
+        ),
     )
     for axes, (name, image, span, colours, bar) in zip(grid, panels, strict=False):
         small = shrink(image)
-        artist = draw_image(axes, small.image / factor, span, name, colours)
+        artist = draw_image(axes, small.image, span, name, colours)
         set_scale(axes, small.image.shape[1], pixel_nm, small.step)
         figure.colorbar(artist, ax=axes, label=bar, shrink=0.9)
     _draw_curves(grid[3], curves)
@@ -92,8 +99,17 @@ def frame_comparison(
 def _draw_curves(axes: Axes, curves: Sequence[CorrelationCurve]) -> None:
     """Draw the correlations against the period."""
     for place, curve in enumerate(curves):
-        colour = CATEGORY_COLOURS[place % len(CATEGORY_COLOURS)]
-        axes.plot(curve.frequency, curve.correlation, color=colour, linewidth=1, label=curve.name)
+        colour, marker = category(place)
+        axes.plot(
+            curve.frequency,
+            curve.correlation,
+            color=colour,
+            linewidth=1,
+            marker=marker,
+            markersize=4,
+            markevery=(place, 8),
+            label=wrapped(curve.name, 40),
+        )
     axes.plot(curves[0].frequency, curves[0].threshold, "k:", linewidth=1, label="half bit")
     axes.axhline(0, color="0.7", linewidth=0.5)
     axes.set_xlim(0, 0.5)

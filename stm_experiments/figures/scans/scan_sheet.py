@@ -7,22 +7,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stm_experiments.core.arrays import Array
-from stm_experiments.core.units import PrefixedUnit, fitting_unit
 from stm_experiments.figures.canvas import (
     LARGEST,
     MARK_COLOUR,
-    TOPOGRAPH_COLOURS,
+    Quantity,
     centred_power,
     clipped_ends,
     draw_image,
     height_limits,
     middle,
     new_figure,
-    quantity_label,
+    quantity,
     set_scale,
     shrink,
 )
 from stm_experiments.figures.scans.spectrum import decibels, draw_decibels
+from stm_experiments.figures.style import style
 
 CLIPPED = 0.3  # percent of the pixels beyond each end of the colours
 PROFILE_COLOUR = "#0072B2"
@@ -65,22 +65,20 @@ def scan_sheet(
         caption: What is known of it.
     """
     limits = height_limits([image], clip_percent=CLIPPED)
-    # Heights count from the lowest: the position of the piezo tells nothing.
-    shift = limits[0] if unit == "m" else 0.0
-    scale = fitting_unit(max(abs(end - shift) for end in limits), unit, smallest=-5)
-    label = quantity_label(unit, scale.unit)
+    scale = quantity(limits, unit)
+    if np.isnan(image).any():
+        caption = f"{caption.removesuffix('.')}. Hatched: not measured."
     figure = new_figure(11.0, 8.5, title, caption)
     grid = figure.add_gridspec(2, 2, height_ratios=(2.2, 1))
-    ends = ((limits[0] - shift) / scale.factor, (limits[1] - shift) / scale.factor)
-    _draw_scan(
-        figure.add_subplot(grid[0, 0]), (image - shift) / scale.factor, ends, pixel_nm, line, label
-    )
+    ends = scale.ends(limits)
+    panel = figure.add_subplot(grid[0, 0])
+    _draw_scan(panel, scale.of(image), ends, pixel_nm, line, scale.label)
     spectrum = figure.add_subplot(grid[0, 1])
     power = centred_power(middle(_measured_part(image)))
-    artist = draw_decibels(spectrum, decibels(power, float(power.max())), pixel_nm, inside=97.0)
+    artist = draw_decibels(spectrum, decibels(power, float(power.max())), pixel_nm)
     spectrum.set_title("spectrum", fontsize=10)
     figure.colorbar(artist, ax=spectrum, label="power (dB of the strongest)", shrink=0.8)
-    _draw_profile(figure.add_subplot(grid[1, :]), line, shift, scale, label)
+    _draw_profile(figure.add_subplot(grid[1, :]), line, scale)
     return figure
 
 
@@ -94,7 +92,7 @@ def _draw_scan(
 ) -> None:
     """Draw the image with a scale bar and the line of the profile."""
     small = shrink(image)
-    artist = draw_image(axes, small.image, ends, "scan", TOPOGRAPH_COLOURS)
+    artist = draw_image(axes, small.image, ends, "scan", style().colormap)
     set_scale(axes, small.image.shape[1], pixel_nm, small.step)
     columns, rows = (
         [place / small.step for place in places] for places in (line.columns, line.rows)
@@ -114,14 +112,13 @@ def _measured_part(image: Array) -> Array:
     return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _draw_profile(axes: Axes, line: Line, shift: float, scale: PrefixedUnit, label: str) -> None:
-    axes.plot(
-        line.distance, (line.height - shift) / scale.factor, color=PROFILE_COLOUR, linewidth=1
-    )
-    axes.plot(0, (line.height[0] - shift) / scale.factor, "o", color=PROFILE_COLOUR, markersize=4)
+def _draw_profile(axes: Axes, line: Line, scale: Quantity) -> None:
+    heights = scale.of(line.height)
+    axes.plot(line.distance, heights, color=PROFILE_COLOUR, linewidth=1)
+    axes.plot(0, heights[0], "o", color=PROFILE_COLOUR, markersize=4)
     axes.set_xlim(0, line.distance[-1])
     axes.set_xlabel(f"distance along the line from its dot ({line.length})")
-    axes.set_ylabel(label)
+    axes.set_ylabel(scale.label)
     axes.set_title("profile along the line in the scan", fontsize=10)
     axes.grid(alpha=0.3)
 
