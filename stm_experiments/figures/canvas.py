@@ -367,14 +367,14 @@ class Quantity(NamedTuple):
     Attributes:
         shift: Value that is drawn as 0, in the unit of the image.
         factor: Drawn unit in the unit of the image.
-        label: Of a colour bar, such as "height (pm)".
-        drawn_unit: Such as "pm".
+        label: Of a colour bar, such as "current above 5 nA (pA)".
+        difference: Label of differences, such as "current (pA)".
     """
 
     shift: float
     factor: float
     label: str
-    drawn_unit: str
+    difference: str
 
     def of(self, values: Array) -> Array:
         """Return the numbers that are drawn for values."""
@@ -400,14 +400,13 @@ def quantity(limits: Limits, unit: str) -> Quantity:
     is_far = abs(low) > _FAR * (high - low)
     shift = low if unit == "m" or is_far else 0.0
     largest = max(abs(low - shift), abs(high - shift))
-    name = _QUANTITIES.get(unit, "value")
-    if is_far and unit != "m":
-        name = f"{name} above {amount(low, unit)}"
+    power = math.floor(math.log10(largest)) if largest > 0 else 0
     if unit:
         factor, drawn = fitting_unit(largest, unit, smallest=-4)
-        return Quantity(shift, factor, f"{name} ({drawn})", drawn)
-    power = math.floor(math.log10(largest)) if largest > 0 else 0
-    if not _FEW_DIGITS[0] <= power <= _FEW_DIGITS[1]:
-        drawn = f"10{str(power).translate(_SUPERSCRIPTS)} arb. units"
-        return Quantity(shift, 10.0**power, f"{name} ({drawn})", drawn)
-    return Quantity(shift, 1.0, f"{name} (arb. units)", "arb. units")
+    elif _FEW_DIGITS[0] <= power <= _FEW_DIGITS[1]:
+        factor, drawn = 1.0, "arb. units"
+    else:
+        factor, drawn = 10.0**power, f"10{str(power).translate(_SUPERSCRIPTS)} arb. units"
+    name = _QUANTITIES.get(unit, "value")
+    above = f" above {amount(low, unit)}" if is_far and unit != "m" else ""
+    return Quantity(shift, factor, f"{name}{above} ({drawn})", f"{name} ({drawn})")

@@ -33,7 +33,7 @@ from stm_experiments.restoration.whole_atoms import UncertainAtoms
 
 POWER = "power (dB, 0: strongest before)"
 WIDE, TALL = 0.4, 1.7  # height over width: below it panels lie below each other, above it three
-LOWEST_PANEL, HIGHEST_PANEL = 1.6, 7.0  # in
+LOWEST_PANEL, HIGHEST_PANEL, STRETCHED = 1.6, 7.0, 2.4  # in
 _MOST_MARKS = 400  # of uncertain atoms in a picture
 
 
@@ -128,6 +128,8 @@ def _rows(count: int, aspect: float) -> list[Row]:
     height = float(np.clip(width * aspect, LOWEST_PANEL, HIGHEST_PANEL))
     if 1 / NARROWEST < aspect < NARROWEST:
         width = min(width, height / aspect)
+    else:  # stretched
+        height = max(height, STRETCHED)
     numbers = [min(columns, count - first) for first in range(0, count, columns)]
     rows = [Row(number, width, height) for number in numbers]
     side = min(largest_width(2), 4.0)
@@ -152,7 +154,7 @@ def _scaled_panels(images: dict[str, Array], unit: str) -> list[ImagePanel]:
     largest = height_limits([np.abs(residual)], clip_percent=0.5)[1]
     ends = (-largest, largest)
     label = scale.label
-    change = f"change ({scale.drawn_unit})"
+    change = f"change of {scale.difference}"
     panels = [
         ImagePanel("before", first, limits, style().colormap, label),
         ImagePanel("after", last, limits, style().colormap, label),
@@ -165,7 +167,7 @@ def _scaled_panels(images: dict[str, Array], unit: str) -> list[ImagePanel]:
     if "uncertainty" in images:
         uncertainty = images["uncertainty"] / scale.factor
         ends = (0.0, height_limits([uncertainty], clip_percent=0.5)[1])
-        label = f"uncertainty ({scale.drawn_unit})"
+        label = f"uncertainty of {scale.difference}"
         panels.append(ImagePanel("uncertainty of after", uncertainty, ends, "viridis", label))
     return panels
 

@@ -14,7 +14,8 @@ def test_a_map_shows_every_class_and_numbers_the_anomalies(tmp_path):
     left, right = figure.axes
     assert left.get_title() == "30 sites in 3 classes"
     assert sum(len(dots.get_offsets()) for dots in left.collections) == 30
-    assert [text.get_text() for text in left.get_legend().get_texts()] == ["1", "2", "3"]
+    names = [text.get_text() for text in left.get_legend().get_texts()]
+    assert names == ["1 (10)", "2 (10)", "3 (10)"]
     assert [text.get_text() for text in right.texts] == ["1", "2"]
     # Columns are drawn along x.
     np.testing.assert_allclose(right.collections[0].get_offsets(), positions[anomalies][:, ::-1])

@@ -100,7 +100,7 @@ def test_clean_and_uncertainty_get_panels_of_their_own(drawn_texts):
     assert {"clean, scaled to before", "uncertainty of after", "uncertainty of height (pm)"} <= set(
         texts
     )
-    truth, uncertainty = (axes.images[0] for axes in figure.axes[4:6])
+    truth, uncertainty = (axes.images[0] for axes in figure.axes[3:5])
     assert truth.get_clim() == figure.axes[0].images[0].get_clim()
     np.testing.assert_allclose(uncertainty.get_array(), 2.0)
     only = whole_image(before, before, "m", 0.1, "scan", uncertainty=doubt)

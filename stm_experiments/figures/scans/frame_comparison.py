@@ -84,7 +84,7 @@ def frame_comparison(
             change,
             (-largest, largest),
             RESIDUAL_COLOURS,
-            f"change ({scale.drawn_unit})",
+            f"change of {scale.difference}",
         ),
     )
     for axes, (name, image, span, colours, bar) in zip(grid, panels, strict=False):
