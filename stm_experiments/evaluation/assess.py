@@ -18,9 +18,9 @@ from stm_experiments.evaluation.run_figures import run_figures
 from stm_experiments.evaluation.site_report import SiteReport, examine_sites, write_sites
 from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.codes.confusion import confusion_figure
+from stm_experiments.figures.codes.pooled_latent import pooled_latent
 from stm_experiments.figures.codes.traversals import traversals
 from stm_experiments.figures.patch_montage import patch_montage
-from stm_experiments.figures.pooled_latent import pooled_latent
 from stm_experiments.figures.training_curves import training_curves
 from stm_experiments.latent.codes import Codes, encode_all, encode_patches
 from stm_experiments.latent.codes_csv import write_latent_csv

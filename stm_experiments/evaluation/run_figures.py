@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from stm_experiments.core.batch import Batch
-from stm_experiments.figures.latent_pca import latent_pca
+from stm_experiments.figures.codes.latent_pca import latent_pca
 from stm_experiments.figures.network_diagram import network_diagram
 from stm_experiments.figures.reconstruction_grid import reconstruction_grid
 from stm_experiments.figures.training_curves import training_curves

@@ -15,7 +15,7 @@ from stm_experiments.core.files import write_csv
 from stm_experiments.core.texts import spreadsheet_text
 from stm_experiments.data.sites.sites import SiteImage, cut_squares, disc
 from stm_experiments.figures.anomalous_sites import anomalous_sites
-from stm_experiments.figures.latent_pca import latent_pca
+from stm_experiments.figures.codes.latent_pca import latent_pca
 from stm_experiments.figures.site_map import site_map
 from stm_experiments.lattice.site_classes import (
     AnomalyScores,

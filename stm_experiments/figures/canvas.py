@@ -407,6 +407,18 @@ def quantity(limits: Limits, unit: str) -> Quantity:
         factor, drawn = 1.0, "arb. units"
     else:
         factor, drawn = 10.0**power, f"10{str(power).translate(_SUPERSCRIPTS)} arb. units"
-    name = _QUANTITIES.get(unit, "value")
-    above = f" above {amount(low, unit)}" if is_far and unit != "m" else ""
-    return Quantity(shift, factor, f"{name}{above} ({drawn})", f"{name} ({drawn})")
+    label = quantity_label(unit, drawn)
+    if is_far and unit != "m":
+        above = label.replace(" (", f" above {amount(low, unit)} (", 1)
+        return Quantity(shift, factor, above, label)
+    return Quantity(shift, factor, label, label)
+
+
+def quantity_label(unit: str, drawn: str) -> str:
+    """Return the label of a colour bar: "height (pm)".
+
+    Args:
+        unit: Of the values, SI; it tells the quantity.
+        drawn: With the prefix that is drawn.
+    """
+    return f"{_QUANTITIES.get(unit, 'value')} ({drawn or 'arb. units'})"

@@ -4,7 +4,7 @@ import torch
 from matplotlib.colors import to_rgba
 
 from stm_experiments.figures.canvas import CATEGORY_COLOURS
-from stm_experiments.figures.latent_pca import latent_pca
+from stm_experiments.figures.codes.latent_pca import latent_pca
 
 
 def codes(n=300, dimensions=10, seed=0):

@@ -4,7 +4,7 @@ import torch
 from matplotlib.colors import to_rgba
 
 from stm_experiments.figures.canvas import CATEGORY_COLOURS
-from stm_experiments.figures.pooled_latent import pooled_latent
+from stm_experiments.figures.codes.pooled_latent import pooled_latent
 from stm_experiments.latent.codes import Codes, pool, thin_out
 from stm_experiments.latent.probes import probe_accuracy
 

@@ -16,12 +16,12 @@ from stm_experiments.evaluation.assess import montage
 from stm_experiments.figures.anomalous_sites import anomalous_sites
 from stm_experiments.figures.codes.centred_patches import centred_patches_figure
 from stm_experiments.figures.codes.confusion import confusion_figure
+from stm_experiments.figures.codes.latent_pca import latent_pca
+from stm_experiments.figures.codes.pooled_latent import pooled_latent
 from stm_experiments.figures.codes.traversals import traversals
-from stm_experiments.figures.latent_pca import latent_pca
 from stm_experiments.figures.loss_panels import loss_panels
 from stm_experiments.figures.matrix_figure import matrix_figure
 from stm_experiments.figures.network_diagram import network_diagram
-from stm_experiments.figures.pooled_latent import pooled_latent
 from stm_experiments.figures.reconstruction_grid import reconstruction_grid
 from stm_experiments.figures.topograph_sheets import artefact_sheet, simulation_sheet
 from stm_experiments.figures.training_curves import training_curves

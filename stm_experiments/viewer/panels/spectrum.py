@@ -99,7 +99,7 @@ class Live:
         """Draw a spectrum with rings around its peaks, and list the strongest."""
         self.figure.clear()
         axes = self.figure.subplots()
-        draw_decibels(axes, found.values, found.pixel, inside=99.9)
+        draw_decibels(axes, found.values, found.pixel)
         places = found.frequency / np.array(found.pixel or (1.0, 1.0))
         if len(places):
             reach = AROUND * float(np.abs(places).max())

@@ -7,7 +7,12 @@ import torch
 from matplotlib.figure import Figure
 
 from stm_experiments.figures.canvas import ArrayOrTensor, as_array, new_figure
-from stm_experiments.figures.latent_pca import Colouring, check_classes, legend_handles, scatter
+from stm_experiments.figures.codes.latent_pca import (
+    Colouring,
+    check_classes,
+    legend_handles,
+    scatter,
+)
 from stm_experiments.latent.codes import Codes, pool, thin_out, variance_shares
 from stm_experiments.latent.probes import can_tell_lattices, probe_accuracy, project_held_out
 
