@@ -24,6 +24,7 @@ from stm_experiments.lattice.sites import (
     Growth,
     fit_mean_lattice,
     fit_surroundings,
+    measure_support,
     number_atoms,
 )
 from stm_experiments.lattice.vectors import (
@@ -307,8 +308,7 @@ def _judge_sites(growth: Growth, maxima: Maxima, data: Array, valid: Mask) -> _J
     in_image = _inside(around.place, np.ones(valid.shape, bool), _EDGE * spacing)
     inside = _inside(around.place, valid, _EDGE * spacing)
     every = Growth(sites, np.where(inside, np.arange(len(atom)), -1), reach)
-    full = fit_surroundings(every, sites.ideal, spacing)
-    support = around.support / np.maximum(full.support, 1e-9)
+    support = around.support / np.maximum(measure_support(every), 1e-9)
     core: Mask = inside & (support > _SURROUNDED)
     if not core.any():
         raise LatticeError("no lattice was found: too few atoms lie on one")

@@ -12,7 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from stm_experiments.core.arrays import Array, Indices
+from stm_experiments.core.arrays import Array, Indices, Mask
 from stm_experiments.lattice.motif import Maxima, Motif, wrap_fractions
 from stm_experiments.lattice.vectors import LatticeError
 
@@ -126,10 +126,16 @@ def number_atoms(motif: Motif, maxima: Maxima, shape: tuple[int, ...]) -> Growth
         reach = _REACH * _sixth_neighbour(lattice.vectors, lattice.basis)
         atom = np.full(len(sites.kind), -1)
         atom[number[number >= 0]] = numbered.atom[number >= 0]
-        atom = _follow(Growth(sites, atom, reach), maxima)
-        on = atom >= 0
-        numbered = NumberedAtoms(atom[on], sites.cell[on], sites.kind[on])
-    return Growth(sites, atom, reach)
+        growth = Growth(sites, _follow(Growth(sites, atom, reach), maxima), reach)
+        on = growth.atom >= 0
+        numbered = NumberedAtoms(growth.atom[on], sites.cell[on], sites.kind[on])
+    for _ in range(2):  # few neighbours placed the first atoms
+        if not len(numbered.atom):
+            raise LatticeError(_TOO_FEW)
+        around = fit_surroundings(growth, maxima.atoms, maxima.spacing)
+        atom = _nearest_atoms(around.place, KDTree(maxima.atoms), maxima.spacing)
+        growth = growth._replace(atom=atom)
+    return growth
 
 
 def _first_atoms(motif: Motif, maxima: Maxima) -> NumberedAtoms:
@@ -219,16 +225,22 @@ def fit_surroundings(
         spacing: Distance of nearest neighbours, px.
         at: Indices of the sites to fit around; None: all.
     """
-    sites, atom, _ = growth
-    place = sites.ideal if at is None else sites.ideal[at]
-    occupied = sites.ideal[atom >= 0]
-    moved = atoms[atom[atom >= 0]] - occupied
-    neighbours = _Neighbours(occupied, moved, KDTree(occupied), growth.reach)
-    blocks = [
-        _fit_block(neighbours, place[start : start + _BLOCK], spacing)
-        for start in range(0, max(len(place), 1), _BLOCK)
-    ]
+    places = growth.sites.ideal if at is None else growth.sites.ideal[at]
+    neighbours = _find_neighbours(growth, atoms)
+    blocks = [_fit_block(neighbours, block, spacing) for block in _blocks(places)]
     return Surroundings(*map(np.concatenate, zip(*blocks, strict=True)))
+
+
+def measure_support(growth: Growth) -> Array:
+    """Return the total weight of the neighbours of each site that hold an atom, [S]."""
+    neighbours = _find_neighbours(growth, growth.sites.ideal)
+    blocks = [_weigh(neighbours, block)[1].sum(1) for block in _blocks(growth.sites.ideal)]
+    return np.concatenate(blocks)
+
+
+def _blocks(places: Array) -> list[Array]:
+    """Return places [P, 2] in parts, at least one, to bound the memory of what is done with one."""
+    return [places[start : start + _BLOCK] for start in range(0, max(len(places), 1), _BLOCK)]
 
 
 class _Neighbours(NamedTuple):
@@ -247,10 +259,17 @@ class _Neighbours(NamedTuple):
     reach: float
 
 
-def _fit_block(neighbours: _Neighbours, place: Array, spacing: float) -> Surroundings:
-    """Fit the displacement around the ideal positions [S, 2] of some sites, as many as fit."""
-    occupied, moved, tree, reach = neighbours
-    count = min(_MOST_NEIGHBOURS, len(occupied))
+def _find_neighbours(growth: Growth, atoms: Array) -> _Neighbours:
+    """Return the sites that hold one of the atoms (row, column) [P, 2] px."""
+    sites, atom, reach = growth
+    occupied = sites.ideal[atom >= 0]
+    return _Neighbours(occupied, atoms[atom[atom >= 0]] - occupied, KDTree(occupied), reach)
+
+
+def _weigh(neighbours: _Neighbours, place: Array) -> tuple[Indices, Array]:
+    """Return the neighbours of ideal positions [S, 2] and their weights, [S, N] each."""
+    _, _, tree, reach = neighbours
+    count = min(_MOST_NEIGHBOURS, tree.n)
     distance, index = tree.query(place, range(1, count + 1), distance_upper_bound=3 * reach)
     far = ~np.isfinite(distance)
     index[far], distance[far] = 0, 3 * reach
@@ -260,33 +279,62 @@ def _fit_block(neighbours: _Neighbours, place: Array, spacing: float) -> Surroun
     last = distance[:, min(_NEIGHBOURS, count) - 1, None]
     weight *= (1 - (distance - last) / (_FADE * last)).clip(0, 1)
     weight[far | (distance < 1e-6)] = 0.0
-    terms = np.ones((*index.shape, 3))
-    terms[..., 1:] = (occupied[index] - place[:, None]) / reach
-    values = moved[index]
+    return index, weight
+
+
+def _fit_block(neighbours: _Neighbours, place: Array, spacing: float) -> Surroundings:
+    """Fit the displacement around the ideal positions [S, 2] of some sites, as many as fit."""
+    occupied, moved, _, reach = neighbours
+    index, weight = _weigh(neighbours, place)
+    fitted, gradient = np.full(place.shape, np.nan), np.zeros((len(place), 2, 2))
+    near = np.flatnonzero((weight > 0).sum(1) >= 3)  # fewer determine no affine map
+    apart = (occupied[index[near]] - place[near, None]) / reach
+    fit, known = _fit_affine(apart, moved[index[near]], weight[near], reach, spacing)
+    gradient[near] = fit[:, 1:] / reach
+    fitted[near] = np.where(known[:, None], place[near] + fit[:, 0], np.nan)
+    return Surroundings(fitted, gradient, weight.sum(1))
+
+
+def _fit_affine(
+    apart: Array, values: Array, weight: Array, reach: float, spacing: float
+) -> tuple[Array, Mask]:
+    """Fit affine maps to the displacements of neighbours; those that do not fit lose weight.
+
+    Args:
+        apart: Of the N neighbours from each site, [S, N, 2] reaches.
+        values: Their displacements, [S, N, 2] px.
+        weight: Their weights, [S, N].
+        reach: Standard deviation of the weight, px.
+        spacing: Distance of nearest neighbours, px.
+
+    Returns:
+        Displacement at the site and its gradient, [S, 3, 2] px, and whether they are determined
+        and the neighbours agree, [S].
+    """
+    terms = np.concatenate([np.ones((*apart.shape[:2], 1)), apart], 2)
+    pairs = np.concatenate([terms, values], 2)
+    products = (terms[..., :, None] * pairs[..., None, :]).reshape(*weight.shape, 15)
     robust = weight
     for _ in range(_REWEIGHTED):
-        weighted = (terms * robust[..., None]).transpose(0, 2, 1)
-        normal = weighted @ terms
+        sums = (robust[:, None] @ products).reshape(-1, 3, 5)
+        normal = sums[:, :, :3].copy()
         weak = np.linalg.eigvalsh(normal)[:, 0] < _WEAK
         normal[weak] = np.eye(3)
-        fit = np.linalg.solve(normal, weighted @ values)  # [S, 3, 2]
+        fit = np.linalg.solve(normal, sums[:, :, 3:])
         error = ((values - terms @ fit) ** 2).sum(2)
         total = robust.sum(1) + 1e-9
         variance = (robust * error).sum(1) / total
         robust = weight / (1 + error / (9 * variance + (1e-3 * reach) ** 2)[:, None])
-    gradient = fit[:, 1:] / reach
-    torn = (gradient**2).sum((1, 2)) > _STRETCH**2
-    unknown = weak | torn | (variance > (_ROUGH * spacing) ** 2)
-    fitted = np.where(unknown[:, None], np.nan, place + fit[:, 0])
-    return Surroundings(fitted, gradient, weight.sum(1))
+    torn = ((fit[:, 1:] / reach) ** 2).sum((1, 2)) > _STRETCH**2
+    return fit, np.asarray(~(weak | torn | (variance > (_ROUGH * spacing) ** 2)), bool)
 
 
-def _nearest_atoms(place: Array, atoms: Array, spacing: float) -> Indices:
+def _nearest_atoms(place: Array, atoms: KDTree, spacing: float) -> Indices:
     """Return the atom of each place: the nearest within reach that is nearer to no other, [S]."""
     atom = np.full(len(place), -1)
     finite = np.isfinite(place).all(1)
-    distance, index = KDTree(atoms).query(place[finite], distance_upper_bound=_NEAR * spacing)
-    nearest = np.full(len(atoms) + 1, np.inf)
+    distance, index = atoms.query(place[finite], distance_upper_bound=_NEAR * spacing)
+    nearest = np.full(atoms.n + 1, np.inf)
     np.minimum.at(nearest, index, distance)
     mutual = np.isfinite(distance) & (distance <= nearest[index])
     atom[np.flatnonzero(finite)[mutual]] = index[mutual]
@@ -300,28 +348,25 @@ def _follow(growth: Growth, maxima: Maxima) -> Indices:
         The atom of each site, -1 for none, [S].
     """
     sites, atom, reach = growth
-    atoms, spacing = maxima.atoms, maxima.spacing
+    spacing = maxima.spacing
     atom = atom.copy()
-    free = np.ones(len(atoms), bool)
+    free = np.ones(len(maxima.atoms), bool)
     free[atom[atom >= 0]] = False
-    tree = KDTree(sites.ideal)
+    tree, atoms = KDTree(sites.ideal), KDTree(maxima.atoms)
     added = np.flatnonzero(atom >= 0)
     while len(added):  # each round gives an atom a site, so there are at most as many as atoms
         # Only fits that an added atom changes can place another one.
         near = _sites_near(tree, sites.ideal[added], 3 * reach)
         empty = near[atom[near] < 0]
-        occupied = np.flatnonzero(atom >= 0)
-        third = KDTree(sites.ideal[occupied]).query(sites.ideal[empty], [3])[0][:, 0]
+        neighbours = _find_neighbours(Growth(sites, atom, reach), maxima.atoms)
+        third = neighbours.tree.query(sites.ideal[empty], [3])[0][:, 0]
         edge = empty[third < 2 * reach]
-        around = fit_surroundings(Growth(sites, atom, reach), atoms, spacing, edge)
-        new = _nearest_atoms(around.place, atoms[free], spacing)
-        added = edge[new >= 0]
-        atom[added] = np.flatnonzero(free)[new[new >= 0]]
+        blocks = [_fit_block(neighbours, block, spacing) for block in _blocks(sites.ideal[edge])]
+        new = _nearest_atoms(np.concatenate([block.place for block in blocks]), atoms, spacing)
+        taken = (new >= 0) & free[new]
+        added = edge[taken]
+        atom[added] = new[taken]
         free[atom[added]] = False
-    for _ in range(2):  # few neighbours placed the first atoms
-        if (atom >= 0).any():
-            around = fit_surroundings(Growth(sites, atom, reach), atoms, spacing)
-            atom = _nearest_atoms(around.place, atoms, spacing)
     return atom
 
 
