@@ -16,7 +16,7 @@ from stm_experiments.core.arrays import Array, Indices, Mask
 from stm_experiments.core.planes import fit_plane
 from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.errors import vector_covariance
-from stm_experiments.lattice.measured import as_measured
+from stm_experiments.lattice.measured import as_measured, fullest_window
 from stm_experiments.lattice.motif import Maxima, Motif, differ_in_height, find_maxima, find_motif
 from stm_experiments.lattice.occupancy.verdict import Candidates, judge_occupancy
 from stm_experiments.lattice.phases import map_cells
@@ -35,6 +35,7 @@ from stm_experiments.lattice.vectors import (
     reduce_vectors,
 )
 
+LARGEST = 2048  # px; of larger images a part tells the lattice
 _SCALES = (1.0, 0.6, 0.36)  # on which atoms are searched for, typical periods of the Bragg peaks
 _FEWEST = 12  # atoms of a lattice
 _LEAST_SCORE = 0.3  # of a lattice
@@ -47,6 +48,7 @@ _SUPPORT = 0.4  # least weight of a site's measured neighbours, of all that the 
 _SURROUNDED = 0.7  # the same of an empty site, and of a site next to any other one
 _AROUND = 12  # nearest occupied sites that must lie all around an unknown one
 _ONE_SIDED = 0.45  # largest distance of their centre, mean distances
+_EQUAL = 0.1  # distance within which a maximum of a part is one of the image, the same unit
 _EDGE = 0.15  # sites closer to the border are left out, distances of nearest neighbours
 
 
@@ -115,10 +117,11 @@ class LatticeFit:
 
 
 class _Match(NamedTuple):
-    """The best lattice for the maxima on one scale."""
+    """The best lattice for the maxima on one scale, the period that they were searched on (px)."""
 
     maxima: Maxima
     motif: Motif
+    period: float
 
 
 class _Judged(NamedTuple):
@@ -225,6 +228,30 @@ def _levelled(data: Array, mask: Mask | None) -> tuple[Array, Mask]:
 def _best_match(data: Array, valid: Mask) -> _Match:
     """Return the lattice and the scale that explain the image's maxima best.
 
+    In a large image a part tells the lattice, and the whole image if the part has none.
+
+    Raises:
+        LatticeError: If no lattice explains them.
+    """
+    window = fullest_window(valid, LARGEST)
+    if data[window].shape == data.shape:
+        return _match_part(data, valid)
+    try:
+        maxima, motif, period = _match_part(data[window], valid[window])
+    except LatticeError:
+        return _match_part(data, valid)
+    whole = find_maxima(data, valid, period)
+    atoms = maxima.atoms + [part.start for part in window]
+    distance, index = KDTree(atoms).query(whole.atoms, distance_upper_bound=_EQUAL * maxima.spacing)
+    known, index = np.isfinite(distance), np.minimum(index, len(atoms) - 1)
+    coordinates = np.where(known[:, None], motif.coordinates[index], 0.0)
+    motif = motif._replace(coordinates=coordinates, good=known & motif.good[index])
+    return _Match(whole, motif, period)
+
+
+def _match_part(data: Array, valid: Mask) -> _Match:
+    """Return the lattice and the scale that explain the maxima of a part of an image best.
+
     Raises:
         LatticeError: If no lattice explains them.
     """
@@ -236,19 +263,20 @@ def _best_match(data: Array, valid: Mask) -> _Match:
             "and a lattice needs two in different directions"
         )
     period = _typical_period(bragg, amplitude)
-    scales = [find_maxima(data, valid, scale * period) for scale in _SCALES]
-    scales = [maxima for maxima in scales if len(maxima.atoms) >= _FEWEST]
+    periods = [scale * period for scale in _SCALES]
+    scales = [(find_maxima(data, valid, period), period) for period in periods]
+    scales = [(maxima, period) for maxima, period in scales if len(maxima.atoms) >= _FEWEST]
     motifs: list[list[Motif]] = [[] for _ in scales]
     spectrum = np.fft.fft2(data - data[valid].mean())
     for lattice in lattices:
         cells = map_cells(spectrum, lattice)
-        for good, maxima in zip(motifs, scales, strict=True):
+        for good, (maxima, _) in zip(motifs, scales, strict=True):
             good.append(find_motif(cells, lattice.vectors, maxima))
             best = max(motif.score for motif in good)
             good[:] = [motif for motif in good if motif.score >= _AS_GOOD * best]
     matches = [
-        _Match(maxima, min(good, key=lambda motif: abs(np.linalg.det(motif.vectors))))
-        for good, maxima in zip(motifs, scales, strict=True)
+        _Match(maxima, min(good, key=lambda motif: abs(np.linalg.det(motif.vectors))), period)
+        for good, (maxima, period) in zip(motifs, scales, strict=True)
     ]
     best = max((match.motif.score for match in matches), default=0.0)
     if best < _LEAST_SCORE:
@@ -279,7 +307,7 @@ def _with_unlike_atoms(
         motif = find_motif(map_cells(spectrum, lattice), lattice.vectors, match.maxima)
         whole = len(motif.basis) == cells * len(match.motif.basis)
         if whole and differ_in_height(motif, match.maxima):
-            return _Match(match.maxima, motif)
+            return match._replace(motif=motif)
     return match
 
 

@@ -4,9 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
 from stm_experiments.core.images import find_absurd
 from stm_experiments.io.scan import Scan, ScanError, check_pixel_size
+
+_WINDOWS = 5  # along each axis of which the fullest is taken
 
 
 class Measured(NamedTuple):
@@ -59,3 +62,26 @@ def as_measured(
     if absurd.any():
         mask = valid & ~absurd
     return Measured(pixels, mask, pixel_nm)
+
+
+def fullest_window(mask: NDArray[np.bool_], side: int) -> tuple[slice, slice]:
+    """Return the part of an image that holds most measured pixels; of equal ones the middle one.
+
+    Args:
+        mask: True where measured, [H, W].
+        side: Largest height and width of the part, px.
+    """
+    sides = [min(length, side) for length in mask.shape]
+    share = ndimage.uniform_filter(mask.astype(np.float32), sides)
+    middles = [
+        np.unique(np.linspace(width // 2, length - (width + 1) // 2, _WINDOWS).round().astype(int))
+        for length, width in zip(mask.shape, sides, strict=True)
+    ]
+    full = share[np.ix_(*middles)].round(3)
+    rows, columns = np.nonzero(full == full.max())
+    away = [middles[0][rows] - mask.shape[0] / 2, middles[1][columns] - mask.shape[1] / 2]
+    best = int(np.hypot(*away).argmin())
+    middle = middles[0][rows[best]], middles[1][columns[best]]
+    starts = [int(place) - width // 2 for place, width in zip(middle, sides, strict=True)]
+    down, across = (slice(start, start + width) for start, width in zip(starts, sides, strict=True))
+    return down, across

@@ -1,6 +1,5 @@
-"""A lattice as plain numbers and table rows, for files."""
+"""A lattice as plain numbers and table columns, for files."""
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -142,30 +141,31 @@ def describe_grains(grains: Grains) -> list[dict[str, Any]]:
     return about
 
 
-def site_rows(fit: LatticeFit, grain: int) -> list[dict[str, Any]]:
-    """Return a table row for each site.
+def site_table(fit: LatticeFit, grain: int) -> dict[str, list[Any]]:
+    """Return the columns of a table of the sites.
 
     Args:
         fit: The lattice.
         grain: Its number among several in one image.
 
     Returns:
-        One dictionary per site, the unknown ones last: positions (px; nm if the size of a pixel is
-        known), cell and kind, ``occupied`` 0 or 1, height, shift (px) and strain: along a column
-        (``rows``), along a row (``columns``) and their ``shear``. From ``occupied`` on all is None
-        for unknown sites.
+        For each name a value per site, the unknown ones last: positions (px; nm if the size of a
+        pixel is known), cell and kind, ``occupied`` 0 or 1, height, shift (px) and strain: along a
+        column (``rows``), along a row (``columns``) and their ``shear``. From ``occupied`` on all
+        is None for unknown sites.
     """
     places = np.concatenate([fit.sites, fit.unknown])
-    columns: dict[str, Any] = dict(zip(("row_px", "column_px"), places.T, strict=True))
+    columns: dict[str, Any] = {"grain": np.full(len(places), grain)}
+    columns |= zip(("row_px", "column_px"), places.T, strict=True)
     if fit.pixel_nm is not None:
         columns |= zip(("y_nm", "x_nm"), (places * np.array(fit.pixel_nm)).T, strict=True)
     cells = np.concatenate([fit.cell, fit.unknown_cell])
     columns |= zip(("cell_a", "cell_b"), cells.T, strict=True)
     columns |= {"kind": np.concatenate([fit.kind, fit.unknown_kind])}
-    lists = {name: values.tolist() for name, values in columns.items()}
-    lists |= {"occupied": fit.occupied.astype(int).tolist(), "height": fit.height.tolist()}
-    lists |= zip(("shift_row_px", "shift_column_px"), fit.shift.T.tolist(), strict=True)
+    measured = {"occupied": fit.occupied.astype(int), "height": fit.height}
+    measured |= zip(("shift_row_px", "shift_column_px"), fit.shift.T, strict=True)
     strain = fit.strain.reshape(-1, 4)[:, [0, 1, 3]]
-    lists |= zip(("strain_rows", "strain_shear", "strain_columns"), strain.T.tolist(), strict=True)
-    lines = itertools.zip_longest(*lists.values())  # what is not measured at unknown sites is None
-    return [{"grain": grain, **dict(zip(lists, line, strict=True))} for line in lines]
+    measured |= zip(("strain_rows", "strain_shear", "strain_columns"), strain.T, strict=True)
+    table = {name: values.tolist() for name, values in columns.items()}
+    nothing = [None] * len(fit.unknown)
+    return table | {name: values.tolist() + nothing for name, values in measured.items()}

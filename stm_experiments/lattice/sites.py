@@ -8,6 +8,7 @@ are (row, column).
 from typing import NamedTuple
 
 import numpy as np
+from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
@@ -348,21 +349,26 @@ def _follow(growth: Growth, maxima: Maxima) -> Indices:
         The atom of each site, -1 for none, [S].
     """
     sites, atom, reach = growth
-    spacing = maxima.spacing
     atom = atom.copy()
     free = np.ones(len(maxima.atoms), bool)
     free[atom[atom >= 0]] = False
-    tree, atoms = KDTree(sites.ideal), KDTree(maxima.atoms)
+    atoms = KDTree(maxima.atoms)
     added = np.flatnonzero(atom >= 0)
+    squares = ((sites.ideal - sites.ideal.min(0)) // (3 * reach)).astype(int)
     while len(added):  # each round gives an atom a site, so there are at most as many as atoms
-        # Only fits that an added atom changes can place another one.
-        near = _sites_near(tree, sites.ideal[added], 3 * reach)
-        empty = near[atom[near] < 0]
-        neighbours = _find_neighbours(Growth(sites, atom, reach), maxima.atoms)
+        # Only fits that an added atom changes can place another one, and only near sites tell them.
+        near = np.flatnonzero(_squares_near(squares, added, 1) & (atom < 0))
+        changed = KDTree(sites.ideal[added]).query(sites.ideal[near])[0] < 3 * reach
+        empty = near[changed]
+        local = np.where(_squares_near(squares, added, 2), atom, -1)
+        neighbours = _find_neighbours(Growth(sites, local, reach), maxima.atoms)
         third = neighbours.tree.query(sites.ideal[empty], [3])[0][:, 0]
         edge = empty[third < 2 * reach]
-        blocks = [_fit_block(neighbours, block, spacing) for block in _blocks(sites.ideal[edge])]
-        new = _nearest_atoms(np.concatenate([block.place for block in blocks]), atoms, spacing)
+        blocks = [
+            _fit_block(neighbours, block, maxima.spacing) for block in _blocks(sites.ideal[edge])
+        ]
+        place = np.concatenate([block.place for block in blocks])
+        new = _nearest_atoms(place, atoms, maxima.spacing)
         taken = (new >= 0) & free[new]
         added = edge[taken]
         atom[added] = new[taken]
@@ -370,10 +376,18 @@ def _follow(growth: Growth, maxima: Maxima) -> Indices:
     return atom
 
 
-def _sites_near(tree: KDTree, places: Array, radius: float) -> Indices:
-    """Return the sites within a radius (px) of any of the places [P, 2], sorted."""
-    near = tree.query_ball_point(places, radius)
-    return np.unique(np.concatenate([np.asarray(sites, dtype=int) for sites in near]))
+def _squares_near(squares: Indices, added: Indices, reach: int) -> Mask:
+    """Return which sites lie at most ``reach`` squares from one that holds an added site, [S].
+
+    Args:
+        squares: The square (row, column) of each site, [S, 2].
+        added: Some of the sites, [A].
+        reach: Squares.
+    """
+    marked = np.zeros(squares.max(0) + 1, bool)
+    marked[tuple(squares[added].T)] = True
+    wide = ndimage.maximum_filter(marked, 2 * reach + 1)
+    return np.asarray(wide[tuple(squares.T)], bool)
 
 
 def _sixth_neighbour(vectors: Array, basis: Array) -> float:

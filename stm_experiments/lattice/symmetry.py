@@ -16,8 +16,8 @@ from scipy import ndimage
 
 from stm_experiments.core.arrays import Array, Indices, Mask
 from stm_experiments.io.scan import Scan
-from stm_experiments.lattice.fit import LatticeFit, covered_area
-from stm_experiments.lattice.measured import as_measured
+from stm_experiments.lattice.fit import LARGEST, LatticeFit, covered_area
+from stm_experiments.lattice.measured import as_measured, fullest_window
 from stm_experiments.lattice.vectors import (
     LatticeCandidate,
     LatticeError,
@@ -157,6 +157,8 @@ def find_symmetries(
 def _cut_out(data: Array, mask: Mask | None) -> Array:
     """Return the smallest rectangle that holds the measured pixels, with their mean elsewhere.
 
+    Of a large image the part with most of them is taken.
+
     Raises:
         LatticeError: If it is too small.
     """
@@ -165,7 +167,9 @@ def _cut_out(data: Array, mask: Mask | None) -> Array:
     if min(len(rows), len(columns)) < 24:
         raise LatticeError("a lattice needs an image of at least 24 px")
     inside = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    return np.where(valid[inside], data[inside], data[valid].mean())
+    part = fullest_window(valid[inside], LARGEST)
+    data, valid = data[inside][part], valid[inside][part]
+    return np.where(valid, data, data[valid].mean())
 
 
 def _true_cell(lattices: list[LatticeCandidate], bragg: Array, size: int) -> LatticeCandidate:

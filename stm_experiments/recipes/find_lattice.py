@@ -17,7 +17,7 @@ from stm_experiments.io.read import read_other_trace
 from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.fit import LatticeFit, find_grains
 from stm_experiments.lattice.grains import Grains, segment_grains
-from stm_experiments.lattice.site_table import describe_grains, describe_lattice, site_rows
+from stm_experiments.lattice.site_table import describe_grains, describe_lattice, site_table
 from stm_experiments.lattice.symmetry import find_symmetries
 from stm_experiments.lattice.vectors import LatticeError
 from stm_experiments.models import checkpoint
@@ -131,8 +131,9 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     found = find_precisely(scan, net, settings)
     fits, about = found.fits, describe_found(scan, found)
     write_json(Path(f"{stem}_lattice.json"), about)
-    rows = [row for grain, fit in enumerate(fits) for row in site_rows(fit, grain)]
-    write_csv(Path(f"{stem}_sites.csv"), list(rows[0]), [list(row.values()) for row in rows])
+    tables = [site_table(fit, grain) for grain, fit in enumerate(fits)]
+    rows = (row for table in tables for row in zip(*table.values(), strict=True))
+    write_csv(Path(f"{stem}_sites.csv"), list(tables[0]), rows)
     title = "\n".join([printable(path.name), *(text["summary"] for text in about)])
     recorded = np.where(scan.mask, scan.data, np.nan)
     labels = None if found.grains is None else found.grains.labels

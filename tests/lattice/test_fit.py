@@ -9,7 +9,7 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from stm_experiments.lattice.fit import find_grains, find_lattice
-from stm_experiments.lattice.site_table import describe_lattice, site_rows
+from stm_experiments.lattice.site_table import describe_lattice, site_table
 from stm_experiments.lattice.vectors import LatticeError, find_bragg_vectors, reduce_vectors
 
 
@@ -188,9 +188,9 @@ def test_pixels_that_are_not_square():
     assert about["lengths_nm"] == pytest.approx([0.3, 0.3], rel=3e-3)
     assert about["angle_degrees"] == pytest.approx(90, abs=0.3)
     assert fit.sites_nm == pytest.approx(fit.sites * pixel)
-    rows = site_rows(fit, 0)
-    assert len(rows) == len(fit.sites) == about["sites"]
-    assert {"y_nm", "x_nm", "row_px", "occupied", "height", "strain_shear"} <= set(rows[0])
+    table = site_table(fit, 0)
+    assert len(table["row_px"]) == len(fit.sites) == about["sites"]
+    assert {"y_nm", "x_nm", "row_px", "occupied", "height", "strain_shear"} <= set(table)
 
 
 def test_two_grains():

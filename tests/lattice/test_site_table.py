@@ -4,18 +4,19 @@ import numpy as np
 
 from stm_experiments.core.files import read_csv, write_csv
 from stm_experiments.lattice.fit import find_lattice
-from stm_experiments.lattice.site_table import site_rows
+from stm_experiments.lattice.site_table import site_table
 from stm_experiments.simulator import LATTICES, NOISES, PRESETS, simulate
 
 
 def test_sites_come_back_from_their_csv_file(tmp_path):
     drawn = simulate([LATTICES["sc"]], [1], NOISES["paper"], PRESETS["physical"], 128)
     fit = find_lattice(drawn.noisy[0, 0].double().numpy(), pixel_nm=(0.03, 0.02))
-    rows = site_rows(fit, grain=2)
-    write_csv(tmp_path / "sites.csv", list(rows[0]), [list(row.values()) for row in rows])
+    table = site_table(fit, grain=2)
+    rows = list(zip(*table.values(), strict=True))
+    write_csv(tmp_path / "sites.csv", list(table), rows)
     back = read_csv(tmp_path / "sites.csv")
     assert [[float(cell) for cell in row.values()] for row in back] == [
-        [float(cell) for cell in row.values()] for row in rows
+        [float(cell) for cell in row] for row in rows
     ]
     places = np.array([[float(row["y_nm"]), float(row["x_nm"])] for row in back])
     np.testing.assert_array_equal(places, fit.sites * (0.03, 0.02))

@@ -147,7 +147,7 @@ class _Neighbours:
     """The nearest sites of the same kind at which an atom was found."""
 
     def __init__(self, sites: LatticeSites, used: Mask) -> None:
-        self.index = np.zeros((len(used), _MANY), int)
+        self.index = np.zeros((len(used), _MANY), np.int32)
         for kind in range(int(sites.kind.max()) + 1):
             same = np.flatnonzero(sites.kind == kind)
             among = np.flatnonzero((sites.kind == kind) & used)
@@ -168,4 +168,6 @@ class _Neighbours:
 
     def deviation(self, ratio: Array) -> Array:
         """Return the robust standard deviation of the nearest 60 sites' ratios [S] from 1, [S]."""
-        return np.asarray(_NORMAL_MAD * np.median(np.abs(ratio[self.index] - 1), axis=1))
+        blocks = [self.index[start : start + _BLOCK] for start in range(0, len(ratio), _BLOCK)]
+        medians = [np.median(np.abs(ratio[block] - 1), axis=1) for block in blocks]
+        return _NORMAL_MAD * np.concatenate(medians)
