@@ -12,6 +12,7 @@ from PIL import Image
 
 from stm_experiments import find_lattice, load
 from stm_experiments.io.scan import Scan
+from stm_experiments.lattice.fit import find_lattice as fit_lattice
 from stm_experiments.simulator import render_topographs
 
 
@@ -127,3 +128,42 @@ def test_a_batch_goes_on_past_names_that_cannot_be_printed(command, image, tmp_p
     assert "a\\xff\\x1b[31m.npy: a = " in said
     assert "\x1b" not in said
     assert len(list(out.glob("*_lattice.png"))) == 2
+
+
+def test_two_cells_are_told_and_the_smaller_one_is_taken(image):
+    """A denoiser that makes a superlattice: the image itself is taken, with a doubt."""
+    from stm_experiments.recipes.find_lattice import Found, choose_image
+
+    rows, columns = np.indices(image.shape)
+    fit = fit_lattice(image)
+    down, across = np.linalg.inv(fit.vectors)[:, 0]
+    order = (rows - fit.origin[0]) * down + (columns - fit.origin[1]) * across
+    doubled = (image - 0.02 * rows) * (1 + 0.4 * np.cos(np.pi * order))
+    found = [
+        Found(name, data, [fit_lattice(data)], None)
+        for name, data in (("image itself", image), ("denoised image", doubled))
+    ]
+    assert len(found[1].fits[0].basis) == 2
+    best = choose_image(*found)
+    assert best.name == "image itself"
+    assert "the denoised image has another cell" in best.doubt
+    assert np.linalg.norm(best.runner_up, axis=1) == pytest.approx([10, 20], rel=0.01)
+
+
+def test_a_site_that_is_empty_in_one_image_only_is_unknown(image):
+    from stm_experiments.recipes.find_lattice import Found, choose_image
+
+    missing = image.copy()
+    row, column = fit_lattice(image).sites[60]
+    rows, columns = np.indices(image.shape)
+    near = np.hypot(rows - row, columns - column) < 5
+    missing[near] = np.percentile(image[near], 2)
+    first, second = fit_lattice(missing), fit_lattice(image)
+    assert (~first.occupied).sum() == 1
+    best = choose_image(
+        Found("image itself", missing, [replace(first, residual=0.0)], None),
+        Found("denoised image", image, [second], None),
+    ).fits[0]
+    assert best.occupied.all()
+    assert best.unknown == pytest.approx(np.array([[row, column]]), abs=0.5)
+    assert len(best.sites) + 1 == len(first.sites)

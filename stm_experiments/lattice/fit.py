@@ -4,7 +4,7 @@ Bragg peaks give candidate lattices, local phases the place of every atom in the
 fit around each atom and its neighbours follows the distortion. Positions are (row, column), px.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +28,8 @@ from stm_experiments.lattice.sites import (
     number_atoms,
 )
 from stm_experiments.lattice.vectors import (
+    LARGEST_PERIOD,
+    LEAST_PERIOD,
     LatticeCandidate,
     LatticeError,
     candidate_lattices,
@@ -48,6 +50,7 @@ _SUPPORT = 0.4  # least weight of a site's measured neighbours, of all that the 
 _SURROUNDED = 0.7  # the same of an empty site, and of a site next to any other one
 _AROUND = 12  # nearest occupied sites that must lie all around an unknown one
 _ONE_SIDED = 0.45  # largest distance of their centre, mean distances
+_SAME_SITE = 0.3  # largest distance of a site in two fits of one scan, the same unit
 _EQUAL = 0.1  # distance within which a maximum of a part is one of the image, the same unit
 _EDGE = 0.15  # sites closer to the border are left out, distances of nearest neighbours
 
@@ -202,6 +205,27 @@ def find_grains(
     return fits
 
 
+def without_disputed(fit: LatticeFit, other: LatticeFit) -> LatticeFit:
+    """Count empty sites as unknown at which another fit of the same scan finds an atom.
+
+    Args:
+        fit: Whose sites are returned.
+        other: As of the same scan, denoised.
+    """
+    distance, index = KDTree(other.sites).query(fit.sites)
+    near = distance < _SAME_SITE * fit.spacing
+    disputed = ~fit.occupied & near & other.occupied[index]
+    keep = ~disputed
+    kept = ("sites", "cell", "kind", "occupied", "height", "shift", "strain")
+    return replace(
+        fit,
+        **{name: getattr(fit, name)[keep] for name in kept},
+        unknown=np.concatenate([fit.unknown, fit.sites[disputed]]),
+        unknown_cell=np.concatenate([fit.unknown_cell, fit.cell[disputed]]),
+        unknown_kind=np.concatenate([fit.unknown_kind, fit.kind[disputed]]),
+    )
+
+
 def covered_area(fit: LatticeFit, shape: tuple[int, ...]) -> Mask:
     """Return which pixels of an image lie at the sites of a lattice or next to them, [H, W]."""
     empty = np.ones(shape, bool)
@@ -260,7 +284,7 @@ def _match_part(data: Array, valid: Mask) -> _Match:
     if not lattices:
         raise LatticeError(
             f"no lattice was found: the spectrum has {len(bragg)} peaks above its background, "
-            "and a lattice needs two in different directions"
+            f"and a lattice needs two in different directions{_limits(bragg, data.shape)}"
         )
     period = _typical_period(bragg, amplitude)
     periods = [scale * period for scale in _SCALES]
@@ -282,6 +306,7 @@ def _match_part(data: Array, valid: Mask) -> _Match:
     if best < _LEAST_SCORE:
         raise LatticeError(
             f"no lattice was found: the best one explains {best:.0%} of the image's maxima"
+            f"{_limits(bragg, data.shape)}"
         )
     match = [match for match in matches if match.motif.score >= _FINER * best][-1]
     return _with_unlike_atoms(match, lattices, spectrum)
@@ -311,11 +336,26 @@ def _with_unlike_atoms(
     return match
 
 
+def _limits(bragg: Array, shape: tuple[int, ...]) -> str:
+    """Return between which limits periods can be found, as the end of a sentence."""
+    words = (
+        f"; periods from {LEAST_PERIOD:.0f} px to a quarter of the image "
+        f"({LARGEST_PERIOD * min(shape):.0f} px here) can be found"
+    )
+    if len(bragg):
+        words += f", and the strongest wave has a period of {1 / np.linalg.norm(bragg[0]):.3g} px"
+    return words
+
+
 def _typical_period(bragg: Array, amplitude: Array) -> float:
-    """Return the typical period of the strong Bragg peaks, px."""
-    strong = amplitude > 0.2 * amplitude[0]
-    lengths = np.linalg.norm(bragg[strong], axis=1)
-    return float(1 / np.average(lengths, weights=amplitude[strong] ** 2))
+    """Return the typical period of the strong Bragg peaks that can be a lattice's, px."""
+    lengths = np.linalg.norm(bragg, axis=1)
+    rows = LEAST_PERIOD * np.sqrt(0.75)  # of atoms are this far apart in a hexagonal lattice
+    possible = lengths < 1 / rows  # a strong wave of the instrument can be finer
+    if not possible.any():
+        possible = np.ones(len(bragg), bool)
+    strong = possible & (amplitude > 0.2 * amplitude[possible].max())
+    return float(1 / np.average(lengths[strong], weights=amplitude[strong] ** 2))
 
 
 def _judge_sites(growth: Growth, maxima: Maxima, data: Array, valid: Mask) -> _Judged:

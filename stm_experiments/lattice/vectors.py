@@ -12,6 +12,8 @@ import torch
 from stm_experiments.core.arrays import Array, Mask
 from stm_experiments.core.spectra import bragg_peaks, hann_power
 
+LEAST_PERIOD = 3.0  # of a lattice, px
+LARGEST_PERIOD = 0.25  # of a lattice, shorter sides of the image
 _REACH = 2  # half width of a Hann-windowed peak, frequency steps
 _PROMINENCE = 30.0  # power of a Bragg peak over its background; noise reaches about 15
 _RIGHT = 0.052  # cosine of 87 degrees: an angle up to which noise may decide
@@ -104,7 +106,7 @@ def candidate_lattices(
     waves = waves[np.linalg.norm(waves, axis=1) * size > 3]
     i, j = np.triu_indices(len(waves), 1)
     area = 1 / np.maximum(np.abs(waves[i, 0] * waves[j, 1] - waves[i, 1] * waves[j, 0]), 1e-9)
-    fits = (area > 9) & (area < size**2 / 16)
+    fits = (area > LEAST_PERIOD**2) & (area < (LARGEST_PERIOD * size) ** 2)
     pairs, area = np.stack([waves[i[fits]], waves[j[fits]]], 1), area[fits]
     index = bragg @ np.linalg.inv(pairs)
     away = np.linalg.norm((index - np.round(index)) @ pairs, axis=2) * size
@@ -122,7 +124,7 @@ def candidate_lattices(
             ):
                 continue
             lengths = np.linalg.norm(lattice.vectors, axis=1)
-            if lengths.min() > 3 and lengths.max() < size / 4:
+            if lengths.min() > LEAST_PERIOD and lengths.max() < LARGEST_PERIOD * size:
                 best.append(lattice)
         lattices += sorted(best, key=lambda lattice: -lattice.explained)[:per_octave]
     return lattices

@@ -15,7 +15,7 @@ from stm_experiments.figures.lattice_map import lattice_map
 from stm_experiments.io import scan_files
 from stm_experiments.io.read import read_other_trace
 from stm_experiments.io.scan import Scan
-from stm_experiments.lattice.fit import LatticeFit, find_grains
+from stm_experiments.lattice.fit import LatticeFit, find_grains, without_disputed
 from stm_experiments.lattice.grains import Grains, segment_grains
 from stm_experiments.lattice.site_table import describe_grains, describe_lattice, site_table
 from stm_experiments.lattice.symmetry import find_symmetries
@@ -26,7 +26,8 @@ from stm_experiments.recipes.batch import print_written, work_through
 from stm_experiments.restoration.denoise import DEFAULT, denoise
 from stm_experiments.restoration.waves.lattice_waves import doubt_lattice
 
-FEWER = 0.95  # least share of the denoised image's sites that the image itself must show
+FEWER = 0.95  # share of the sites of the other image below which an image is left
+CLEAR = 0.03  # residual up to which an image needs no denoiser, distances of nearest neighbours
 DENOISE = ("auto", True, False)
 
 
@@ -57,19 +58,23 @@ class Found(NamedTuple):
         data: [H, W].
         fits: At least one.
         grains: With ``grains=auto``, the grains that the image was divided into; else None.
+        doubt: Why the cell is not sure, as part of a sentence; None: no reason.
+        runner_up: The vectors of the other cell then, (row, column), [2, 2] px; else None.
     """
 
     name: str
     data: Array
     fits: list[LatticeFit]
     grains: Grains | None
+    doubt: str | None = None
+    runner_up: Array | None = None
 
 
 def find_precisely(scan: Scan, net: Network | None, settings: dict[str, Any]) -> Found:
     """Find the lattices of a scan in the image itself or in the denoised one.
 
-    With ``denoise=auto`` both are tried. The image itself is taken if its lattice has the smaller
-    standard errors and no fewer sites: a denoiser must not make a lattice worse.
+    With ``denoise=auto`` the denoised image is tried too, unless the atoms of the image itself lie
+    close to their sites: a denoiser must not make a lattice worse (``choose_image``).
 
     Args:
         scan: The scan.
@@ -79,23 +84,61 @@ def find_precisely(scan: Scan, net: Network | None, settings: dict[str, Any]) ->
     Raises:
         LatticeError: If neither shows a lattice.
     """
-    sign = -1 if settings["invert"] else 1
-    images = {} if settings["denoise"] is True else {"image itself": scan.data}
-    if net is not None:
-        images["denoised image"] = denoise(scan, net).data
-    found: list[Found] = []
-    for name, data in images.items():
+    sign, itself, refusal = -1 if settings["invert"] else 1, None, None
+    if settings["denoise"] is not True:
         try:
-            found.append(_find(name, sign * data, scan, settings["grains"]))
-        except LatticeError:
-            if name == list(images)[-1] and not found:
-                raise
-    if len(found) == 2:
-        itself, denoised = (one.fits[0] for one in found)
-        precise = np.trace(itself.covariance) <= np.trace(denoised.covariance)
-        if not (precise and len(itself.sites) >= FEWER * len(denoised.sites)):
-            return found[1]
-    return found[0]
+            itself = _find("image itself", sign * scan.data, scan, settings["grains"])
+        except LatticeError as error:
+            refusal = error
+    if net is None or (itself is not None and _is_clear(itself.fits[0])):
+        if itself is None:
+            raise refusal or LatticeError("no lattice was found")
+        return itself
+    try:
+        data = denoise(scan, net).data
+        denoised = _find("denoised image", sign * data, scan, settings["grains"])
+    except LatticeError:
+        if itself is None:
+            raise
+        return itself
+    return denoised if itself is None else choose_image(itself, denoised)
+
+
+def _is_clear(fit: LatticeFit) -> bool:
+    """Return whether atoms lie so close to their sites that there is nothing to denoise."""
+    return fit.residual < CLEAR * fit.spacing
+
+
+def choose_image(itself: Found, denoised: Found) -> Found:
+    """Return the lattices of the image that shows them better.
+
+    That is the one with more sites; if they have about as many, the one with fewer atoms in the
+    cell, as noise and denoisers make superlattices; else the one whose atoms lie closer to their
+    sites. A site that is empty there and holds an atom in the other image is unknown.
+
+    Args:
+        itself: Lattices of the image itself.
+        denoised: Those of the denoised one.
+    """
+    first, second = itself.fits[0], denoised.fits[0]
+    if len(first.sites) < FEWER * len(second.sites):
+        best, other = denoised, itself
+    elif len(second.sites) < FEWER * len(first.sites):
+        best, other = itself, denoised
+    else:
+        order = [(len(one.fits[0].basis), one.fits[0].residual) for one in (itself, denoised)]
+        best, other = (itself, denoised) if order[0] <= order[1] else (denoised, itself)
+    rival = other.fits[0]
+    if len(rival.basis) == len(best.fits[0].basis):
+        fits = [without_disputed(best.fits[0], rival), *best.fits[1:]]
+        return best._replace(fits=fits)
+    a, b = np.linalg.norm(rival.vectors * np.array(rival.pixel_nm or (1.0, 1.0)), axis=1)
+    unit = "px" if rival.pixel_nm is None else "nm"
+    doubt = (
+        f"the {other.name} has another cell: a = {a:.4g} {unit}, b = {b:.4g} {unit}, "
+        f"{len(rival.basis)} atoms"
+    )
+    return best._replace(doubt=doubt, runner_up=rival.vectors)
 
 
 def _find(name: str, data: Array, scan: Scan, grains: int | str) -> Found:
@@ -113,11 +156,14 @@ def describe_found(scan: Scan, found: Found) -> list[dict[str, Any]]:
     other = read_other_trace(scan)
     about = []
     for fit, symmetry in zip(found.fits, symmetries, strict=True):
-        reason = doubt_lattice(scan, fit.vectors, other)
+        doubts = [doubt_lattice(scan, fit.vectors, other), None if about else found.doubt]
+        reason = "; ".join(doubt for doubt in doubts if doubt) or None
         text = describe_lattice(fit, symmetry, scan.unit) | {
             "found_in": found.name,
             "reason": reason,
         }
+        if not about and found.runner_up is not None:
+            text["runner_up_vectors_px"] = found.runner_up.tolist()
         about.append(text if reason is None else text | {"confidence": "low"})
     if found.grains is None:
         return about
@@ -145,7 +191,7 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     for text in about:
         print(printable(f"{path.name}: {text['summary']}; found in the {found.name}"))
         if text["reason"] is not None:
-            print(printable(f"{path.name}: this may be no lattice: {text['reason']}"))
+            print(printable(f"{path.name}: low confidence: {text['reason']}"))
         if found.grains is not None:
             print(printable(f"{path.name}: {text['grain_summary']}"))
     print_written(stem, written)

@@ -302,3 +302,32 @@ def test_more_sites_than_the_limit_are_refused(monkeypatch):
     monkeypatch.setattr(sites, "_MOST", 200)
     with pytest.raises(LatticeError, match=r"about .* sites .* 150 x 150 px, and at most 200"):
         find_lattice(example("square")[1])
+
+
+def test_a_part_of_a_large_image_tells_the_lattice(monkeypatch):
+    """The sites of the whole image are the same as if all of it had been searched."""
+    from stm_experiments.lattice import fit as fits
+
+    vectors, basis, width = LATTICES["honeycomb"]
+    true = sites_of(turned(vectors, 17), basis, wave(0.03))
+    image = drawn(true, width)
+    whole = find_lattice(image)
+    monkeypatch.setattr(fits, "LARGEST", 90)
+    part = find_lattice(image)
+    assert part.vectors == pytest.approx(whole.vectors, abs=1e-4)
+    assert len(part.sites) == len(whole.sites)
+    assert KDTree(part.sites).query(whole.sites)[0].max() < 1e-2
+
+
+def test_hum_that_is_finer_than_any_lattice_does_not_set_its_scale():
+    image = example("hexagonal")[1]
+    rows = np.arange(SIZE)[:, None]
+    hum = 0.8 * np.cos(2 * np.pi * (rows / 2.06 + 0.05 * np.arange(SIZE)))
+    fit = find_lattice(image + hum)
+    assert np.linalg.norm(fit.vectors, axis=1) == pytest.approx([11, 11], rel=0.01)
+
+
+def test_a_refusal_names_the_limits():
+    places = sites_of([[0, 60], [60, 0]], [[0, 0]])
+    with pytest.raises(LatticeError, match=r"from 3 px to a quarter of the image \(38 px here\)"):
+        find_lattice(drawn(places, 9.0))

@@ -5,7 +5,7 @@ import pytest
 
 from stm_experiments.io import Scan, ScanError
 from stm_experiments.lattice.fit import find_grains, find_lattice
-from stm_experiments.lattice.measured import as_measured
+from stm_experiments.lattice.measured import as_measured, fullest_window
 from stm_experiments.lattice.point_defects import find_point_defects
 
 ROWS, COLUMNS = np.mgrid[:120, :120]
@@ -56,3 +56,11 @@ def test_one_absurd_pixel_counts_as_not_measured():
     assert len(find_point_defects(spoilt).score) == len(find_point_defects(IMAGE).score)
     with pytest.raises(ScanError, match=r"a mask of shape \(3, 4\) for an image"):
         find_lattice(IMAGE, np.ones((3, 4), bool))
+
+
+def test_the_fullest_window_is_the_measured_part_or_the_middle():
+    mask = np.ones((100, 60), bool)
+    assert fullest_window(mask, 40) == (slice(30, 70), slice(10, 50))
+    assert fullest_window(mask, 200) == (slice(0, 100), slice(0, 60))
+    mask[:60] = False
+    assert fullest_window(mask, 40) == (slice(60, 100), slice(10, 50))
