@@ -169,3 +169,9 @@ def site_table(fit: LatticeFit, grain: int) -> dict[str, list[Any]]:
     table = {name: values.tolist() for name, values in columns.items()}
     nothing = [None] * len(fit.unknown)
     return table | {name: values.tolist() + nothing for name, values in measured.items()}
+
+
+def site_rows(fit: LatticeFit, grain: int) -> list[dict[str, Any]]:
+    """Return the rows of ``site_table``, one dictionary per site."""
+    table = site_table(fit, grain)
+    return [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]

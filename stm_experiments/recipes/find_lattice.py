@@ -154,7 +154,7 @@ def describe_found(scan: Scan, found: Found) -> list[dict[str, Any]]:
     """Return each lattice of a scan in plain numbers and words, with what makes it doubtful."""
     symmetries = find_symmetries(found.data, scan.mask, found.fits)
     other = read_other_trace(scan)
-    about = []
+    about: list[dict[str, Any]] = []
     for fit, symmetry in zip(found.fits, symmetries, strict=True):
         doubts = [doubt_lattice(scan, fit.vectors, other), None if about else found.doubt]
         reason = "; ".join(doubt for doubt in doubts if doubt) or None

@@ -70,7 +70,7 @@ def show_lattices(viewer: Any, name: str, lattices: Lattices) -> list[str]:
     for about in lattices.about:
         words.append(f"{about['summary']}; found in the {found.name}")
         if about["reason"] is not None:
-            words.append(f"this may be no lattice: {about['reason']}")
+            words.append(f"low confidence: {about['reason']}")
         if "grain_summary" in about:
             words.append(about["grain_summary"])
     return words
