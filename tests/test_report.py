@@ -10,21 +10,26 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from browser import CHROMIUM, browse
 from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from stm_experiments.latent.codes_csv import read_latent_csv, write_latent_csv
+from stm_experiments.latent.patch_sheet import write_patch_sheet
 from stm_experiments.report import main
-from stm_experiments.reporting import paper
+from stm_experiments.reporting.charts import curve_charts
 from stm_experiments.reporting.latent_cloud import RunCodes, latent_cloud
+from stm_experiments.reporting.paper import published
+from stm_experiments.reporting.paper.table2 import errors_table
 from stm_experiments.reporting.report import write_report
 from stm_experiments.reporting.result_table import to_csv, to_latex, to_markdown
-from stm_experiments.reporting.runs import find_runs
-from stm_experiments.reporting.summary import (
+from stm_experiments.reporting.runs import Run, find_runs
+from stm_experiments.reporting.settings import Settings
+from stm_experiments.reporting.tables import (
     CODE_COLUMNS,
     baselines_table,
+    best_table,
     codes_table,
-    errors_table,
     runs_table,
     seeds_table,
     times_table,
@@ -37,7 +42,7 @@ FIGURES = ("curves", "latent", "network", "patches", "reconstructions")
 def write_run(folder, job, lattice, name, seed=0, scale=1.0, figures=FIGURES):
     """A finished run as train.py leaves it, with numbers of its own."""
     random = np.random.default_rng([job, seed])
-    settings = paper.CONFIGURATIONS[name]
+    settings = published.CONFIGURATIONS[name]
     epochs = max(1, round(settings.epochs * scale))
     folder.mkdir(parents=True)
     config = {
@@ -53,6 +58,7 @@ def write_run(folder, job, lattice, name, seed=0, scale=1.0, figures=FIGURES):
             "augment": False,
             "seed": seed,
         },
+        "noise": {"detector": {"gaussian": 0.3}},
         "model": {
             "net": {"_target_": "stm_experiments.models.CAEA"},
             "optimizer": {"lr": settings.rate},
@@ -108,6 +114,8 @@ def write_run(folder, job, lattice, name, seed=0, scale=1.0, figures=FIGURES):
     write_latent_csv(
         folder / "latent.csv", codes, [lattice] * 60, torch.arange(60) // 10, orientation
     )
+    patches = torch.linspace(-1, 1, 60).view(60, 1, 1, 1).expand(60, 1, 17, 17)
+    write_patch_sheet(folder / "latent_patches.png", patches)
 
 
 def write_about(folder, job, overrides, **about):
@@ -201,7 +209,7 @@ def test_odd_names_are_text_and_never_markup(page):
 
 def test_failed_missing_and_interrupted_jobs_are_named_with_their_reasons(page):
     text = page.read_text(encoding="utf-8")
-    troubles = text[text.index('id="troubles"') : text.index("<dl>")]
+    troubles = text[text.index('id="troubles"') : text.index("<main>")]
     assert "failed: the loss is nan &amp; &lt;script&gt;" in troubles
     assert "9_killed: unfinished" in troubles
     assert "8_wrong: without run.json" in troubles
@@ -220,7 +228,7 @@ def test_the_tables_hold_the_numbers_of_the_files(sweep, page):
             row = rows[run.folder.name]
             assert float(row["MSE noisy"]) == run.metrics["test/mse_noisy"]
             assert float(row["MSE noisy high"]) == run.metrics["test/mse_noisy"] + 0.0005
-            assert float(row["val. loss"]) == run.metrics["val/loss"]
+            assert float(row["val/loss"]) == run.metrics["val/loss"]
             assert float(row["PCA-10 MSE noisy"]) == 0.03
     table = errors_table(runs)
     assert len(table.rows) == 21
@@ -243,15 +251,21 @@ def test_the_tables_hold_the_numbers_of_the_files(sweep, page):
             assert cell.value is None or f'data-v="{cell.value!r}"' in html
 
 
-def test_spreads_over_seeds_and_speeds_are_right(sweep):
+def test_intervals_over_seeds_and_speeds_are_right(sweep):
     runs = find_runs(sweep)
-    row = next(row for row in seeds_table(runs).rows if row[3].value == 2)
+    table = seeds_table(runs, Settings(runs))
+    seeds, error = table.columns.index("seeds"), table.columns.index("MSE noisy")
+    row = next(row for row in table.rows if row[seeds].value == 2)
     values = [r.metrics["test/mse_noisy"] for r in runs if r.about.get("job") in (0, 1)]
-    assert row[4].value == pytest.approx(np.mean(values))
-    assert row[4].text.endswith(f"± {np.std(values, ddof=1):.5f}")
-    row = times_table(runs).rows[0]
-    assert row[10].value == pytest.approx(52 * 3000 * 100 / 148.3)
-    assert row[11].value == pytest.approx(9000 / row[10].value)
+    assert row[error].value == pytest.approx(np.mean(values))
+    # Student's t for one degree of freedom: 12.706.
+    half = 12.706 * np.std(values, ddof=1) / np.sqrt(2)
+    assert float(row[error].text.split(" ± ")[1]) == pytest.approx(half, abs=1e-5)
+    table = times_table(runs, Settings(runs))
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    speed = row["paper's patches/s"].value
+    assert speed == pytest.approx(52 * 3000 * 100 / 148.3)
+    assert row["our speed / theirs"].value == pytest.approx(9000 / speed)
 
 
 def test_what_codes_contain_is_compared_with_untrained_networks(sweep):
@@ -261,10 +275,11 @@ def test_what_codes_contain_is_compared_with_untrained_networks(sweep):
         "untrained": {"single/probe": 0.30, "pooled/probe": 0.93, "invariance/turns": 0.4},
     }
     (run.folder / "latent.json").write_text(json.dumps(scores), encoding="utf-8")
-    rows = codes_table(find_runs(sweep)).rows
-    assert [row[2].text for row in rows] == ["CAE-A", "untrained"]
+    runs = find_runs(sweep)
+    rows = codes_table(runs, Settings(runs)).rows
+    assert [row[1].text for row in rows] == ["CAE-A", "untrained"]
     best = {"probe, one patch": 0, "probe, pooled": 1, "change by quarter turns": 1}
-    for place, column in enumerate(CODE_COLUMNS, 3):
+    for place, column in enumerate(CODE_COLUMNS, 2):
         if column.heading in best:
             assert [row[place].bold for row in rows].index(True) == best[column.heading]
     page = write_report(find_runs(sweep), sweep, sweep / "report")
@@ -273,20 +288,25 @@ def test_what_codes_contain_is_compared_with_untrained_networks(sweep):
 
 
 def test_the_untouched_input_is_best_only_against_clean(sweep):
-    rows = [row for row in baselines_table(find_runs(sweep)).rows if row[0].text == "sc"]
-    noisy = next(row for row in rows if row[1].text == "noisy input")
-    assert not noisy[2].bold
-    assert noisy[3].bold
-    assert rows[-1][3].value == 1.4e-4
-    assert not rows[-1][3].bold
+    runs = find_runs(sweep)
+    table = baselines_table(runs, Settings(runs))
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    rows = [row for row in rows if row["lattice"].text == "sc"]
+    noisy = next(row for row in rows if row["what"].text == "noisy input")
+    assert not noisy["MSE against noisy"].bold
+    assert noisy["MSE against clean"].bold
+    assert rows[-1]["MSE against clean"].value == 1.4e-4
+    assert not rows[-1]["MSE against clean"].bold
 
 
 def test_tables_are_escaped_for_markdown_and_latex(sweep):
-    table = runs_table(find_runs(sweep), lambda run: "x")
+    runs = find_runs(sweep)
+    table = runs_table(runs, Settings(runs), lambda run: "x")
     assert r"odd \& 'quoted'" in to_latex(table)
     assert r"8\_wrong" in to_latex(table)
     assert all(
-        line.count("&") - line.count(r"\&") in (0, 14) for line in to_latex(table).split("\n")
+        line.count("&") - line.count(r"\&") in (0, table.width - 1)
+        for line in to_latex(table).split("\n")
     )
     for text in (to_markdown(table), to_markdown(errors_table(find_runs(sweep)))):
         widths = {line.count(" | ") for line in text.splitlines()}
@@ -308,36 +328,28 @@ def test_a_single_miniature_says_so_and_claims_stay_open(tmp_path):
 def test_thumbnails_stop_before_the_page_is_too_large(tmp_path, monkeypatch):
     from stm_experiments.reporting import page
 
-    monkeypatch.setattr(page, "IMAGE_BYTES", 40_000)
-    for job, lattice in enumerate(paper.LATTICES):
+    monkeypatch.setattr(page, "IMAGE_BYTES", 3_000)
+    for job, lattice in enumerate(published.LATTICES):
         write_run(tmp_path / f"{job}_{lattice}", job, lattice, "baseline")
     (tmp_path / "0_sc" / "figures" / "network.png").write_bytes(b"no picture")
     write_report(find_runs(tmp_path), tmp_path, tmp_path / "report")
     text = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
-    assert len(re.findall("base64,", text)) < 5
+    assert 0 < text.count("data:image/webp") < 6
     assert "2_fcc/figures/reconstructions.png" in text
 
 
-def test_latent_points_of_all_runs_are_in_the_cloud(sweep, page):
-    text = page.read_text(encoding="utf-8")
-    assert 'id="cloud"' in text
+def test_latent_points_of_the_runs_are_in_the_cloud(sweep):
     tables = [pd.DataFrame(read_latent_csv(path)) for path in sorted(sweep.glob("*/latent.csv"))]
-    figure = latent_cloud([RunCodes(f"run {i} <b>", table) for i, table in enumerate(tables)])
-    # The interrupted runs left theirs too.
-    assert len(figure.data) == 8
-    assert [trace.visible for trace in figure.data] == [True] + [False] * 7
-    for trace, table in zip(figure.data, tables, strict=True):
-        np.testing.assert_allclose(trace.x, table["pc1"], rtol=1e-6)
-        np.testing.assert_allclose(trace.z, table["pc3"], rtol=1e-6)
-        assert len(trace.x) == 60
-    runs, colours = figure.layout.updatemenus
-    assert [button.label for button in runs.buttons] == [f"run {i} &lt;b&gt;" for i in range(8)]
-    # The azimuth is unknown.
-    names = ["lattice", "image", "tilt"]
-    assert [button.label for button in colours.buttons] == [f"coloured by {n}" for n in names]
-    assert list(figure.data[0].marker.colorbar.ticktext) == ["sc"]
-    markers = colours.buttons[2].args[0]["marker"]
-    np.testing.assert_allclose(markers[0]["color"], tables[0]["tilt"], atol=1e-6)
+    cloud = latent_cloud([RunCodes(f"run {i} <b>", table) for i, table in enumerate(tables)])
+    assert len(cloud["traces"]) == 8
+    for trace, table in zip(cloud["traces"], tables, strict=True):
+        np.testing.assert_allclose(trace["x"], table["pc1"], rtol=1e-3)
+        np.testing.assert_allclose(trace["z"], table["pc3"], rtol=1e-3)
+        assert len(trace["x"]) == 60
+    # The azimuth is unknown, and all points of a run are of one lattice.
+    assert list(cloud["colours"]) == ["image", "tilt"]
+    np.testing.assert_allclose(cloud["colours"]["tilt"][0]["color"], tables[0]["tilt"], atol=1e-6)
+    assert cloud["traces"][0]["text"][10] == "image 1<br>tilt 0.169"
 
 
 def test_the_command_writes_beside_the_runs_and_refuses_in_one_sentence(sweep, tmp_path, command):
@@ -368,14 +380,135 @@ def test_paths_are_relative_to_where_the_page_stands(sweep, tmp_path):
             assert (tmp_path / "deep" / "er" / unquote(link)).exists()
 
 
-def test_what_all_runs_have_in_common_is_said_once(tmp_path):
-    for job, lattice in enumerate(("sc", "fcc")):
-        write_run(tmp_path / str(job), job, lattice, "baseline", figures=())
-        overrides = [f"lattice={lattice}", "data.size=96", f"model.net.latent={job}"]
-        (tmp_path / str(job) / "config.yaml").write_text(f"lattice: {{{lattice}: {{}}}}")
-        write_about(tmp_path / str(job), job, overrides, status="finished")
-    assert [run.label for run in find_runs(tmp_path)] == ["latent=0", "latent=1"]
-    write_report(find_runs(tmp_path), tmp_path, tmp_path / "report")
-    text = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
-    assert text.count("data.size=96") == 1
-    assert "The paper's claims" not in text
+def vary(folder, job, lattice="fcc", seed=0, **settings):
+    """A run of no experiment of the paper, with settings of its own."""
+    write_run(folder, job, lattice, "baseline", seed, figures=())
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    config["model"]["optimizer"]["lr"] = settings.get("lr", 0.005)
+    config["model"]["net"]["latent"] = settings.get("latent", 10)
+    config["noise"] = settings.get("noise", {"a": 1.0})
+    config["data"]["noise"] = dict(config["noise"])
+    (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    choices = {"lattice": lattice, "noise": settings.get("name", "paper"), "model": "cae_a"}
+    write_about(folder, job, [f"lattice={lattice}"], status="finished", choices=choices)
+
+
+def test_settings_that_differ_are_columns_and_what_runs_share_is_said_once(tmp_path):
+    for job, (lr, latent) in enumerate([(0.1, 5), (0.01, 5), (0.1, 10), (0.1, 10)]):
+        vary(tmp_path / str(job), job, lr=lr, latent=latent)
+    vary(tmp_path / "4", 4, noise={"b": 2.0}, name="none", lr=0.1)
+    runs = find_runs(tmp_path)
+    settings = Settings(runs)
+    assert settings.names == ["noise"]
+    assert list(settings.headings.values()) == ["lr", "latent"]
+    assert settings.numeric == settings.keys
+    assert settings.label(runs[0]) == "lr 0.1, latent 5"
+    assert [len(members) for members in settings.tasks.values()] == [1, 4]
+    table = runs_table(runs, settings, lambda run: "x")
+    assert table.columns[:5] == ("run", "status", "noise", "lr", "latent")
+    assert [row[4].value for row in table.rows] == [5, 5, 10, 10, 10]
+    page = write_report(runs, tmp_path, tmp_path / "report")
+    text = page.read_text(encoding="utf-8")
+    lead = " ".join(text[text.index('class="lead"') : text.index("</header>")].split())
+    assert "5 runs train CAE-A on fcc with noise paper and none." in lead
+    assert "They differ in lr (0.01, 0.1), latent (5, 10)." in lead
+    assert "within each of 2 tasks" in lead
+    assert "Beside the paper" not in text
+    assert "Binev" not in text
+
+
+def test_the_best_is_named_by_the_metric_that_is_optimised_and_seeds_by_their_mean(tmp_path):
+    results = {(0.1, 0): 1.0, (0.1, 1): 9.0, (0.01, 0): 3.0, (0.01, 1): 4.0}
+    for job, ((lr, seed), result) in enumerate(results.items()):
+        folder = tmp_path / f"{job}_run"
+        vary(folder, job, lr=lr, seed=seed)
+        metrics = json.loads((folder / "metrics.json").read_text())
+        (folder / "metrics.json").write_text(json.dumps(metrics | {"val/loss": result}))
+    shutil.copytree(tmp_path / "3_run", tmp_path / "4_again")  # counts once
+    runs = find_runs(tmp_path)
+    settings = Settings(runs)
+    (row,) = best_table(settings, lambda run: run.folder.name).rows
+    assert [cell.text for cell in row[1:3]] == ["4", "lr 0.01, 2 seeds"]
+    assert row[2].link == "2_run"
+    assert row[3].value == 3.5
+    assert row[4].text == "PCA-10 0.03000"
+    assert [row[2].value for row in seeds_table(runs, settings).rows] == [5.0, 3.5]
+
+
+def test_losses_of_different_kinds_share_no_task_and_no_axis(tmp_path):
+    vary(tmp_path / "0", 0)
+    vary(tmp_path / "1", 1, lr=0.1)
+    about = json.loads((tmp_path / "1" / "run.json").read_text())
+    (tmp_path / "1" / "run.json").write_text(json.dumps(about | {"loss": "nats per patch <b>"}))
+    runs = find_runs(tmp_path)
+    settings = Settings(runs)
+    assert len(settings.tasks) == 2
+    charts = curve_charts(runs, settings)
+    labels = {chart.layout["yaxis"]["title"]["text"]: chart for chart in charts}
+    assert set(labels) == {
+        "nats per patch &lt;b&gt;",
+        "mean squared error per px against<br>the noisy patch",
+    }
+    assert (
+        "shapes" not in labels["nats per patch &lt;b&gt;"].layout
+    )  # PCA's error is another measure
+    (line,) = labels["mean squared error per px against<br>the noisy patch"].layout["shapes"]
+    assert line["y0"] == 0.03
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_the_page_works_in_a_narrow_browser_without_asking_for_anything(page):
+    point = """
+    const cloud = document.getElementById("cloud");
+    cloud.showPatch(7);
+    const canvas = document.getElementById("patch");
+    probe.patch = [canvas.hidden, canvas.getContext("2d").getImageData(60, 60, 1, 1).data[0]];
+    """
+    probe = browse(page, 400, action=point)
+    assert probe["errors"] == []
+    assert probe["violations"] == []
+    assert probe["requests"] == []
+    assert probe["width"] == probe["window"] == 400  # nothing to scroll sideways
+    assert probe["drawn"] == probe["places"] > 3
+    hidden, grey = probe["patch"]
+    assert not hidden
+    assert abs(grey - 7 / 59 * 255) < 8  # the compression changes it a little
+
+
+def test_a_page_of_500_runs_stays_small(tmp_path):
+    points = [(float(epoch), 0.02 + 0.1 / epoch) for epoch in range(1, 101)]
+    runs = []
+    for job in range(500):
+        lattice, rate = ("sc", "bcc", "fcc", "hex1")[job % 4], 1e-4 * 1.01**job
+        config = {
+            "lattice": {lattice: {}},
+            "data": {"_target_": "stm_experiments.data.SimulatedData", "noise": {"a": 1.0}},
+            "model": {"net": {"_target_": "CAEA"}, "optimizer": {"lr": rate}},
+        }
+        about = {"status": "finished", "job": job, "choices": {"noise": f"n{job % 3}"}}
+        metrics = {"val/loss": 0.02 + 1e-5 * job, "baselines/PCA-10/mse_noisy": 0.03}
+        curves = {"val/loss": points, "train/loss": points}
+        runs.append(Run(tmp_path / f"{job}_run", about, metrics, config, curves, {}, {}))
+    page = write_report(runs, tmp_path, tmp_path / "report")
+    assert page.stat().st_size < 8_000_000  # thumbnails take 3.5 MB at most
+    text = page.read_text(encoding="utf-8")
+    assert (
+        len(re.findall(r'href="../\d+_run"', text)) == 500 + 12
+    )  # a row each, and the best of each task
+    assert "6 more charts" in text
+    assert "The 12 best of 42 settings" in text
+
+
+def test_a_single_run_on_one_image_invents_no_interval_and_no_spread(tmp_path):
+    vary(tmp_path / "run", 0)
+    path = tmp_path / "run" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    path.write_text(json.dumps({k: v for k, v in metrics.items() if not k.endswith("_ci95")}))
+    page = write_report(find_runs(tmp_path / "run"), tmp_path / "run", tmp_path / "report")
+    text = page.read_text(encoding="utf-8")
+    assert "This run trains CAE-A on fcc with noise paper. It ends at val/loss " in text
+    assert "test images: one alone, so without intervals" in text
+    body = text[text.index("<main>") : text.index("</main>")]
+    assert not re.search(r"\d ± \d", body)
+    for words in ("The best of each task", "Means over seeds", "All runs", "What the settings"):
+        assert words not in body

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from stm_experiments.core.intervals import Interval
 from stm_experiments.core.texts import printable
-from stm_experiments.reporting.averages import mean_and_deviation
+from stm_experiments.reporting.averages import distinct, mean_and_deviation
 from stm_experiments.reporting.runs import Run, read_runs
 
 MEASURES = ("mse_noisy", "mse_clean", "ssim_noisy")
@@ -68,14 +68,6 @@ def comparison_table(runs: Sequence[Run]) -> Table:
         name = escape(printable("\n".join(words))) or "defaults"
         table.add_row(name, *count, *_results(group, measures))
     return table
-
-
-def distinct(runs: Sequence[Run]) -> list[Run]:
-    """Return one run of those with the same overrides, a finished one if there is one."""
-    kept: dict[tuple[str, ...], Run] = {}
-    for run in sorted(runs, key=lambda run: not run.finished):
-        kept.setdefault(tuple(run.about.get("overrides", [])), run)
-    return [run for run in runs if kept[tuple(run.about.get("overrides", []))] is run]
 
 
 def measures_of(runs: Sequence[Run]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from stm_experiments.evaluation.held_out import score_held_out
 from stm_experiments.metrics.scores import read_scores
 from stm_experiments.models.interfaces import Network
 from stm_experiments.reporting.checks import check_numbers
-from stm_experiments.reporting.paper import NETWORKS
+from stm_experiments.reporting.paper.published import NETWORKS
 from stm_experiments.training.loggers import close_loggers, log_results
 from stm_experiments.training.run_folder import RunFolder
 

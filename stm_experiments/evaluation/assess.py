@@ -23,7 +23,9 @@ from stm_experiments.figures.codes.traversals import traversals
 from stm_experiments.figures.patch_montage import patch_montage
 from stm_experiments.figures.training_curves import training_curves
 from stm_experiments.latent.codes import Codes, encode_all, encode_patches
-from stm_experiments.latent.codes_csv import write_latent_csv
+from stm_experiments.latent.codes_csv import write_latent_csv, written_rows
+from stm_experiments.latent.patch_sheet import NAME as PATCH_SHEET
+from stm_experiments.latent.patch_sheet import shrink, write_patch_sheet
 from stm_experiments.latent.report import FEW_IMAGES, latent_report
 from stm_experiments.metrics.measures import patch_measures
 from stm_experiments.metrics.three_patches import three_patch_statistic
@@ -70,17 +72,21 @@ class Assessment(NamedTuple):
         numbers: Content of metrics.json.
         figures: By file name.
         codes: Latent codes of held-out patches; None without a bottleneck.
+        patches: The patches of the codes that latent.csv has, shrunk, [n, 1, s, s]; or None.
         latent: Content of latent.json; empty unless there are several lattices.
         three_patches: Content of three_patches.json; empty with fewer than three patches.
         sites: What a model of lattice sites infers, or None.
+        loss: What the loss is, with its unit.
     """
 
     numbers: dict[str, float]
     figures: dict[str, Figure]
     codes: Codes | None
+    patches: Tensor | None
     latent: dict[str, dict[str, float]]
     three_patches: dict[str, dict[str, float]]
     sites: SiteReport | None
+    loss: str
 
 
 def assess(
@@ -125,8 +131,9 @@ def assess(
     figures["patches"] = montage(data)
     if all_codes is not None and latent:
         figures |= pooled_figure(name, all_codes)
-    if record.curves and (ylabel := loss_label(net) or record.label):
-        figures["curves"] = training_curves(record.curves, f"{name}: training", ylabel=ylabel)
+    label = loss_label(net) or record.label
+    if record.curves and label:
+        figures["curves"] = training_curves(record.curves, f"{name}: training", ylabel=label)
     if isinstance(net, Centring) and data.settings.centred:
         numbers |= centring_numbers(net, data)
         figures["centred"] = centred_figure(net, data.samples(MOST_ROWS))
@@ -137,7 +144,10 @@ def assess(
         curves = training_curves(record.curves, f"{name}: training", ylabel=ylabel)
         figures |= {**sites.figures, "curves": curves}
         numbers |= sites.numbers
-    return Assessment(numbers, figures, codes, latent, papers_statistic(net, data), sites)
+    patches = None if codes is None else patches_of(codes, data)
+    statistic = papers_statistic(net, data)
+    label = label or f"mean squared error per px against the {loss.removeprefix('mse_')} patch"
+    return Assessment(numbers, figures, codes, patches, latent, statistic, sites, label)
 
 
 def loss_label(net: Network) -> str | None:
@@ -169,6 +179,9 @@ def write_assessment(assessment: Assessment, run: RunFolder) -> None:
         labels = [names[label] for label in codes.lattice]
         path = run.path / "latent.csv"
         write_latent_csv(path, codes.codes, labels, codes.image, codes.orientation)
+    if assessment.patches is not None:
+        write_patch_sheet(run.path / PATCH_SHEET, assessment.patches)
+    run.note(loss=assessment.loss)
     checkpoint.add_scores(run.checkpoints, assessment.numbers)
     run.write_json("metrics.json", assessment.numbers)
 
@@ -199,6 +212,21 @@ def encode_split(net: Network, data: PatchData, most: int) -> Codes | None:
     if not isinstance(net, Autoencoder):
         return None
     return encode_all(net, data.loader(data.test_split), most)
+
+
+def patches_of(codes: Codes, data: PatchData) -> Tensor:
+    """Return the held-out patches of the codes that latent.csv has, shrunk, [n, 1, s, s].
+
+    Args:
+        codes: Those of the first patches of the held-out split.
+        data: Source of the patches.
+    """
+    count, parts = len(codes.codes), []
+    for batch in data.loader(data.test_split):
+        parts.append(shrink(batch.noisy))
+        if sum(map(len, parts)) >= count:
+            break
+    return torch.cat(parts)[written_rows(count)]
 
 
 def latent_of_lattices(

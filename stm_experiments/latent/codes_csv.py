@@ -41,15 +41,22 @@ def write_latent_csv(
         raise ValueError("codes, lattice, image and orientation must be equally many")
     points = torch.zeros(count, 3, dtype=torch.float64)
     points[:, : components.shape[1]] = components
-    chosen = torch.linspace(0, count - 1, min(count, MOST_POINTS)).round().long().tolist()
     rows: list[list[object]] = []
-    for i in chosen:
+    for i in written_rows(count):
         coordinates = [f"{value:.4g}" for value in points[i].tolist()]
         factors = [f"{value:.3f}" for value in orientation[i].tolist()]
         numbers = [f"{value:.6g}" for value in codes[i].tolist()]
         origin = (spreadsheet_text(lattice[i]), int(image[i]))
         rows.append([*coordinates, *origin, *factors, *numbers])
     write_csv(path, (*COLUMNS, *code_columns(codes)), rows)
+
+
+def written_rows(count: int) -> list[int]:
+    """Return which of ``count`` codes are written: at most 1500, at equal steps."""
+    chosen: list[int] = (
+        torch.linspace(0, count - 1, min(count, MOST_POINTS)).round().long().tolist()
+    )
+    return chosen
 
 
 def code_columns(codes: Tensor) -> list[str]:

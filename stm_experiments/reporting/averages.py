@@ -1,12 +1,14 @@
-"""Averages over runs that differ only in their seed, and the cells of the paper's experiment."""
+"""Runs that differ only in their seed or fold, and averages over them."""
 
+import json
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from stm_experiments.core.intervals import Interval
-from stm_experiments.reporting import paper
-from stm_experiments.reporting.runs import Run, group_by_seed
+from stm_experiments.reporting.paper.published import LATTICES
+from stm_experiments.reporting.runs import Run
 
 
 class Average(NamedTuple):
@@ -47,19 +49,37 @@ def metric_over_seeds(runs: Sequence[Run], key: str) -> float:
 
 def sort_lattices(lattices: set[str]) -> list[str]:
     """Sort lattices: the paper's first, in its order, then the others by name."""
-    published = [name for name in paper.LATTICES if name in lattices]
+    published = [name for name in LATTICES if name in lattices]
     return [*published, *sorted(lattices - set(published))]
 
 
-def runs_of_cell(runs: Sequence[Run], lattice: str, configuration: str) -> list[list[Run]]:
-    """Return the finished runs of one cell of the paper's table, grouped by seed.
+def distinct(runs: Sequence[Run]) -> list[Run]:
+    """Return one run of those with the same configuration, a finished one if there is one.
 
-    There is more than one group if not only seeds differ; groups of the paper's own network come
-    first.
+    What was done twice says nothing about the spread.
     """
-    cell = [
-        run
-        for run in runs
-        if run.finished and run.lattice == lattice and run.configuration == configuration
-    ]
-    return sorted(group_by_seed(cell), key=lambda group: group[0].network != "CAE-A")
+    kept: dict[str, Run] = {}
+    for run in sorted(runs, key=lambda run: not run.finished):
+        kept.setdefault(_text(run.config, run), run)
+    return [run for run in runs if kept[_text(run.config, run)] is run]
+
+
+def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
+    """Group distinct runs that differ only in their seed or fold, in the order of the first."""
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in distinct(runs):
+        groups[_text(_without_repeats(run.config), run)].append(run)
+    return list(groups.values())
+
+
+def _text(config: object, run: Run) -> str:
+    """Return a text that is equal for equal configs; overrides stand for one without a model."""
+    known = config if "model" in run.config else run.about.get("overrides", [])
+    return json.dumps(known, sort_keys=True, default=str)
+
+
+def _without_repeats(config: object) -> object:
+    """Return a config without any key "seed" or "fold"."""
+    if isinstance(config, dict):
+        return {k: _without_repeats(v) for k, v in config.items() if k not in ("seed", "fold")}
+    return config

@@ -30,6 +30,13 @@ def check_about(about: Mapping[str, Any]) -> None:
     overrides = about.get("overrides", [])
     if not isinstance(overrides, list) or not all(isinstance(text, str) for text in overrides):
         raise ValueError("overrides in run.json is not a list of texts")
+    choices = about.get("choices") or {}
+    if not isinstance(choices, dict) or not all(
+        isinstance(c, str | None) for c in choices.values()
+    ):
+        raise ValueError("choices in run.json is not a mapping of texts")
+    if not isinstance(about.get("loss"), str | None):
+        raise ValueError("loss in run.json is no text")
     versions = about.get("versions", {})
     if not isinstance(versions, dict) or not all(isinstance(v, str) for v in versions.values()):
         raise ValueError("versions in run.json is not a mapping of texts")
@@ -84,6 +91,8 @@ def check_config(config: Mapping[str, Any]) -> None:
         value = _value_at(config, path)
         if value is not None and not isinstance(value, dict):
             raise ValueError(f"{'.'.join(path)} in config.yaml holds no mapping")
+    if not isinstance(config.get("optimized_metric"), str | None):
+        raise ValueError("optimized_metric in config.yaml is no text")
     for path in _CONFIG_NUMBERS:
         _check_number(_value_at(config, path), f"{'.'.join(path)} in config.yaml", bounded=True)
 

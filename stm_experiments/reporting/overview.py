@@ -7,23 +7,84 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from stm_experiments.reporting import paper
-from stm_experiments.reporting.averages import sort_lattices
+from stm_experiments.reporting.averages import distinct, sort_lattices
+from stm_experiments.reporting.paper import published
 from stm_experiments.reporting.runs import Run
+from stm_experiments.reporting.settings import Settings, shown
+
+
+def lead_sentences(runs: Sequence[Run], settings: Settings) -> list[str]:
+    """Return what the runs are, and which is the best by what."""
+    started = [run for run in runs if run.config]
+    if not started:
+        return [f"None of {len(runs)} runs got as far as its configuration."]
+    networks = _listed(run.network for run in started)
+    what = f"{networks} on {_listed(sort_lattices({run.lattice for run in started}))}"
+    if noise := _listed(run.noise for run in started):
+        what += f" with noise {noise}"
+    n = len(runs)
+    sentences = [f"{n} runs train {what}." if n > 1 else f"This run trains {what}."]
+    if varied := [_span(settings, key, started) for key in settings.keys]:
+        sentences.append(f"They differ in {', '.join(varied)}.")
+    if repeats := len(runs) - len(distinct(runs)):
+        sentences.append(f"{repeats} repeat another run and count once.")
+    return [*sentences, *_best_sentences(runs, settings)]
+
+
+def _listed(texts: Iterable[str]) -> str:
+    """Return different texts as "a, b and c"."""
+    *first, last = dict.fromkeys(filter(None, texts)) or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _span(settings: Settings, key: str, runs: Sequence[Run]) -> str:
+    """Return a setting and its values, or the range of many numbers."""
+    values = list(dict.fromkeys(v for run in runs if (v := settings.value(run, key)) is not None))
+    heading = settings.headings[key]
+    if key in settings.numeric:
+        values.sort()
+        if len(values) > 4:
+            return f"{heading} ({shown(values[0])} to {shown(values[-1])})"
+    few = [shown(value) for value in values[:4]] + ["..."] * (len(values) > 4)
+    return f"{heading} ({', '.join(few)})"
+
+
+def _best_sentences(runs: Sequence[Run], settings: Settings) -> list[str]:
+    """Return which run is the best, if there is one question only, and by what."""
+    finished = sum(run.finished for run in runs)
+    if not settings.tasks:
+        return [f"{finished} of {len(runs)} finished, and none has a result to compare."]
+    sentences = [] if finished == len(runs) else [f"{finished} of {len(runs)} finished."]
+    measures = {task.metric: task.loss for task in settings.tasks}
+    metric = " or ".join(measures)
+    if len(settings.tasks) > 1:
+        sentences.append(
+            f"They are compared by {metric}, the lowest is the best, within each of "
+            f"{len(settings.tasks)} tasks: numbers of different images or losses do not compare."
+        )
+        return sentences
+    ((task, members),) = settings.tasks.items()
+    best = members[0]
+    meaning = f" ({task.loss})" if task.loss else ""
+    if len(distinct(members)) == 1:
+        sentences.append(f"It ends at {metric} {best.result:.5g}{meaning}.")
+    else:
+        name = settings.name(best)
+        sentences.append(f"The best by {metric}{meaning} is {name}: {best.result:.5g}.")
+    return sentences
 
 
 def collect_facts(runs: Sequence[Run]) -> dict[str, str]:
-    """Return what a reader needs to know of the runs before their numbers, by heading."""
+    """Return how the runs were made, by heading."""
     started = [run for run in runs if run.config]
     times = [time for run in runs if (time := finish_time(run))]
-    lattices = {name for run in started for name in run.lattice.split("+")}
-    shared: list[str] = runs[0].about.get("shared", []) if runs else []
+    overrides = [set(run.about["overrides"]) for run in started if "overrides" in run.about]
+    shared = sorted(set.intersection(*overrides)) if len(overrides) > 1 else []
     facts = {
         "Runs": status_line(runs),
-        "Lattices": ", ".join(sort_lattices(lattices)),
         "Images": _join(describe_data(run) for run in started),
-        "Networks": _join(run.network for run in started),
-        "Noise": _join(describe_noise(run) for run in started),
+        "Held-out images": _join(_describe_split(run) for run in started if run.metrics),
+        "Strengths of noise": _join(describe_noise(run) for run in started),
         "Settings in common": " ".join(shared),
         "Finished": f"{min(times):%Y-%m-%d %H:%M} to {max(times):%Y-%m-%d %H:%M}" if times else "",
         "Trained on": _join(
@@ -39,9 +100,15 @@ def collect_facts(runs: Sequence[Run]) -> dict[str, str]:
     return {heading: text for heading, text in facts.items() if text}
 
 
+def _describe_split(run: Run) -> str:
+    """Return on which images a run was scored, and whether they are too few for an interval."""
+    has_interval = any(key.endswith("_ci95") for key in run.metrics)
+    return f"{run.split} images" + ("" if has_interval else ": one alone, so without intervals")
+
+
 def _join(texts: Iterable[str]) -> str:
-    """Join different texts, each once."""
-    return "; ".join(dict.fromkeys(texts))
+    """Join different texts, each once; empty ones are left out."""
+    return "; ".join(dict.fromkeys(filter(None, texts)))
 
 
 def _versions(runs: Sequence[Run]) -> str:
@@ -73,13 +140,13 @@ def missing_cells(runs: Sequence[Run]) -> list[str]:
 
     Only lattices and configurations that occur in some run are expected.
     """
-    of_paper = [run for run in runs if run.configuration and run.lattice in paper.LATTICES]
+    of_paper = [run for run in runs if run.configuration and run.lattice in published.LATTICES]
     lattices, names = {r.lattice for r in of_paper}, {r.configuration for r in of_paper}
     tried = {(run.lattice, run.configuration) for run in of_paper}
     return [
         f"{name} on {lattice}"
         for lattice in sort_lattices(lattices)
-        for name in paper.CONFIGURATIONS
+        for name in published.CONFIGURATIONS
         if name in names and (lattice, name) not in tried
     ]
 
@@ -135,8 +202,9 @@ def describe_data(run: Run) -> str:
 
 
 def describe_noise(run: Run) -> str:
-    """Return the strengths of the simulated noise; nothing if the images come from files."""
-    noise = (run.config.get("data") or {}).get("noise")
+    """Return the strengths of the simulated noise that are not zero; empty for image files."""
+    data = run.config.get("data") or {}
+    noise = data.get("noise")
     if not isinstance(noise, dict):
         return ""
     strengths = [
@@ -144,6 +212,6 @@ def describe_noise(run: Run) -> str:
         for part in noise.values()
         if isinstance(part, dict)
         for name, value in part.items()
-        if isinstance(value, int | float)
+        if isinstance(value, int | float) and value and not name.endswith("chance")
     ]
-    return ", ".join(strengths).replace("_", " ")
+    return f"{run.noise}: {', '.join(strengths) or 'none'}".replace("_", " ")

@@ -9,9 +9,12 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL.Image import Image
 
 from stm_experiments.core.files import atomic_write_text
 from stm_experiments.core.images import read_picture
+from stm_experiments.latent.patch_sheet import COLUMNS as SHEET_COLUMNS
+from stm_experiments.latent.patch_sheet import NAME as SHEET
 from stm_experiments.reporting.result_table import (
     NO_VALUE,
     ResultTable,
@@ -77,6 +80,23 @@ class Page:
         self._image_bytes += len(thumbnail)
         return Picture(self.link(path), thumbnail, caption)
 
+    def sheet(self, run: Path) -> tuple[str, int]:
+        """Return the patches of a run's latent.csv as a data URI, and their side in px.
+
+        The URI is empty if there are none, or if all pictures together are too large.
+        """
+        path = run / SHEET
+        if not path.is_file() or self._image_bytes >= IMAGE_BYTES:
+            return "", 0
+        try:
+            picture = read_picture(path)
+        except (ValueError, OSError) as error:
+            self.problems.append(str(error))
+            return "", 0
+        uri = _data_uri(picture.convert("L"), 60)
+        self._image_bytes += len(uri)
+        return uri, picture.width // SHEET_COLUMNS
+
     def write(self, content: Mapping[str, object]) -> Path:
         """Write index.html, and each table of the content as CSV, Markdown and LaTeX.
 
@@ -114,6 +134,16 @@ def make_thumbnail(path: Path, width: int) -> str:
     """
     small = read_picture(path)
     small.thumbnail((width, 4 * width))
+    return _data_uri(small, 82)
+
+
+def _data_uri(picture: Image, quality: int) -> str:
+    """Return a picture as text that a page can hold.
+
+    Args:
+        picture: The picture.
+        quality: Of the compression, 0 to 100.
+    """
     file = io.BytesIO()
-    small.save(file, "WEBP", quality=82, method=4)
+    picture.save(file, "WEBP", quality=quality, method=4)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -9,6 +9,7 @@ import pandas as pd
 from stm_experiments.core.texts import spreadsheet_text
 
 NO_VALUE = "\N{EN DASH}"
+NO_RUN = "no finished run"
 
 
 class Cell(NamedTuple):
@@ -59,6 +60,12 @@ class ResultTable(NamedTuple):
     def numeric(self) -> list[bool]:
         """Whether each column holds numbers."""
         return [any(row[i].value is not None for row in self.rows) for i in range(self.width)]
+
+    @property
+    def numbers(self) -> list[bool]:
+        """Whether each column shows numbers; that of a link serves sorting only."""
+        columns = range(self.width)
+        return [any(r[i].value is not None and not r[i].link for r in self.rows) for i in columns]
 
     @property
     def width(self) -> int:

@@ -1,9 +1,7 @@
 """Run folders read back: settings, metrics and curves of each training run."""
 
-import json
+import math
 import re
-from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,9 +9,10 @@ from stm_experiments.core.config_files import read_yaml
 from stm_experiments.core.files import read_csv, read_json
 from stm_experiments.core.intervals import Interval
 from stm_experiments.reporting import checks
-from stm_experiments.reporting.paper import CONFIGURATIONS, NETWORKS, configuration_of
+from stm_experiments.reporting.paper.published import CONFIGURATIONS, NETWORKS, configuration_of
 
 Curve = list[tuple[float, float]]  # (epoch, value)
+SQUARED_ERROR = "mean squared error per px"
 
 
 class Run(NamedTuple):
@@ -21,11 +20,10 @@ class Run(NamedTuple):
 
     Attributes:
         folder: The folder.
-        about: Content of run.json: status, seconds, overrides and so on. "shared", if set, holds
-            the overrides that all runs of a report have in common.
+        about: Content of run.json: status, seconds, overrides and so on.
         metrics: Content of metrics.json; empty if the run did not get that far.
         config: Content of config.yaml.
-        curves: Points of "train/loss" and "val/loss" in metrics.csv.
+        curves: Points of what metrics.csv holds of training and validation, such as "val/loss".
         three_patches: Content of three_patches.json, the statistic of the paper's Table 2; empty
             if there is none.
         latent: Content of latent.json: scores of the latent codes by network; empty if the run
@@ -60,7 +58,7 @@ class Run(NamedTuple):
 
     @property
     def lattice(self) -> str:
-        """The run's lattice, or all of them joined by "+"."""
+        """The name of the run's lattice, or of all of them joined by "+"."""
         return "+".join(self.config.get("lattice") or {}) or "?"
 
     @property
@@ -76,17 +74,61 @@ class Run(NamedTuple):
         return configuration_of(self.config, self.about.get("overrides", []))
 
     @property
-    def label(self) -> str:
-        """What distinguishes the run besides its lattice and seed, in a few words."""
-        name = self.configuration
-        skipped = ("lattice", "seed", "resume", "experiment" if name else "", "scale")
-        words = [name] if name else []
-        for override in self.about.get("overrides", []):
+    def noise(self) -> str:
+        """The name of the simulated noise; empty if the images come from files."""
+        if not (self.config.get("data") or {}).get("noise"):
+            return ""
+        return self._choice("noise") or "not named"
+
+    @property
+    def images(self) -> str:
+        """The name of the source of the images."""
+        source = str((self.config.get("data") or {}).get("_target_", "?")).rpartition(".")[2]
+        names = {"SimulatedData": "simulated", "ImageData": "images", "ScanData": "scans"}
+        return self._choice("data") or names.get(source, source)
+
+    @property
+    def model(self) -> str:
+        """The name of the model in the configuration, or the network's class."""
+        return self._choice("model") or self.network
+
+    def _choice(self, group: str) -> str | None:
+        """Return the file of a config group that the run was started with, if that is known."""
+        choice = (self.about.get("choices") or {}).get(group)
+        for override in self.about.get("overrides", []):  # of runs without "choices"
             key, _, value = override.lstrip("+").partition("=")
-            shared = override in self.about.get("shared", [])
-            if not shared and key not in skipped and not key.startswith(("hydra", "trainer.acc")):
-                words.append(f"{key.rpartition('.')[2]}={value}")
-        return " ".join(words) or "defaults"
+            if key == group and choice is None and not value.startswith("["):
+                choice = value
+        return choice
+
+    @property
+    def metric(self) -> str:
+        """The entry of metrics.json by which the run is compared: the smallest is the best."""
+        return self.config.get("optimized_metric") or "val/loss"
+
+    @property
+    def result(self) -> float | None:
+        """The value of ``metric``; None if the run has none."""
+        value = self.metrics.get(self.metric)
+        return value if value is not None and math.isfinite(value) else None
+
+    @property
+    def loss(self) -> str:
+        """What the loss of the run is, with its unit."""
+        if noted := self.about.get("loss"):
+            return str(noted)
+        model = self.config.get("model") or {}
+        objective = str(model.get("_target_", "Reconstruction")).rpartition(".")[2]
+        if objective != "Reconstruction" or model.get("loss", "mse") != "mse":
+            return f"loss of {objective}"
+        return f"{SQUARED_ERROR} against the {model.get('target', 'noisy')} patch"
+
+    @property
+    def error_key(self) -> str | None:
+        """The measure of held-out images that is the run's own loss; None if there is none."""
+        if not self.loss.startswith(SQUARED_ERROR):
+            return None
+        return "mse_clean" if self.loss.endswith("clean patch") else "mse_noisy"
 
     @property
     def seed(self) -> int | None:
@@ -181,13 +223,14 @@ def _read_mapping(path: Path) -> dict[str, Any]:
 
 
 def read_curves(path: Path) -> dict[str, Curve]:
-    """Read the points (epoch, loss) of "train/loss" and "val/loss"; none if there is no file."""
+    """Read the points (epoch, value) of the columns "train/..." and "val/...", if there are."""
     if not path.exists():
         return {}
     rows = read_csv(path)
+    keys = [key for key in (rows[0] if rows else {}) if str(key).startswith(("train/", "val/"))]
     curves = {
         key: [(float(row["epoch"]), float(row[key])) for row in rows if row.get(key)]
-        for key in ("train/loss", "val/loss")
+        for key in keys
     }
     return {key: points for key, points in curves.items() if points}
 
@@ -212,22 +255,4 @@ def find_runs(folder: Path) -> list[Run]:
     if not folders:
         raise ValueError(f"runs={folder}: there is no run in that folder (no run.json)")
     runs = [_read_or_explain(run_folder) for run_folder in folders]
-    overrides = [set(run.about["overrides"]) for run in runs if "overrides" in run.about]
-    shared = sorted(set.intersection(*overrides)) if len(overrides) > 1 else []
-    runs = [run._replace(about={**run.about, "shared": shared}) for run in runs]
     return sorted(runs, key=lambda run: (run.folder.parent, run.job_number, run.folder.name))
-
-
-def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
-    """Group the runs that differ only in their seed, in the order of the first of each group."""
-    groups: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
-        groups[json.dumps(_without_seed(run.config), sort_keys=True, default=str)].append(run)
-    return list(groups.values())
-
-
-def _without_seed(config: object) -> object:
-    """Return a config without any key "seed"."""
-    if isinstance(config, dict):
-        return {key: _without_seed(value) for key, value in config.items() if key != "seed"}
-    return config

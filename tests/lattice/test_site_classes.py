@@ -15,7 +15,8 @@ from stm_experiments.lattice.site_classes import (
 )
 from stm_experiments.reporting.result_table import NO_VALUE
 from stm_experiments.reporting.runs import find_runs
-from stm_experiments.reporting.summary import sites_table
+from stm_experiments.reporting.settings import Settings
+from stm_experiments.reporting.tables import sites_table
 
 
 @pytest.fixture
@@ -87,8 +88,9 @@ def test_a_report_has_a_row_for_each_run_that_looked_at_sites(tmp_path):
         (tmp_path / name / "config.yaml").write_text("seed: 3\n", encoding="utf-8")
         (tmp_path / name / "run.json").write_text('{"status": "finished"}', encoding="utf-8")
         (tmp_path / name / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
-    rows = sites_table(find_runs(tmp_path)).rows
-    assert [[cell.text for cell in row[3:7]] for row in rows] == [
-        ["3", "0.900", NO_VALUE, "0.020"],
-        ["3", NO_VALUE, NO_VALUE, "0.500"],
+    runs = find_runs(tmp_path)
+    rows = sites_table(runs, Settings(runs)).rows
+    assert [[cell.text for cell in row[3:6]] for row in rows] == [
+        ["0.900", NO_VALUE, "0.020"],
+        [NO_VALUE, NO_VALUE, "0.500"],
     ]

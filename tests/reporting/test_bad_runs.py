@@ -28,7 +28,7 @@ ABOUT = {"status": "finished", "job": 0, "overrides": ["lattice=sc"], "seconds":
 def write_run(folder, number=0, /, **about):
     (folder / "figures").mkdir(parents=True)
     (folder / "run.json").write_text(json.dumps({**ABOUT, "job": number, **about}))
-    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    (folder / "config.yaml").write_text(yaml.safe_dump({**CONFIG, "job": number}))
     (folder / "metrics.json").write_text(json.dumps({"test/mse_noisy": 0.02, "val/loss": 0.1}))
     (folder / "metrics.csv").write_text("epoch,step,train/loss,val/loss,lr\n1,1,0.1,0.1,0.1\n")
     return folder
@@ -59,6 +59,9 @@ BAD_ABOUT = [
     {"parameters": "many"},
     {"versions": []},
     {"versions": {"torch": 2}},
+    {"choices": [1]},
+    {"choices": {"noise": 3}},
+    {"loss": 3},
 ]
 BAD_FILES = {
     "metrics.json": [
@@ -68,7 +71,7 @@ BAD_FILES = {
     "run.json": ["", "[]", "null", "\x00\x00"],
     "config.yaml": ["- a", "lattice: [sc]", "model: text", "model: {net: [1]}", "trainer: 7",
                     "scale: large", "scale: .nan", "scale: 1.0e+300",
-                    "seed: {}", "data: {fraction: x}",
+                    "seed: {}", "data: {fraction: x}", "optimized_metric: [1]",
                     "{1: a, b: c}", "trainer: {max_epochs: many}", "a: {b", "lattice: {1: {}}"],
     "three_patches.json": ['{"mse": 1}', '{"mse": {}}', '{"mse": {"mean": "x"}}'],
     "latent.json": ['{"CAE-A": 1}', '{"CAE-A": {"chance": "x"}}'],
@@ -140,7 +143,7 @@ def test_pictures_that_cannot_be_shown_are_listed(sweep):
         assert f"{name}.png cannot be shown: " in page
     for name in "efg":
         assert f"{name}.png: not a regular file" in page
-    assert page.count("data:image/webp") == 2  # the good picture and the loss curves
+    assert page.count("data:image/webp") == 1
 
 
 def test_a_bad_latent_csv_is_named(sweep):

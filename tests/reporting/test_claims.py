@@ -3,26 +3,27 @@ from pathlib import Path
 
 import pytest
 
-from stm_experiments.reporting import paper
-from stm_experiments.reporting.claims import (
-    HELD,
-    NOT_HELD,
-    OPEN,
+from stm_experiments.reporting.averages import group_by_seed
+from stm_experiments.reporting.paper import published
+from stm_experiments.reporting.paper.claims import HELD, NOT_HELD, OPEN, paper_claims
+from stm_experiments.reporting.paper.comparisons import (
     Experiments,
     Loss,
     curve_roughness,
     epochs_to,
     is_below,
-    paper_claims,
 )
-from stm_experiments.reporting.runs import Run, group_by_seed
+from stm_experiments.reporting.runs import Run
 
 
 def make_run(lattice, name, loss, seed=0, curve=None, scale=1.0, **metrics):
-    settings = paper.CONFIGURATIONS[name]
+    settings = published.CONFIGURATIONS[name]
     config = {
         "lattice": {lattice: {}},
-        "model": {"net": {"_target_": "stm_experiments.models.CAEA"}},
+        "model": {
+            "net": {"_target_": "stm_experiments.models.CAEA"},
+            "optimizer": {"lr": settings.rate},
+        },
         "trainer": {"max_epochs": max(1, round(settings.epochs * scale))},
         "seed": seed,
         "data": {"seed": seed},
@@ -46,7 +47,7 @@ def published_runs(**changes):
     """The paper's own validation losses, as if they were ours."""
     return [
         make_run(lattice, name, changes.get(f"{lattice}_{name}", row.val_loss))
-        for (lattice, name), row in paper.PUBLISHED.items()
+        for (lattice, name), row in published.PUBLISHED.items()
     ]
 
 
@@ -94,7 +95,7 @@ def test_missing_lattices_and_no_runs_leave_a_claim_open():
 def test_miniatures_decide_nothing():
     runs = [
         make_run(lattice, name, row.val_loss, scale=0.1)
-        for (lattice, name), row in paper.PUBLISHED.items()
+        for (lattice, name), row in published.PUBLISHED.items()
     ]
     for claim in paper_claims(runs):
         assert claim.verdict == OPEN
@@ -125,7 +126,7 @@ def test_slower_counts_epochs_to_the_same_loss():
     fast = [(e, 0.05 / e) for e in range(1, 101)]
     runs = [
         make_run(x, name, 0.001, curve=curve)
-        for x in paper.LATTICES
+        for x in published.LATTICES
         for name, curve in (("lower_lr", slow), ("baseline", fast))
     ]
     claim = find(runs, "converges")
@@ -137,7 +138,7 @@ def test_slower_counts_epochs_to_the_same_loss():
 
 def test_overfitting_is_seen_in_the_gap_and_in_the_rise():
     def tracking(**metrics):
-        runs = [make_run(x, "baseline", 0.02) for x in paper.LATTICES]
+        runs = [make_run(x, "baseline", 0.02) for x in published.LATTICES]
         runs[1].metrics.update(metrics)
         return find(runs, "stay close").verdict
 
@@ -150,7 +151,7 @@ def test_smoothing_grows_only_beyond_the_intervals():
     def verdict(values, half=0.0005):
         runs = [
             make_run(x, "more_patches", 0.02, mse_clean=value, mse_clean_ci95=half)
-            for x, value in zip(paper.LATTICES, values, strict=True)
+            for x, value in zip(published.LATTICES, values, strict=True)
         ]
         return find(runs, "Over-smoothing").verdict
 

@@ -1,7 +1,12 @@
+import json
+
 import numpy as np
 import pandas as pd
+import torch
+from PIL import Image
 
-from stm_experiments.reporting.latent_cloud import RunCodes, cloud_html, latent_cloud
+from stm_experiments.latent.patch_sheet import shrink, write_patch_sheet
+from stm_experiments.reporting.latent_cloud import RunCodes, latent_cloud
 
 
 def test_a_run_without_a_column_is_grey_and_large_clouds_are_thinned():
@@ -10,20 +15,39 @@ def test_a_run_without_a_column_is_grey_and_large_clouds_are_thinned():
         RunCodes("whole", pd.DataFrame(columns)),
         RunCodes("bare", pd.DataFrame(columns).drop(columns="tilt")),
     ]
-    figure = latent_cloud(both)
-    assert [len(trace.x) for trace in figure.data] == [10_000, 10_000]
-    assert figure.data[1].marker.color == "#999999"
-    assert not figure.data[1].marker.showscale
-    bare = latent_cloud(both[1:])
-    assert len(bare.layout.updatemenus) == 1
+    cloud = latent_cloud(both)
+    assert [len(trace["x"]) for trace in cloud["traces"]] == [10_000, 10_000]
+    assert cloud["step"] == 2
+    assert cloud["colours"]["tilt"][1] == {
+        "size": 3, "opacity": 0.8, "color": "#999999", "showscale": False
+    }  # fmt: skip
+    assert latent_cloud(both[1:])["colours"] == {}
 
 
-def test_names_are_text_and_never_markup():
+def test_a_column_of_equal_values_colours_nothing():
+    columns = {name: np.arange(4.0) for name in ("pc1", "pc2", "pc3")}
+    cloud = latent_cloud([RunCodes("one image", pd.DataFrame(columns | {"image": [0.0] * 4}))])
+    assert cloud["colours"] == {}
+
+
+def test_names_are_escaped_for_plotly():
     odd = "</script><script>alert(1)</script> <b>&'"
     columns = {name: np.arange(4.0) for name in ("pc1", "pc2", "pc3")}
     columns["lattice"] = [odd, "sc", odd, "sc"]
-    html = cloud_html(latent_cloud([RunCodes(odd, pd.DataFrame(columns | {odd: columns["pc1"]}))]))
-    assert "alert(1)" in html
-    assert "<script>alert" not in html
-    assert "<b>" not in html
-    assert html.count("</script>") == 1
+    cloud = latent_cloud([RunCodes("run", pd.DataFrame(columns | {odd: columns["pc1"]}))])
+    parts = {key: value for key, value in cloud.items() if key in ("traces", "colours")}
+    text = json.dumps([parts["traces"], list(parts["colours"].values())])
+    assert "alert(1)" in text
+    assert "<b>" not in text
+    assert "<script>" not in text
+
+
+def test_patches_stand_side_by_side_in_the_order_of_the_codes(tmp_path):
+    patches = torch.linspace(-1, 1, 50).view(50, 1, 1, 1).expand(50, 1, 34, 48)
+    small = shrink(patches)
+    assert small.shape == (50, 1, 32, 32)
+    write_patch_sheet(tmp_path / "sheet.png", small)
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert sheet.shape == (2 * 32, 40 * 32)
+    assert sheet[40, 9 * 32 + 5] == 255  # the last of 50
+    assert sheet[0, 3 * 32] == round(3 / 49 * 255)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stm_experiments.latent.codes_csv import COLUMNS, read_latent_csv, write_latent_csv
-from stm_experiments.reporting import paper
+from stm_experiments.reporting.paper import published
 from stm_experiments.reporting.runs import find_runs, read_curves
 
 
@@ -13,31 +13,31 @@ def test_the_papers_numbers_are_those_of_its_log(shared):
     log = json.loads((shared / "data/binev/performance_metrics.json").read_text())
     for lattice, name in (("sc", "Cubic"), ("bcc", "BCC"), ("fcc", "FCC")):
         for configuration, row in log[name].items():
-            ours = paper.PUBLISHED[lattice, configuration]
+            ours = published.PUBLISHED[lattice, configuration]
             assert ours.mse == pytest.approx(row["final_mse"], abs=6e-5)
             assert ours.ssim == pytest.approx(row["final_ssim"], abs=6e-5)
             assert ours.val_loss == pytest.approx(row["final_val_loss"], abs=6e-5)
             assert ours.seconds == pytest.approx(row["training_time"], abs=0.06)
-    assert len(paper.PUBLISHED) == 18
+    assert len(published.PUBLISHED) == 18
 
 
 def test_a_configuration_is_known_by_its_override_or_its_settings(compose_config):
     from omegaconf import OmegaConf
 
-    for name in paper.CONFIGURATIONS:
+    for name in published.CONFIGURATIONS:
         config = compose_config(f"experiment=paper_{name}", "lattice=sc")
         plain = OmegaConf.to_container(config, resolve=True)
-        assert paper.configuration_of(plain, ["resume=somewhere"]) == name
-        assert paper.configuration_of({}, [f"experiment=paper_{name}"]) == name
+        assert published.configuration_of(plain, ["resume=somewhere"]) == name
+        assert published.configuration_of({}, [f"experiment=paper_{name}"]) == name
     plain = OmegaConf.to_container(compose_config("lattice=sc"), resolve=True)
-    assert paper.configuration_of(plain, []) is None
-    assert paper.configuration_of(plain, ["experiment=other"]) is None
+    assert published.configuration_of(plain, []) is None
+    assert published.configuration_of(plain, ["experiment=other"]) is None
 
 
 def test_speed_is_patches_over_seconds():
-    assert paper.published_speed("sc", "baseline") == pytest.approx(52 * 3000 * 100 / 148.3)
-    assert paper.published_speed("sc", "lr_decay") is None
-    assert paper.published_speed("hex1", "baseline") is None
+    assert published.published_speed("sc", "baseline") == pytest.approx(52 * 3000 * 100 / 148.3)
+    assert published.published_speed("sc", "lr_decay") is None
+    assert published.published_speed("hex1", "baseline") is None
 
 
 def test_latent_points_come_back_on_their_principal_axes(tmp_path):

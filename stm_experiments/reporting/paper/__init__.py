@@ -1,0 +1,1 @@
+"""The paper of Binev et al.: its numbers, its Table 2 and its claims, beside those of our runs."""
