@@ -78,7 +78,7 @@ def test_a_run_leaves_what_it_promises(train_in, tmp_path):
     value = train_in(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
         "config.yaml", "run.json", "metrics.json", "metrics.csv", "checkpoints", "figures",
-        "three_patches.json", "latent.csv", "circumstances.json",
+        "three_patches.json", "latent.csv", "latent_patches.png", "circumstances.json",
     }  # fmt: skip
     assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {
         "best.ckpt", "last.ckpt", "previous.ckpt",
