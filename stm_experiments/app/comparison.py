@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from stm_experiments.app.tables import fitted
 from stm_experiments.core.intervals import Interval
 from stm_experiments.core.texts import printable
 from stm_experiments.reporting.averages import distinct, mean_and_deviation
@@ -22,7 +23,7 @@ REPEATS = ("seed=", "data.fold=")  # keys over which the table takes means
 def print_comparison(sweep: Path) -> None:
     """Print the table of the jobs in the folder of a sweep, and why jobs failed."""
     runs, console = read_runs(sweep), Console()
-    console.print(comparison_table(runs))
+    console.print(fitted(comparison_table(runs), console.width, "metrics.json"))
     for run in runs:
         if run.about.get("status") != "finished":
             line = printable(f"job {run.job_number} {run.status}")

@@ -72,7 +72,7 @@ def print_finished(run: RunFolder) -> None:
     print(printable(f"{run.path} was trained and assessed before: these are its numbers"))
     network = run.config["model"]["net"]["_target_"].rpartition(".")[2]
     scores, split = read_scores(metrics, NETWORKS.get(network, network))
-    tables.print_table(tables.score_table(scores, f"{split} images"))
+    tables.print_table(tables.score_table(scores, f"{split} images"), "metrics.json")
 
 
 def attempt(action: Callable[[], None]) -> str | None:

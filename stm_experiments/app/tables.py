@@ -1,12 +1,14 @@
 """The tables that commands print."""
 
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import NamedTuple
 
 from rich import box
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from stm_experiments.core.intervals import Interval
@@ -20,6 +22,7 @@ from stm_experiments.latent.report import FEW_IMAGES, POOL_SIZES
 from stm_experiments.metrics.measures import METRICS
 from stm_experiments.metrics.scores import NOISY_INPUT, Scores
 
+LEAST_NAME = 24  # characters of a line of names, in a table that is too wide
 DECIMALS = {"mse": 5, "psnr": 2, "ssim": 4}
 
 
@@ -28,7 +31,7 @@ def print_scores(scores: HeldOutScores) -> None:
     title = scores.title
     if scores.split == "validation":
         title += " (there are no test images: last weights, not the best)"
-    print_table(score_table(scores.overall, title))
+    print_table(score_table(scores.overall, title), "metrics.json")
 
 
 def print_assessment(assessment: Assessment) -> None:
@@ -40,12 +43,65 @@ def print_assessment(assessment: Assessment) -> None:
             f"{floor:.5f}"
         )
     if assessment.latent:
-        print_table(latent_table(assessment.latent))
+        print_table(latent_table(assessment.latent), "latent.json")
 
 
-def print_table(table: Table) -> None:
-    """Print a table to the terminal."""
-    Console().print(table)
+def print_table(table: Table, file: str = "") -> None:
+    """Print a table to the terminal, without the last columns where it is too narrow for all.
+
+    Args:
+        table: The table; names stand in its first column.
+        file: Where all numbers are.
+    """
+    console = Console()
+    console.print(fitted(table, console.width, file))
+
+
+def fitted(table: Table, width: int, file: str = "") -> Table:
+    """Return a table of a limited width, from which columns are left out, and never digits.
+
+    The first column, of names, is folded. The caption says which columns were left out.
+
+    Args:
+        table: The table.
+        width: Of the terminal, characters.
+        file: Where all numbers are, for the caption.
+    """
+    first, *others = table.columns
+    names = _widest(first, whole=True)
+    room = width - min(names, LEAST_NAME) - 4  # a column costs three characters, and one at the end
+    words = [_widest(column, whole=False) for column in others]
+    ends = list(accumulate(words, lambda total, word: total + word + 3, initial=0))[1:]
+    kept = max(1, sum(end <= room for end in ends))
+    cells = [_widest(column, whole=True) for column in others[:kept]]
+    if sum(cells) + 3 * kept > width - names - 4:
+        cells = words[:kept]
+    for column, size in zip(others, cells, strict=False):
+        column.width, column.no_wrap = size, False
+    first.width = max(1, min(names, width - 4 - sum(cells) - 3 * kept))
+    first.no_wrap, first.overflow = False, "fold"
+    left_out = [" ".join(_plain(column.header).split()) for column in others[kept:]]
+    if left_out:
+        note = f"not shown for want of room: {', '.join(left_out)}"
+        note += f" (in {file})" if file else ""
+        table.caption = Text("; ".join(filter(None, [_plain(table.caption or ""), note])))
+    table.columns = [first, *others[:kept]]
+    return table
+
+
+def _plain(content: RenderableType) -> str:
+    """Return the text of a heading, a cell or a caption without its markup."""
+    return content.plain if isinstance(content, Text) else Text.from_markup(str(content)).plain
+
+
+def _widest(column: Column, *, whole: bool) -> int:
+    """Return the width of the widest line of a column's cells, or of their widest word.
+
+    A heading is broken between words.
+    """
+    cells = [_plain(cell) for cell in column.cells]
+    parts = [line for cell in cells for line in (cell.splitlines() if whole else cell.split())]
+    return max(map(cell_len, [*parts, *_plain(column.header).split()]), default=1)
 
 
 def score_table(scores: Scores, title: str = "") -> Table:
@@ -61,7 +117,7 @@ def score_table(scores: Scores, title: str = "") -> Table:
     has_interval = any(each.half is not None for row in scores.values() for each in row.values())
     caption = "± half the 95 % interval by image" if has_interval else None  # one image has none
     table = Table(title=escape(title), caption=caption)
-    table.add_column("", no_wrap=True)
+    table.add_column("")
     metrics = [name for name in METRICS if any(name in row for row in scores.values())]
     for name in metrics:
         table.add_column(name.replace("_", " "), justify="right")
@@ -99,7 +155,7 @@ def matrix_table(matrix: ErrorMatrix, measure: str = "mse noisy") -> Table:
     table.add_column("", overflow="fold")
     lattices = list(next(iter(matrix.values())))
     for lattice in lattices:
-        table.add_column(escape(lattice), justify="right", no_wrap=True)
+        table.add_column(escape(lattice), justify="right")
     best = {name: min(row[name] for row in matrix.values() if row[name] > 0) for name in lattices}
     for model, row in matrix.items():
         cells = [
@@ -166,12 +222,12 @@ def latent_table(
     """
     chance = next((f"{row['chance']:.3g}" for row in report.values() if "chance" in row), "")
     table = Table(title=title, caption="change: 0 the code is invariant, 1 as another patch's")
-    table.add_column("", no_wrap=True)
-    for name in report:
-        table.add_column(Text(name), justify="right")
+    table.add_column("")
     table.add_column("no information", justify="right")
+    for name in report:
+        table.add_column(Text(name, overflow="fold"), justify="right")
     for label, key, uninformed in _latent_rows(chance):
         if any(key in row for row in report.values()):
             cells = [f"{row[key]:.3f}" if key in row else "-" for row in report.values()]
-            table.add_row(label, *cells, uninformed)
+            table.add_row(label, uninformed, *cells)
     return table

@@ -35,12 +35,12 @@ def evaluate(cfg: DictConfig) -> None:
     data = build.build_data({**settings, "model": {"target": "noisy"}}, common_window(models))
     baselines = fit_baselines(data, settings["baselines"]) if "train" in data.sources else {}
     scores = score_held_out({**models, **baselines}, data, settings["split"] or data.test_split)
-    tables.print_table(tables.score_table(scores.overall, scores.title))
+    tables.print_table(tables.score_table(scores.overall, scores.title), "metrics.json")
     files = ["metrics.json"]
     write_json(folder / files[0], scores.numbers)
     if len(scores.by_lattice) > 1:
         matrix = error_matrix(scores.by_lattice)
-        tables.print_table(tables.matrix_table(matrix))
+        tables.print_table(tables.matrix_table(matrix), "matrix.csv")
         write_matrix(matrix, folder / "matrix.csv")
         figure = matrix_figure(matrix, f"Mean squared error, {scores.title}")
         endings = save_figure(figure, folder / "matrix.png")

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from stm_experiments.app.tables import latent_table, matrix_table, score_table
+from stm_experiments.app.tables import fitted, latent_table, matrix_table, score_table
 from stm_experiments.core.intervals import Interval
 from stm_experiments.metrics.measures import METRICS
 from stm_experiments.metrics.scores import NOISY_INPUT
@@ -63,7 +63,31 @@ def test_latent_codes_show_what_is_known():
     assert "[sum]" in text
     probe = next(line for line in text.splitlines() if "linear probe, one patch" in line)
     assert [part.strip() for part in probe.split("│")][1:] == [
-        "lattice: linear probe, one patch", "1.000", "0.600", "0.5", "",
+        "lattice: linear probe, one patch", "0.5", "1.000", "0.600", "",
     ]  # fmt: skip
     assert "shift" not in text
     assert "64 patches" not in text
+
+
+def test_a_narrow_terminal_loses_columns_and_never_digits_or_names():
+    row = {name: Interval(0.123456, 0.01) for name in METRICS}
+    name = "outputs_2026-11-29_scale-0.03_model-vae"
+    text = printed(fitted(score_table({name: row, "PCA-10": row}, "test"), 80, "metrics.json"), 80)
+    assert "…" not in text
+    assert text.count("0.12346") == 4
+    assert "".join(line.split("│")[1].strip() for line in text.splitlines()[5:7]) == name
+    assert "not shown for want of room: ssim paper (in metrics.json)" in " ".join(text.split())
+    report = {f"network {n}": {"single/probe": n / 7, "chance": 0.5} for n in range(1, 7)}
+    text = printed(fitted(latent_table(report), 60, "latent.json"), 60)
+    assert "…" not in text
+    assert [f"{n / 7:.3f}" in text for n in range(1, 7)] == [True] + [False] * 5
+    assert "network 2, network 3, network 4, network 5, network 6 (in latent.json)" in " ".join(
+        text.split()
+    )
+
+
+def test_a_wide_terminal_shows_all():
+    row = {name: Interval(0.123456, 0.01) for name in METRICS}
+    text = printed(fitted(score_table({"PCA-10": row}, "test"), 150), 150)
+    assert "0.12346 ±0.01000" in text
+    assert "not shown" not in text
