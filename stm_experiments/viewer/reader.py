@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from napari.utils.notifications import show_error
+
+from stm_experiments.core.texts import printable
 from stm_experiments.io.formats import find_reader
 from stm_experiments.io.read import read_scans
-from stm_experiments.io.scan import Scan
+from stm_experiments.io.scan import Scan, ScanError
 from stm_experiments.viewer.layers import LayerData, image_layer, labels_layer
 from stm_experiments.viewer.warnings import show_warnings
 
@@ -13,12 +17,25 @@ MOST = 16  # images of a file that become layers
 UNMEASURED = "not measured"
 
 
-def find(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
+NOTHING: list[Any] = [(None,)]  # napari's sign that a file was dealt with
+Paths = str | Sequence[str]
+
+
+def find(path: Paths) -> Callable[[Paths], list[Any]] | None:
     """Return the function that reads files, None if their endings are not known."""
-    return read if all(find_reader(file) for file in paths_of(path)) else None
+    return read_or_tell if all(find_reader(file) for file in paths_of(path)) else None
 
 
-def read(path: str | Sequence[str]) -> list[LayerData]:
+def read_or_tell(path: Paths) -> list[Any]:
+    """Return the images of files as layers; tell in the window why there are none."""
+    try:
+        return read(path)
+    except ScanError as error:
+        show_error(printable(str(error)))
+        return NOTHING
+
+
+def read(path: Paths) -> list[LayerData]:
     """Return the images of files as layers, the topography on top and the others hidden.
 
     Raises:
@@ -43,6 +60,6 @@ def layers_of(scan: Scan, *, visible: bool) -> list[LayerData]:
     return layers
 
 
-def paths_of(path: str | Sequence[str]) -> list[Path]:
+def paths_of(path: Paths) -> list[Path]:
     """Return one file or several as a list."""
     return [Path(file) for file in ([path] if isinstance(path, str | Path) else path)]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from stm_experiments.io.scan import ScanError
 from stm_experiments.viewer.layers import as_scan
 
 
@@ -9,7 +10,11 @@ def write(path: str, values: Any, attributes: dict[str, Any]) -> list[str]:
     """Write an image layer; the ending of the path chooses the format of ``Scan.save``.
 
     Raises:
-        ScanError: If the layer is no scan, the file exists or cannot be written.
+        OSError: If the layer is no scan, the file exists or cannot be written. napari hides a
+            ``ScanError``, which is a ``ValueError``.
     """
-    as_scan(values, attributes).save(path)
+    try:
+        as_scan(values, attributes).save(path)
+    except ScanError as error:
+        raise OSError(str(error)) from None
     return [path]

@@ -87,20 +87,42 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_sentence(window, tmp_path)
         open_window([str(tmp_path / "broken.sxm")])
 
 
-def test_warnings_of_the_reader_are_shown_in_the_window(window, tmp_path, monkeypatch):
-    from napari.utils import notifications
+@pytest.fixture
+def told(window):
+    """The messages that the window shows."""
+    from napari.utils.notifications import notification_manager
 
+    messages = []
+
+    def keep(notification):
+        messages.append(str(notification.message))
+
+    notification_manager.notification_ready.connect(keep)
+    yield messages
+    notification_manager.notification_ready.disconnect(keep)
+
+
+def test_what_is_wrong_with_a_dropped_file_is_shown_in_the_window(
+    viewer, tmp_path, monkeypatch, told
+):
     from stm_experiments.viewer import reader
 
-    shown = []
-    manager = notifications.notification_manager
-    manager.notification_ready.connect(shown.append)
+    (tmp_path / "broken.sxm").write_bytes(b"no scan")
+    assert viewer.open(tmp_path / "broken.sxm", plugin="stm_experiments") == []
     monkeypatch.setattr(reader, "MOST", 2)
     movie = np.random.default_rng(0).random((4, 16, 16), np.float32)
     tifffile.imwrite(tmp_path / "movie.tif", movie, photometric="minisblack")
-    reader.read(str(tmp_path / "movie.tif"))
-    manager.notification_ready.disconnect(shown.append)
-    assert "movie.tif: 2 more images are not shown." in [each.message for each in shown]
+    viewer.open(tmp_path / "movie.tif", plugin="stm_experiments")
+    assert len(told) == 2
+    assert "broken.sxm: cannot be read" in told[0]
+    assert told[1] == "movie.tif: 2 more images are not shown."
+
+
+def test_a_file_is_not_written_over(add, crystal, tmp_path):
+    (layer,) = add(crystal)
+    layer.save(str(tmp_path / "scan.gwy"), plugin="stm_experiments")
+    with pytest.raises(OSError, match="exists already"):
+        layer.save(str(tmp_path / "scan.gwy"), plugin="stm_experiments")
 
 
 @pytest.mark.parametrize("ending", [".gwy", ".tif", ".nxs"])
