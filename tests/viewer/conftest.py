@@ -1,5 +1,6 @@
 """A napari window on a screen of its own, and what a user does in it."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -52,7 +53,9 @@ def start(screen, crystal, tmp_path_factory):
     viewer = open_window([str(path)])
     viewer.window.resize(700, 500)  # drawn in software
     wait_for(lambda: len(viewer.layers) == 3)
+    gc.freeze()  # napari collects all garbage at each removal; what stays need not be looked at
     yield viewer, list(viewer.layers)
+    gc.unfreeze()
     viewer.close()
 
 
