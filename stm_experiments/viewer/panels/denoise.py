@@ -61,7 +61,9 @@ def result_layers(result: "Denoised", name: str) -> list[LayerData]:
 def show_denoised(viewer: Any, name: str, result: "Denoised") -> list[str]:
     """Show the result, and return what was judged."""
     show(viewer, *result_layers(result, f"{name}: denoised"))
-    return list(result.history[len(result.before.history) :])
+    judged = result.fitness.sentences() if result.fitness else []
+    steps = result.history[len(result.before.history) :]
+    return [*judged, *(step for step in steps if step not in judged)]
 
 
 def panel() -> Any:
