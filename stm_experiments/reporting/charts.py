@@ -76,16 +76,17 @@ def _loss_chart(heading: str, task: Task, groups: Sequence[list[Run]], settings:
         line = {"dash": "dash", "color": "#888888", "width": 1.5}
         span = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": error, "y1": error}
         layout["shapes"] = [span | {"line": line}]
-        traces.append(_point_of_baseline(baseline, error))
+        end = max((trace["x"][-1] for trace in traces), default=0.0)
+        traces.append(_point_of_baseline(baseline, end, error))
         notes.append(f"Dashed: {baseline}, {error:.4g} on the held-out images.")
     if len(groups) > MOST_CURVES:
         notes.append(f"The {MOST_CURVES} best of {len(groups)} settings.")
     return Chart(heading, traces, layout, " ".join(notes))
 
 
-def _point_of_baseline(name: str, error: float) -> dict[str, Any]:
+def _point_of_baseline(name: str, epoch: float, error: float) -> dict[str, Any]:
     """Return a point without a mark that keeps the line of a baseline within the axes."""
-    point = {"x": [0], "y": [error], "mode": "markers", "showlegend": False}
+    point = {"x": [epoch], "y": [error], "mode": "markers", "showlegend": False}
     return point | {"marker": {"opacity": 0}, "hovertemplate": f"{name}: %{{y:.4g}}<extra></extra>"}
 
 

@@ -24,6 +24,8 @@ def lead_sentences(runs: Sequence[Run], settings: Settings) -> list[str]:
         what += f" with noise {noise}"
     n = len(runs)
     sentences = [f"{n} runs train {what}." if n > 1 else f"This run trains {what}."]
+    if all(run.configuration for run in started):
+        sentences.append("All are configurations of Binev et al.")
     if varied := [_span(settings, key, started) for key in settings.keys]:
         sentences.append(f"They differ in {', '.join(varied)}.")
     if repeats := len(runs) - len(distinct(runs)):

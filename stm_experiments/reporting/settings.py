@@ -155,10 +155,15 @@ class Settings:
         words += [self.label(run), f"seed {run.seed}" if self.seeds else ""]
         return ", ".join(filter(None, words)) or run.model
 
-    def title(self, task: Task) -> str:
-        """Return how a task differs from the others: "fcc, noise paper"; empty if it is alone."""
+    def title(self, task: Task, *, loss: bool = True) -> str:
+        """Return how a task differs from the others: "fcc, noise paper"; empty if it is alone.
+
+        Args:
+            task: The task.
+            loss: Whether the loss is named, too.
+        """
         words = []
-        for name in ("lattice", "noise", "images", "loss"):
+        for name in ("lattice", "noise", "images", *(["loss"] if loss else [])):
             if len({getattr(other, name) for other in self.tasks}) > 1 and getattr(task, name):
                 words.append(
                     f"{'' if name in ('lattice', 'loss') else name + ' '}{getattr(task, name)}"

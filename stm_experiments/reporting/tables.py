@@ -132,7 +132,10 @@ def best_table(settings: Settings, link: Link) -> ResultTable:
         baseline, error = baseline_of(best)
         rows.append(
             [
-                Cell(settings.title(task) or f"{task.lattice}, {task.noise or task.images}"),
+                Cell(
+                    settings.title(task, loss=False)
+                    or f"{task.lattice}, {task.noise or task.images}"
+                ),
                 Cell(task.measure if len(measures) > 1 else ""),
                 Cell(str(n_runs), n_runs),
                 Cell(name, link=link(best)),

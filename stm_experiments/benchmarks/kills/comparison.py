@@ -8,7 +8,14 @@ import torch
 
 from stm_experiments.models import checkpoint
 
-RESULTS = ("metrics.csv", "metrics.json", "three_patches.json", "latent.csv", "latent.json")
+RESULTS = (
+    "metrics.csv",
+    "metrics.json",
+    "three_patches.json",
+    "latent.csv",
+    "latent_patches.png",
+    "latent.json",
+)
 STATES = ("state_dict", "optimizer_states", "lr_schedulers")
 LOGS = ("*.wandb", "events.out.*")
 
