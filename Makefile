@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-slurm test-viewer lint wheel reproduce reproduce-full install clean
+.PHONY: docs train test test-slurm test-viewer lint wheel reproduce reproduce-full install clean
 
 train: install
 	$(BIN)/python train.py $(ARGS)
@@ -48,6 +48,13 @@ reproduce: install
 reproduce-full: install
 	$(BIN)/python $(PAPER) hydra.sweep.dir=outputs/reproduce_full $(ARGS)
 	$(BIN)/python -m stm_experiments.report runs=outputs/reproduce_full
+
+# The documentation site, in build/site: draws the gallery, runs the tutorials; needs no network then.
+docs: install
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	$(BIN)/python -m stm_experiments.benchmarks.gallery build/gallery
+	$(BIN)/python docs/_site/tutorials.py build/tutorials
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 wheel: install
 	$(BIN)/python -m build --wheel

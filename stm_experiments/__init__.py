@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stm_experiments.data import SimulatedData
     from stm_experiments.data.module import PatchData
+    from stm_experiments.figures.scans.notebook import compare, plot, profile, spectrum
     from stm_experiments.io import read_scan
     from stm_experiments.latent.codes_csv import codes_table
     from stm_experiments.models.checkpoint import card_of, load, save
@@ -17,12 +18,16 @@ __all__ = [
     "SimulatedData",
     "card_of",
     "codes_table",
+    "compare",
     "denoise",
     "load",
+    "plot",
+    "profile",
     "read_scan",
     "render_topographs",
     "save",
     "simulate",
+    "spectrum",
 ]
 
 # Imported when they are first used: the import of torch takes seconds.
@@ -33,7 +38,11 @@ _MODULES = {
     "codes_table": "stm_experiments.latent.codes_csv",
     "save": "stm_experiments.models.checkpoint",
     "simulate": "stm_experiments.simulator",
+    "compare": "stm_experiments.figures.scans.notebook",
     "denoise": "stm_experiments.restoration.denoise",
+    "plot": "stm_experiments.figures.scans.notebook",
+    "profile": "stm_experiments.figures.scans.notebook",
+    "spectrum": "stm_experiments.figures.scans.notebook",
     "load": "stm_experiments.models.checkpoint",
     "read_scan": "stm_experiments.io",
     "render_topographs": "stm_experiments.simulator",

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -107,6 +108,30 @@ class Scan:
         if data.shape != self.mask.shape:
             raise ValueError(f"data of shape {data.shape} for a scan of {self.mask.shape}.")
         return replace(self, data=data, history=(*self.history, *steps), source=None)
+
+    def to_xarray(self) -> Any:
+        """Return the scan as an ``xarray.DataArray``, NaN where not measured.
+
+        Its dimensions are ``y`` and ``x``, in nm where the pixel size is known, else in px, from
+        the centre of the first pixel; what is known of the measurement is in ``attrs``.
+
+        Raises:
+            ModuleNotFoundError: If xarray is not installed.
+        """
+        try:
+            xarray = import_module("xarray")
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError(
+                "to_xarray needs xarray: pip install 'stm_experiments[notebooks]'"
+            ) from None
+        unit = "px" if self.pixel_size is None else "nm"
+        height, width = self.pixel_size or (1.0, 1.0)
+        rows, columns = self.data.shape
+        sides = {"y": height * np.arange(rows), "x": width * np.arange(columns)}
+        coordinates = {name: (name, values, {"units": unit}) for name, values in sides.items()}
+        about = {"units": self.unit, "direction": self.direction, **self.metadata}
+        values = np.where(self.mask, self.data, np.nan)
+        return xarray.DataArray(values, coordinates, ("y", "x"), self.channel, about)
 
     def save(self, path: str | Path) -> None:
         """Write the scan to a new file; the suffix chooses the format.
