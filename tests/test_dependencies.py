@@ -14,7 +14,7 @@ OURS = {"stm_experiments", "hydra_plugins"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 # Extras with what the package imports where it is installed.
-OPTIONAL = ("scans", "fast", "slurm", "sweeps", "viewer", "export", "bioimageio")
+OPTIONAL = ("scans", "fast", "slurm", "sweeps", "viewer", "export", "bioimageio", "notebooks")
 # Declared and not imported: tools that are run or test with, and what others import for us.
 TOOLS = {"ruff", "mypy", "codespell", "pre-commit", "build", "pytest", "pytest-xdist", "gwyfile"}
 # By Lightning, scikit-image, napari, torch.onnx, bioimageio.

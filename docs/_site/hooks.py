@@ -65,7 +65,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return match[0]
         wanted = os.path.normpath(os.path.join(os.path.dirname(source), target))
         there = PLACES.get(wanted, wanted.removeprefix("docs/"))
-        if Path(there).suffix not in PAGES or there == wanted and wanted not in PLACES:
+        if Path(there).suffix not in PAGES or (there == wanted and wanted not in PLACES):
             # A file of the repository that is not part of the site.
             return f"`{wanted}`"
         here = os.path.relpath(there, os.path.dirname(place) or ".")
@@ -95,7 +95,10 @@ def commands_page() -> str:
     """Return what `--help` says of every command."""
     help_text = import_module("stm_experiments.app.command_line.help").help_text
     import_module("stm_experiments.app.job")  # its resolvers
-    parts = ["# Commands\n", "What `--help` prints. `python -m stm_experiments.<name>` is the same."]
+    parts = [
+        "# Commands\n",
+        "What `--help` prints. `python -m stm_experiments.<name>` is the same.",
+    ]
     for name, command in COMMANDS.items():
         text = help_text([], name).replace(f"{ROOT}/", "")
         parts.append(f"\n## {command}\n\n```yaml\n{text}\n```")

@@ -41,4 +41,6 @@ batch = next(iter(data.loader("test")))
 with torch.inference_mode():
     final = net(batch.noisy[:3])
 labels = ["fcc, image 0"] * 3
-reconstruction_grid(batch.noisy[:3], batch.clean[:3], None, final, labels, title="CAE-A, two epochs")
+reconstruction_grid(
+    batch.noisy[:3], batch.clean[:3], None, final, labels, title="CAE-A, two epochs"
+)

@@ -58,5 +58,5 @@ def test_xarray_has_the_coordinates_or_says_what_is_missing(scan, monkeypatch):
 
 def test_without_xarray_it_is_one_sentence(scan, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "xarray", None)
-    with pytest.raises(ModuleNotFoundError, match="pip install 'stm_experiments.notebooks.'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'stm_experiments\[notebooks\]'"):
         scan.to_xarray()

@@ -19,7 +19,6 @@ from stm_experiments.figures.codes.confusion import confusion_figure
 from stm_experiments.figures.codes.latent_pca import latent_pca
 from stm_experiments.figures.codes.pooled_latent import pooled_latent
 from stm_experiments.figures.codes.traversals import traversals
-from stm_experiments.figures.loss_panels import loss_panels
 from stm_experiments.figures.matrix_figure import matrix_figure
 from stm_experiments.figures.network_diagram import network_diagram
 from stm_experiments.figures.reconstruction_grid import reconstruction_grid
@@ -155,23 +154,6 @@ def table() -> Figure:
     return matrix_figure(errors, "Mean squared error, test")
 
 
-def losses() -> Figure:
-    """Draw losses of several configurations on three lattices."""
-    epochs = np.arange(1, 21)
-    runs = ("baseline", "extended training", LONG)
-    drawn = {
-        lattice: {
-            run: {
-                key: [(float(e), 0.02 * (1 + number / 10) + 0.1 / e) for e in epochs]
-                for key in ("train/loss", "val/loss")
-            }
-            for number, run in enumerate(runs)
-        }
-        for lattice in NAMES[:3]
-    }
-    return loss_panels(drawn, "Training and validation loss by lattice")
-
-
 def anomalies() -> Figure:
     """Draw anomalous sites with their reconstructions."""
     patches = batch().noisy[:10]
@@ -219,7 +201,6 @@ def entries() -> list[Entry]:
         Entry("traversals", "stm-train model=vae", "What each number of a code draws.", steps),
         Entry("centred", "stm-train model=two_decoders", "Patches turned into place.", centred),
         Entry("matrix", evaluate, "Errors of models on lattices.", table),
-        Entry("losses", "stm-report runs=outputs/sweep", "Losses of many runs.", losses),
         Entry("anomalies", "stm-find-sites image=scan.sxm checkpoint=best.ckpt",
               "Anomalous sites, their reconstructions and the differences.", anomalies),
     ]  # fmt: skip
