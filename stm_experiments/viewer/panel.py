@@ -78,9 +78,15 @@ class Panel:
         self.cancel.changed.connect(lambda: self.stop())
         if live:
             self.form.changed.connect(lambda: self.start())
+            self.container.native_parent_changed.connect(lambda: self.start())  # docked
 
     def start(self) -> None:
-        """Begin the work with the values of the form; again at its end if it is under way."""
+        """Begin the work with the values of the form; again at its end if it is under way.
+
+        A panel that was closed does nothing.
+        """
+        if self.container.native.parent() is None:
+            return
         if self.worker is not None:
             self.is_stale = True
             return

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import napari
+from superqt.utils import qdebounced
 
 from stm_experiments.core.texts import printable
 from stm_experiments.io.scan import ScanError
@@ -40,7 +41,8 @@ def open_window(patterns: Sequence[str]) -> Any:
     overlays = viewer.canvas.overlays
     overlays.scale_bar.visible = True
     overlays.text.position = "top_left"
-    viewer.layers.selection.events.active.connect(lambda _: show_unit(viewer))
+    show_soon = qdebounced(lambda: show_unit(viewer), timeout=50)  # once for many new layers
+    viewer.layers.selection.events.active.connect(lambda _: show_soon())
     show(viewer, *layers)
     for fault in faults:
         napari.utils.notifications.show_warning(fault)

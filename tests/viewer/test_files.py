@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 import yaml
+from qt_events import wait_for
 
 from stm_experiments.io import read_scan
 from stm_experiments.io.formats import FORMATS
@@ -63,7 +64,7 @@ def test_a_scan_is_an_image_in_nm_with_its_mask(viewer, crystal, tmp_path):
     np.testing.assert_array_equal(mask.data, ~crystal.mask)
     unit, offset = (image.metadata[key] for key in ("value_unit", "value_offset"))
     assert unit == "pm"
-    assert viewer.canvas.overlays.text.text == "height (pm) above 100 nm"
+    wait_for(lambda: viewer.canvas.overlays.text.text == "height (pm) above 100 nm")
     heights = 1e-12 * image.data[crystal.mask].astype(float) + offset
     np.testing.assert_allclose(heights, crystal.data[crystal.mask], atol=1e-15)
     assert np.isnan(image.data[~crystal.mask]).all()

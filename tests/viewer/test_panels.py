@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from qt_events import wait_for
+from qt_events import settle, wait_for
 
 from stm_experiments.restoration.preparation import prepare
 
@@ -27,6 +27,10 @@ def test_levelling_follows_the_form_at_once(viewer, dock, add, crystal):
     wait_for(lambda: panel["words"].value == "\n".join(steps.history))
     assert viewer.layers["crystal: levelled"] is layer
     np.testing.assert_array_equal(layer.metadata["scan"].data, steps.data)
+    viewer.window.remove_dock_widget("all")
+    panel["form"]["lines"].value = "none"
+    settle()
+    assert layer.metadata["scan"].history == steps.history  # a closed panel does nothing
 
 
 def test_a_wave_is_subtracted_and_shown(viewer, dock, add, press, crystal):
@@ -96,6 +100,7 @@ def test_the_window_works_on_and_cancels(viewer, add, crystal):
 
     add(crystal)
     panel = Panel(work, lambda *_: shown.append("result") or [])
+    viewer.window.add_dock_widget(panel.container)
     panel.run.native.click()
     wait_for(lambda: alive.append(len(steps)) or (panel.bar.value > 3 and len(alive) > 5))
     assert panel.bar.max == 10_000

@@ -31,6 +31,4 @@ def show_levelled(viewer: Any, name: str, scan: Scan) -> list[str]:
 
 def panel() -> Any:
     """Return the dock widget."""
-    made = Panel(level, show_levelled, live=True)
-    made.start()
-    return made.container
+    return Panel(level, show_levelled, live=True).container

@@ -42,7 +42,6 @@ class Line:
             shapes.events.set_data.connect(lambda: self.panel.start())
             shapes.mode = "direct"
             shapes.selected_data = {0}
-        self.panel.start()
 
     def ends(self) -> Mapping[str, Any]:
         """Return the ends of the line.
