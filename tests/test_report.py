@@ -3,6 +3,7 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import numpy as np
@@ -432,6 +433,10 @@ def test_the_best_is_named_by_the_metric_that_is_optimised_and_seeds_by_their_me
     assert row[2].link == "2_run"
     assert row[3].value == 3.5
     assert row[4].text == "PCA-10 0.03000"
+    page = write_report(runs, tmp_path, tmp_path / "report").read_text(encoding="utf-8")
+    lead = " ".join(page[page.index('class="lead"') : page.index("</header>")].split())
+    assert "One repeats another run and does not count." in lead
+    assert "the noisy patch) is lr 0.01, 2 seeds: 3.5 ± 6.4." in lead  # 12.706 x .5
     assert [row[2].value for row in seeds_table(runs, settings).rows] == [5.0, 3.5]
 
 
@@ -512,3 +517,23 @@ def test_a_single_run_on_one_image_invents_no_interval_and_no_spread(tmp_path):
     assert not re.search(r"\d ± \d", body)
     for words in ("The best of each task", "Means over seeds", "All runs", "What the settings"):
         assert words not in body
+
+
+def test_the_papers_runs_are_named_and_their_numbers_are_those_of_their_files(tmp_path):
+    folder = Path(__file__).parent.parent / "docs" / "data" / "paper_published"
+    runs = find_runs(folder)
+    page = write_report(runs, folder, tmp_path / "report")
+    text = page.read_text(encoding="utf-8")
+    assert "All are configurations of Binev et al." in text
+    assert "Beside the paper" in text
+    assert "paper&#39;s claims" in text or "The paper's claims" in text
+    with (tmp_path / "report" / "best.csv").open(encoding="utf-8") as file:
+        best = {row["task"]: row for row in csv.DictReader(file)}
+    assert [row["best run"] for row in best.values()] == [
+        "extended_training", "extended_training", "baseline"
+    ]  # fmt: skip
+    for run in runs:
+        assert float(best[run.lattice]["val/loss"]) <= run.metrics["val/loss"]
+    assert float(best["fcc"]["val/loss"]) == next(
+        run.metrics["val/loss"] for run in runs if run.lattice == "fcc"
+    )

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from stm_experiments.core.intervals import Interval
+from stm_experiments.core.intervals import Interval, mean_and_interval
 from stm_experiments.reporting.paper.published import LATTICES
 from stm_experiments.reporting.runs import Run
 
@@ -70,6 +70,22 @@ def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
     for run in distinct(runs):
         groups[_text(_without_repeats(run.config), run)].append(run)
     return list(groups.values())
+
+
+def best_group(runs: Sequence[Run]) -> tuple[list[Run], Interval]:
+    """Return the group of runs that differ only in their seed with the least mean result.
+
+    Args:
+        runs: At least one run; all have a result.
+
+    Returns:
+        The group, and the mean of its results with half the 95 % interval.
+    """
+    groups = [
+        (group, mean_and_interval([run.result or 0.0 for run in group]))
+        for group in group_by_seed(runs)
+    ]
+    return min(groups, key=lambda pair: pair[1].mean)
 
 
 def _text(config: object, run: Run) -> str:

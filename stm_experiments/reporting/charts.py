@@ -104,6 +104,7 @@ def _curve_traces(
     """Return the curves of the first settings: one colour each."""
     traces = []
     for place, group in enumerate(groups[:MOST_CURVES]):
+        group_name = escape(settings.name_of(group, *IMAGES))
         for run in group:
             name = escape(settings.name(run, *IMAGES))
             for key in keys:
@@ -114,7 +115,7 @@ def _curve_traces(
                     {
                         "x": [epoch for epoch, _ in points],
                         "y": [float(f"{value:.5g}") for _, value in points],
-                        "name": name,
+                        "name": group_name,
                         "legendgroup": str(place),
                         "showlegend": key == keys[0] and run is group[0],
                         "mode": "lines+markers" if len(points) == 1 else "lines",

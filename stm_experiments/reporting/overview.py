@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from stm_experiments.reporting.averages import distinct, sort_lattices
+from stm_experiments.reporting.averages import best_group, distinct, sort_lattices
 from stm_experiments.reporting.paper import published
 from stm_experiments.reporting.runs import Run
 from stm_experiments.reporting.settings import Settings, shown
@@ -28,8 +28,11 @@ def lead_sentences(runs: Sequence[Run], settings: Settings) -> list[str]:
         sentences.append("All are configurations of Binev et al.")
     if varied := [_span(settings, key, started) for key in settings.keys]:
         sentences.append(f"They differ in {', '.join(varied)}.")
-    if repeats := len(runs) - len(distinct(runs)):
-        sentences.append(f"{repeats} repeat another run and count once.")
+    repeats = len(runs) - len(distinct(runs))
+    if repeats == 1:
+        sentences.append("One repeats another run and does not count.")
+    elif repeats:
+        sentences.append(f"{repeats} repeat other runs and do not count.")
     return [*sentences, *_best_sentences(runs, settings)]
 
 
@@ -66,13 +69,14 @@ def _best_sentences(runs: Sequence[Run], settings: Settings) -> list[str]:
         )
         return sentences
     ((task, members),) = settings.tasks.items()
-    best = members[0]
+    group, mean = best_group(members)
     meaning = f" ({task.loss})" if task.loss else ""
     if len(distinct(members)) == 1:
-        sentences.append(f"It ends at {metric} {best.result:.5g}{meaning}.")
+        sentences.append(f"It ends at {metric} {mean.mean:.5g}{meaning}.")
     else:
-        name = settings.name(best)
-        sentences.append(f"The best by {metric}{meaning} is {name}: {best.result:.5g}.")
+        name = settings.name_of(group)
+        half = "" if mean.half is None else f" ± {mean.half:.2g}"
+        sentences.append(f"The best by {metric}{meaning} is {name}: {mean.mean:.5g}{half}.")
     return sentences
 
 

@@ -155,6 +155,14 @@ class Settings:
         words += [self.label(run), f"seed {run.seed}" if self.seeds else ""]
         return ", ".join(filter(None, words)) or run.model
 
+    def name_of(self, group: Sequence[Run], *left_out: str) -> str:
+        """Return the name of runs that differ only in their seed; see ``name``."""
+        if len(group) == 1:
+            return self.name(group[0], *left_out)
+        words = [getattr(group[0], name) for name in self.names if name not in left_out]
+        words = [word for word in (*words, self.label(group[0])) if word] or [group[0].model]
+        return f"{', '.join(words)}, {len(group)} seeds"
+
     def title(self, task: Task, *, loss: bool = True) -> str:
         """Return how a task differs from the others: "fcc, noise paper"; empty if it is alone.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from stm_experiments.core.intervals import mean_and_interval
-from stm_experiments.reporting.averages import group_by_seed, sort_lattices
+from stm_experiments.reporting.averages import best_group, distinct, group_by_seed, sort_lattices
 from stm_experiments.reporting.paper import published
 from stm_experiments.reporting.result_table import NO_VALUE, Cell, ResultTable, embolden, number
 from stm_experiments.reporting.runs import Run
@@ -122,13 +122,9 @@ def best_table(settings: Settings, link: Link) -> ResultTable:
     headings = ("task", "compared by", "runs", "best run", value, "linear baseline")
     rows = []
     for task, runs in settings.tasks.items():
-        groups = group_by_seed(runs)
-        means = [mean_and_interval([run.result or 0.0 for run in group]) for group in groups]
-        n_runs = sum(map(len, groups))
-        place = min(range(len(groups)), key=lambda i: means[i].mean)
-        best = groups[place][0]
-        name = settings.name(best, "lattice", "noise", "images") if len(groups[place]) == 1 else ""
-        name = name or f"{settings.label(best) or best.model}, {len(groups[place])} seeds"
+        group, mean = best_group(runs)
+        n_runs, best = len(distinct(runs)), group[0]
+        name = settings.name_of(group, "lattice", "noise", "images")
         baseline, error = baseline_of(best)
         rows.append(
             [
@@ -139,7 +135,7 @@ def best_table(settings: Settings, link: Link) -> ResultTable:
                 Cell(task.measure if len(measures) > 1 else ""),
                 Cell(str(n_runs), n_runs),
                 Cell(name, link=link(best)),
-                result_cell(*means[place]),
+                result_cell(*mean),
                 Cell(f"{baseline} {error:.5f}", error) if error is not None else number(None),
             ]
         )
