@@ -5,7 +5,8 @@
 Simulated scans of flat surfaces, each in another orientation, with all effects of the noise
 (drift, creep, jitter, tip changes, substitutions, adatoms ...), and besides with 5 % local strain
 and 5 % vacancies. The lattice is found in the image itself and as ``find_lattice`` does it by
-default; ``--model none`` leaves the latter out. Vacant sites count as sites. All numbers are means over images, with 95 % intervals.
+default; ``--model none`` leaves the latter out. Vacant sites count as sites. All numbers are means
+over images, with 95 % intervals.
 """
 
 import argparse
@@ -26,9 +27,9 @@ from stm_experiments.core.arrays import Points
 from stm_experiments.core.intervals import Interval, mean_and_interval
 from stm_experiments.core.noise import noise_sigma
 from stm_experiments.core.seeds import seed_of
+from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.atom_errors import position_bound
 from stm_experiments.lattice.atoms import Matches, match_points, neighbour_distance
-from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.fit import LatticeFit
 from stm_experiments.lattice.sites import fit_mean_lattice
 from stm_experiments.lattice.vectors import LatticeError
