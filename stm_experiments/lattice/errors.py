@@ -4,7 +4,7 @@ import numpy as np
 
 from stm_experiments.core.arrays import Array, Indices
 
-_STRIPS = 14  # of rows
+_STRIPS = 10  # of rows; fewer if rows far apart are shifted alike, more for independent ones
 
 
 def vector_covariance(cell: Indices, kind: Indices, place: Array, rows: int) -> Array:

@@ -52,6 +52,7 @@ _AROUND = 12  # nearest occupied sites that must lie all around an unknown one
 _ONE_SIDED = 0.45  # largest distance of their centre, mean distances
 _SAME_SITE = 0.3  # largest distance of a site in two fits of one scan, the same unit
 _EQUAL = 0.1  # distance within which a maximum of a part is one of the image, the same unit
+_BORDER = 0.75  # nearer to the border the band-pass shifts atoms: they tell no vectors, same unit
 _EDGE = 0.15  # sites closer to the border are left out, distances of nearest neighbours
 
 
@@ -417,7 +418,10 @@ def _describe(
     keep = judged.keep & _inside(place, valid, _EDGE * spacing) & ~(alone & ~measured)
     hidden = judged.unknown & ~alone
     shift = place - expected
-    used = sites.cell[measured], sites.kind[measured], maxima.atoms[atom[measured]]
+    inner = measured & _inside(place, valid, _BORDER * spacing)
+    if (np.bincount(sites.kind[inner], minlength=len(sites.lattice.basis)) < _FEWEST).any():
+        inner = measured
+    used = sites.cell[inner], sites.kind[inner], maxima.atoms[atom[inner]]
     mean = fit_mean_lattice(*used)
     pixel = np.array(pixel_nm or (1.0, 1.0))
     reduced = reduce_vectors(mean.vectors * pixel) / pixel

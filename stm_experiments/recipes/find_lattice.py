@@ -136,7 +136,7 @@ def choose_image(itself: Found, denoised: Found) -> Found:
     unit = "px" if rival.pixel_nm is None else "nm"
     doubt = (
         f"the {other.name} has another cell: a = {a:.4g} {unit}, b = {b:.4g} {unit}, "
-        f"{len(rival.basis)} atoms"
+        f"{len(rival.basis)} atom{'s' if len(rival.basis) > 1 else ''}"
     )
     return best._replace(doubt=doubt, runner_up=rival.vectors)
 
