@@ -49,6 +49,7 @@ FOREIGN: Mapping[str, frozenset[str] | None] = {
     "stm_experiments.training.callbacks.GradientNorm": frozenset(),
     "stm_experiments.training.callbacks.Patience": _NUMBERS,
     "stm_experiments.training.loggers.StepTable": frozenset(("save_dir",)),
+    "stm_experiments.training.loggers.WandbRun": _WANDB,
     "torch.optim.Adam": _NUMBERS,
     "torch.optim.AdamW": _NUMBERS,
     "torch.optim.LBFGS": _NUMBERS,

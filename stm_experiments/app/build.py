@@ -42,8 +42,9 @@ def check_network(net: object) -> None:
         ValueError: If it lacks attributes, or does not map patches to patches of the same shape.
     """
     name = type(net).__name__
-    if not isinstance(net, Network) or not isinstance(net, nn.Module):
-        missing = [key for key in ("label", "window", "card") if not hasattr(net, key)]
+    if not (isinstance(net, Network) and isinstance(net, nn.Module)):
+        wanted = [name for name in vars(Network) if not name.startswith("_")]
+        missing = [name for name in wanted if not hasattr(net, name)]
         lacks = f"it lacks {', '.join(missing)}" if missing else "it is no torch.nn.Module"
         raise ValueError(
             f"model.net: {name} is no network ({lacks}): derive it from "

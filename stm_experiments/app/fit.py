@@ -41,6 +41,7 @@ from stm_experiments.training.callbacks.pruning import trial_of_job
 from stm_experiments.training.loggers.wandb_run import flat_config, run_id
 from stm_experiments.training.steps.several import NO_STEP
 
+WANDB = ("WandbRun", "WandbLogger")  # the second one in configs of earlier versions
 WATCHED = ("gradients", "parameters", "all")
 PROFILERS: dict[str, type[Profiler]] = {
     "simple": SimpleProfiler,
@@ -86,7 +87,7 @@ def build_loggers(config: dict[str, Any], folder: Path, about: dict[str, Any]) -
         details: dict[str, Any] = {}  # not searched for nodes: the config in it is only shown
         if target == "StepTable" and not (logs_steps(config) or config.get("callbacks")):
             continue  # there are no numbers of steps
-        if target == "WandbLogger":
+        if target in WANDB:
             refuse_wandb_settings(Path.cwd())
             if settings.get("offline") is None:
                 settings["offline"] = not has_wandb_account()
@@ -137,7 +138,8 @@ def watch(config: dict[str, Any], loggers: Sequence[Logger], model: nn.Module) -
         for logger in loggers:
             if isinstance(logger, WandbLogger):
                 every = config["trainer"]["log_every_n_steps"]
-                logger.watch(model, log=what, log_freq=every, log_graph=False)
+                # Number 0: the jobs of a sweep in one process have charts of the same names.
+                logger.experiment.watch(model, log=what, log_freq=every, idx=0, log_graph=False)
 
 
 def build_callbacks(config: dict[str, Any]) -> list[Callback]:

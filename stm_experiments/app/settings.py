@@ -82,6 +82,7 @@ def new_config(config: DictConfig) -> dict[str, Any]:
         ValueError: If the scale is not in (0, 1].
     """
     refuse_unused_keys(config)
+    refuse_none_among_others()
     resolved = scale_down(with_schedule(resolve(config)))
     del resolved["resume_anyway"]  # of one start, not of the run
     if isinstance(resolved["data"].get("root"), str):
@@ -104,6 +105,20 @@ def refuse_unused_keys(config: DictConfig) -> None:
             near = get_close_matches(key, known, 1)
             meant = f"; did you mean {near[0]}?" if near else f": {', '.join(sorted(known))}"
             raise ValueError(f"{key} has no effect: it is no key of this command{meant}")
+
+
+def refuse_none_among_others() -> None:
+    """Refuse ``none`` in a list of callbacks or loggers, where it has no effect.
+
+    Raises:
+        ValueError: If it is there.
+    """
+    for text in HydraConfig.get().overrides.task:
+        group, _, value = text.partition("=")
+        names = [name.strip() for name in value.strip("[]").split(",")]
+        if group in ("callbacks", "logger") and "none" in names and len(names) > 1:
+            others = ",".join(name for name in names if name != "none")
+            raise ValueError(f"none has no effect beside others: write {group}=[{others}]")
 
 
 def with_schedule(config: dict[str, Any]) -> dict[str, Any]:

@@ -49,6 +49,12 @@ def test_three_loggers_and_several_callbacks(run, monkeypatch, tmp_path):
     assert "run_training_epoch" in (folder / "fit-profile.txt").read_text()
 
 
+def test_a_run_without_loggers_logs_nothing(run):
+    folder = run("run", "logger=none", "trainer.log_every_n_steps=1")
+    assert not (folder / "steps.csv").exists()
+    assert len(rows(folder / "metrics.csv")) == 2
+
+
 def test_gathered_batches_change_neither_the_logged_loss_nor_the_end_of_the_schedule(run):
     still = ("model.optimizer.lr=1e-9", "model.fused=false")
     plain = rows(run("plain", *still) / "metrics.csv")
@@ -92,6 +98,8 @@ def test_schedules_and_optimisers_of_pytorch(run, overrides):
         (["+logger.tags=[mine]"], "logger.tags has no effect: a setting belongs to one"),
         (["logger=wandb", "+logger.tags=[mine]"], "belongs to one: logger.wandb.tags"),
         (["+callbacks.patience=3"], "callbacks.patience has no effect"),
+        (["callbacks=[grad_norm,none]"], "none has no effect beside others: write callbacks=[grad"),
+        (["logger=[none,csv]"], "none has no effect beside others: write logger=[csv]"),
         (["+pacience=3"], "pacience has no effect: it is no key of this command; did you mean pat"),
         (["scheduler=cosine", "model.scheduler.pct_start=.2"], "has no effect beside scheduler="),
         (["callbacks=device_stats"], "DeviceStatsMonitor logs steps: set how often"),

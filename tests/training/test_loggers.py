@@ -1,20 +1,30 @@
 import http.server
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 from lightning.pytorch.loggers import WandbLogger
+from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from stm_experiments.benchmarks.kills.comparison import false_status, unfinished
 from stm_experiments.benchmarks.kills.processes import start, wait, without_figures
+from stm_experiments.core.files import read_csv
+from stm_experiments.models import CAEA
+from stm_experiments.training import Reconstruction
 from stm_experiments.training.loggers import close_loggers
+from stm_experiments.training.loggers.wandb_run import run_id
+
+ROOT = Path(__file__).resolve().parents[2]
 
 FIGURES = {"curves", "reconstructions", "latent", "network", "patches"}
 
@@ -35,23 +45,134 @@ def test_tensorboard_holds_curves_metrics_and_pictures(train_in, tmp_path):
     assert abs(scalars["test/mse_noisy"][-1] - metrics["test/mse_noisy"]) < 1e-6
 
 
-def test_wandb_works_offline_and_holds_everything(train_in, tmp_path, monkeypatch):
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """W&B without an account of whoever runs the tests."""
+    for name in ("WANDB_API_KEY", "WANDB_SWEEP_ID", "WANDB_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WANDB_SILENT", "true")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))  # no account of whoever runs the tests
-    train_in(tmp_path / "run", "logger=wandb")
-    (file,) = (tmp_path / "run").rglob("*.wandb")
-    command = [Path(sys.executable).with_name("wandb"), "leet", "inspect", "--json", file]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    for name in (*FIGURES, "latent_points", "reconstruction_table", "train/loss", "val/loss"):
-        assert name in printed, name
-    assert str(metrics["test/mse_noisy"])[:8] in printed
-    assert "images_per_epoch" in printed  # the config
-    for tag in ("fcc", "CAEA", "train"):
-        assert tag in printed
-    for name in ("epoch_seconds", "patches_per_second", "model-", "scores", "paper", "cae_a"):
-        assert name in printed, name
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+def told(run):
+    """Return what the starts of a run told W&B, in their order: a list of records for each."""
+    inspect = [Path(sys.executable).with_name("wandb"), "leet", "inspect", "--json"]
+    starts = []
+    for file in sorted(run.glob("wandb/offline-run-*/*.wandb")):
+        done = subprocess.run([*inspect, file], capture_output=True, text=True, check=True)
+        starts.append([json.loads(line) for line in done.stdout.splitlines()])
+    return starts
+
+
+def of_kind(records, kind):
+    return [record[kind] for record in records if record["type"] == kind]
+
+
+def rows_of(records):
+    """Return the rows of a run's charts by their number."""
+    return {each["step"]["num"]: each["item"] for each in of_kind(records, "history")}
+
+
+def test_wandb_holds_a_row_per_epoch_and_the_rest_in_tables(offline, train_in, tmp_path):
+    run = tmp_path / "run"
+    train_in(run, "logger=wandb", "model.fused=false")
+    (start,) = told(run)
+    metrics = json.loads((run / "metrics.json").read_text())
+    epochs = {int(row["step"]): row for row in read_csv(run / "metrics.csv")}
+    *rows, (end, final) = rows_of(start).items()
+    # Lightning numbers steps from 0.
+    assert [number + 1 for number, _ in rows] == list(epochs)
+    for number, row in rows:
+        for name in ("train/loss", "val/loss", "lr"):
+            assert row[name] == pytest.approx(float(epochs[number + 1][name]))
+    assert rows[-1][1]["val/best_loss"] == metrics["val/best_loss"]
+    assert end == max(epochs)
+    shown = {name.partition(".")[0] for name in final if not name.startswith("_")}
+    media = {"latent_points", "reconstruction_table", "scores"}
+    assert shown == {*FIGURES, *media, "trainer/global_step"}
+    assert {name for name in rows[-1][1] if not name.startswith("_")} == {
+        *("train/loss", "val/loss", "val/best_loss", "lr", "epoch", "trainer/global_step"),
+        *("epoch_seconds", "patches_per_second"),
+    }
+    summary = {}
+    for each in of_kind(start, "summary"):
+        summary |= each.get("update", {})
+    assert {name: summary[name] for name in metrics} == pytest.approx(metrics)
+    assert summary["parameters"] == 6212
+    (begun, *_) = of_kind(start, "run")
+    assert begun["run_id"] == (run / "wandb_id.txt").read_text()
+    config = begun["config"]["update"]
+    assert {key: config[key] for key in ("lattice", "noise", "model", "seed")} == {
+        "lattice": "fcc", "noise": "paper", "model": "cae_a", "seed": 0,
+    }  # fmt: skip
+    assert config["data_settings"]["images_per_epoch"] == 4
+    models = [each for each in of_kind(start, "artifact") if each["type"] == "model"]
+    assert [set(each["aliases"]) - {"latest"} for each in models] == [{"best"}, {"last"}]
+    assert [each.get("exit_code") for each in of_kind(start, "exit")] == [0]
+
+
+def test_an_interrupted_and_resumed_run_is_one_at_wandb(
+    offline, no_figures, check_resume, train_in, tmp_path
+):
+    logged = (
+        "trainer.log_every_n_steps=1",
+        "logger.wandb.watch=gradients",
+        "logger=wandb",
+        "model.fused=false",
+    )
+
+    def train(folder):
+        train_in(folder, *logged, "logger.wandb.log_model=false")
+
+    check_resume(Reconstruction, 4, train)
+    (whole,) = told(tmp_path / "whole")
+    before, after = told(tmp_path / "ended")
+    codes = [of_kind(start, "exit")[0].get("exit_code", 0) for start in (whole, before, after)]
+    assert codes == [0, 1, 0]
+    ids = {of_kind(start, "run")[0]["run_id"] for start in (before, after)}
+    assert len(ids) == 1
+    resumed = [number for number, row in rows_of(after).items() if "lr" in row]
+    assert max(rows_of(before)) < min(resumed)
+    rows = rows_of(before)
+    for number, row in rows_of(after).items():
+        rows[number] = rows.get(number, {}) | row
+    expected = rows_of(whole)
+    assert set(expected) - set(rows) <= {3}  # the step that was interrupted
+    names = ("train/loss", "val/loss", "val/best_loss", "train/loss_step", "lr")
+    for number, row in rows.items():
+        for name in names:
+            assert row.get(name) == expected[number].get(name), (number, name)
+    gradients = {f"gradients/net.{name}._type" for name, _ in CAEA().named_parameters()}
+    assert gradients <= set(rows[1])
+
+
+def test_the_sweep_that_wandb_directs_is_a_command_that_composes(compose_config, monkeypatch):
+    guide = (ROOT / "docs" / "wandb.md").read_text(encoding="utf-8")
+    text = textwrap.dedent(re.search(r"`sweep.yaml`:\n\n(( {4}.*\n)+)", guide)[1])
+    sweep = yaml.safe_load(text)
+    assert (ROOT / sweep["program"]).is_file()
+    assert sweep["metric"] == {"name": "val/loss", "goal": "minimize"}
+    chosen = {
+        key: each.get("values", [each.get("min")])[0] for key, each in sweep["parameters"].items()
+    }
+    texts = {"${args_no_hyphens}": [f"{key}={value}" for key, value in chosen.items()]}
+    words = [word for each in sweep["command"] for word in texts.get(each, [each])]
+    assert words[:3] == ["${env}", "python", "${program}"]
+    config = compose_config(*words[3:])
+    for key, value in chosen.items():
+        assert OmegaConf.select(config, key) == value
+    assert config.logger.wandb._target_.endswith("WandbRun")
+
+
+def test_a_run_of_an_agent_has_the_id_that_the_agent_gave(tmp_path, monkeypatch):
+    (tmp_path / "no_sweep").mkdir()
+    monkeypatch.setenv("WANDB_RUN_ID", "agent123")
+    monkeypatch.delenv("WANDB_SWEEP_ID", raising=False)
+    assert run_id(tmp_path / "no_sweep") != "agent123"
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep1")
+    assert run_id(tmp_path) == "agent123"
+    monkeypatch.setenv("WANDB_RUN_ID", "agent456")
+    assert run_id(tmp_path) == "agent123"  # resumed
 
 
 def test_a_resumed_run_is_one_at_wandb_and_the_users_own_words_win(

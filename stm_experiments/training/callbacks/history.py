@@ -112,17 +112,21 @@ class History(Callback):
         self._began, self._trained_before = time.monotonic(), self.trained
 
     def _log_pace(self, trainer: Trainer) -> None:
-        """Tell loggers alone what differs between equal runs: seconds, patches/s and memory."""
+        """Tell loggers the best loss so far, and what differs between equal runs: pace, memory."""
         seconds = time.monotonic() - self._began
         pace = {
             "lr": self._rate,
             "epoch_seconds": seconds,
             "patches_per_second": (self.trained - self._trained_before) / seconds,
         }
+        if losses := [row["val/loss"] for row in self.rows if "val/loss" in row]:
+            pace["val/best_loss"] = min(losses)
         if trainer.strategy.root_device.type == "cuda":
             pace["gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 2**20
+        # Where Lightning logs the losses of the epoch, right after this.
+        step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
         for logger in trainer.loggers:
-            logger.log_metrics(pace, trainer.global_step)
+            logger.log_metrics(pace, step)
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Note that the measures of the validation patches are those of this epoch."""

@@ -2,5 +2,6 @@
 
 from stm_experiments.training.loggers.results import close_loggers, log_results
 from stm_experiments.training.loggers.step_table import StepTable
+from stm_experiments.training.loggers.wandb_run import WandbRun
 
-__all__ = ["StepTable", "close_loggers", "log_results"]
+__all__ = ["StepTable", "WandbRun", "close_loggers", "log_results"]

@@ -1,18 +1,20 @@
 """The final numbers and pictures of a run, for its loggers."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from PIL.Image import Image
 
 from stm_experiments.core.batch import Batch
 from stm_experiments.core.config_files import read_yaml
 from stm_experiments.core.files import read_csv
 from stm_experiments.core.images import read_picture
 from stm_experiments.models.interfaces import Network
-from stm_experiments.training.loggers.wandb_run import log_models, log_scores
+from stm_experiments.training.loggers.wandb_run import log_models, score_table
 
 if TYPE_CHECKING:
     import wandb
@@ -38,31 +40,41 @@ def log_results(
     """
     config = read_yaml(folder / "config.yaml")
     step = last_step(folder)
+    pictures = {
+        path.stem: read_picture(path) for path in sorted((folder / "figures").glob("*.png"))
+    }
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             parameters = sum(weight.numel() for weight in net.parameters())
-            log_scores(logger, metrics, {"parameters": parameters})
-        else:
-            logger.log_metrics(metrics, step)
+            logger.experiment.summary.update({**metrics, "parameters": parameters})
+            media = wandb_media(metrics, folder, pictures, reconstruction_table(net, samples))
+            logger.experiment.log(media, step=step)  # in the last row, which may be added to
+            if (config["logger"].get("wandb") or {}).get("log_model"):
+                log_models(logger, folder)
+            continue
+        logger.log_metrics(metrics, step)
         if isinstance(logger, TensorBoardLogger):
             final = {f"final/{name}": metrics[name] for name in COMPARED if name in metrics}
             logger.log_hyperparams(config, final, step)
-        for path in sorted((folder / "figures").glob("*.png")):
-            picture = read_picture(path)
-            if isinstance(logger, WandbLogger):
-                logger.log_image(path.stem, [picture])
-            elif isinstance(logger, TensorBoardLogger):
+            for name, picture in pictures.items():
                 image = np.asarray(picture)
-                logger.experiment.add_image(path.stem, image, step, dataformats="HWC")
-        if isinstance(logger, WandbLogger):
-            import wandb  # takes a second, which other loggers save
+                logger.experiment.add_image(name, image, step, dataformats="HWC")
 
-            logger.experiment.log({"reconstruction_table": reconstruction_table(net, samples)})
-            if (folder / "latent.csv").is_file():
-                points = latent_points(folder / "latent.csv")
-                logger.experiment.log({"latent_points": wandb.Object3D(points)})
-            if (config["logger"].get("wandb") or {}).get("log_model"):
-                log_models(logger, folder)
+
+def wandb_media(
+    metrics: Mapping[str, float],
+    folder: Path,
+    pictures: Mapping[str, Image],
+    reconstructions: "wandb.Table",
+) -> dict[str, Any]:
+    """Return what W&B shows of a finished run besides its curves: pictures, tables, codes."""
+    import wandb  # takes a second, which other loggers save
+
+    media: dict[str, Any] = {name: wandb.Image(picture) for name, picture in pictures.items()}
+    media |= {"scores": score_table(metrics), "reconstruction_table": reconstructions}
+    if (folder / "latent.csv").is_file():
+        media["latent_points"] = wandb.Object3D(latent_points(folder / "latent.csv"))
+    return media
 
 
 def last_step(folder: Path) -> int | None:
