@@ -82,7 +82,8 @@ def test_an_unforeseen_error_says_that_it_is_one():
 def test_a_misspelt_key_is_recognised_at_every_door(door, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     main = importlib.import_module(f"stm_experiments.{door}").main
-    key = {"train": "sead", "simulate": "sead", "evaluate": "checkpoind"}.get(door, "imge")
+    keys = {"train": "sead", "simulate": "sead", "evaluate": "checkpoind", "export": "checkpoind"}
+    key = keys.get(door, "imge")
     code, _, errors = command(main, f"{key}=a.npy")
     assert code == 1
     assert f"there is no key '{key}' (did you mean '" in errors
