@@ -4,6 +4,7 @@ Pictures are built through matplotlib's object-oriented interface, without pyplo
 state: worker threads can draw them, and no figure stays open.
 """
 
+import logging
 import math
 import textwrap
 import threading
@@ -46,6 +47,7 @@ PNG = {"compress_level": 3}  # a quarter faster than the default 6, and 4 % larg
 # Texts stay texts, which can be edited; no dates, so that equal pictures are equal files.
 _TEXTS: Any = {"svg.fonttype": "none", "svg.hashsalt": "stm_experiments", "pdf.fonttype": 42}
 _NO_DATE = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # a hundred lines about each PDF's fonts
 _settings_lock = threading.Lock()  # matplotlib's settings are those of all threads
 NARROWEST = 6.0  # ratio of the sides of an image above which it fills its panel, not to scale
 LARGEST = 1024  # px, side of an image that is drawn as it is
