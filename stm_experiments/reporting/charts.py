@@ -300,5 +300,5 @@ def _number_axis(label: str, values: Sequence[float]) -> dict[str, Any]:
         few = [few[0] * (few[-1] / few[0]) ** (step / 4) for step in range(5)]
     if len(few) <= 6:
         axis["tickvals"] = [math.log10(value) if is_log else value for value in few]
-        axis["ticktext"] = [f"{value:.3g}" for value in few]
+        axis["ticktext"] = [f"{value:.4g}" for value in few]
     return axis
