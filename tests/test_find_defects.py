@@ -31,7 +31,7 @@ def test_table_of_a_bright_and_a_dark_defect(command, tmp_path):
         found = rows[sign]
         assert abs(float(found["row_px"]) - row) <= 1
         assert abs(float(found["column_px"]) - column) <= 1
-        assert float(found["x_nm"]) == 0.05 * float(found["column_px"])
+        assert float(found["column_nm"]) == 0.05 * float(found["column_px"])
         assert (float(found["height"]) > 0) == (sign == "bright")
         assert 0.5e-10 * np.ptp(image) < abs(float(found["height"])) * 2 < 2e-10 * np.ptp(image)
         assert float(found["width_px"]) in (1.5, 2.0, 2.8)

@@ -52,7 +52,7 @@ def test_files_of_a_lattice(command, image, tmp_path):
     assert len(rows) == about["sites"] > 120
     assert {row["occupied"] for row in rows} == {"1"}
     for row in rows:
-        assert float(row["x_nm"]) == pytest.approx(0.05 * float(row["column_px"]))
+        assert float(row["column_nm"]) == pytest.approx(0.05 * float(row["column_px"]))
     with Image.open(out / f"{path.stem}_lattice.png") as picture:
         assert min(picture.size) > 1000
 

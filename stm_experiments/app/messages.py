@@ -10,7 +10,7 @@ from hydra.errors import (
     OverrideParseException,
 )
 from omegaconf import DictConfig
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from stm_experiments.core.config_files import config_dir
 from stm_experiments.core.texts import did_you_mean, printable
@@ -79,10 +79,14 @@ def _with_cause_of_composition(error: BaseException, text: str) -> str:
 
 def _as_key_and_value(error: BaseException, text: str) -> str:
     """Say how a setting is written, and which value is missing."""
-    if isinstance(error, MissingMandatoryValue):
-        return re.sub(r"^Missing mandatory value: (\S+)", r"\1 has no value: give \1=...", text)
+    if missing := re.search(r"Missing mandatory value: (\S+)", text):
+        return f"{missing[1]} has no value: give {missing[1]}=..."
     if lone := re.match(r"Error parsing override '(.+)' missing EQUAL", text):
         return f"{lone[1]!r} sets nothing: write key=value, without blanks around ="
+    if several := re.match(r"Ambiguous value for argument '([^=]+)=(.*?)' 1\.", text):
+        return f"{several[1]} has several values: write {several[1]}=[{several[2]}], or sweep by -m"
+    if quoted := re.match(r"LexerNoViableAltException: ([\"'].*?) +\^", text):
+        return f"{quoted[1]} is not understood: write key=value, without quotes inside the shell's"
     return text
 
 
@@ -97,10 +101,11 @@ def _with_choices(error: BaseException, text: str) -> str:
     if not isinstance(error, MissingConfigException):
         return text
     text = re.sub(r" (Available options in|Config search path:).*", "", text).rstrip(".")
-    if not error.options:
+    group, _, name = str(error.missing_cfg_file).rpartition("/")
+    known = list(error.options or []) or choices(group)
+    if not known:
         return f"{text}; config groups of your own need --config-dir=<their folder>"
-    name = str(error.missing_cfg_file).rpartition("/")[2]
-    return f"{text}{did_you_mean(name, error.options)}: choose from {', '.join(error.options)}"
+    return f"{text}{did_you_mean(name, known)}: choose from {', '.join(known)}"
 
 
 def choices(group: str) -> list[str]:

@@ -158,7 +158,7 @@ def site_table(fit: LatticeFit, grain: int) -> dict[str, list[Any]]:
     columns: dict[str, Any] = {"grain": np.full(len(places), grain)}
     columns |= zip(("row_px", "column_px"), places.T, strict=True)
     if fit.pixel_nm is not None:
-        columns |= zip(("y_nm", "x_nm"), (places * np.array(fit.pixel_nm)).T, strict=True)
+        columns |= zip(("row_nm", "column_nm"), (places * np.array(fit.pixel_nm)).T, strict=True)
     cells = np.concatenate([fit.cell, fit.unknown_cell])
     columns |= zip(("cell_a", "cell_b"), cells.T, strict=True)
     columns |= {"kind": np.concatenate([fit.kind, fit.unknown_kind])}

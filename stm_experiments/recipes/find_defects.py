@@ -27,7 +27,7 @@ from stm_experiments.restoration.denoise import DEFAULT, denoise
 ORDERED = "defects in a regular order are taken for the lattice; find_lattice lists its empty sites"
 SEARCH = ("threshold", "smoothing", "border")
 COLUMNS = (
-    *("row_px", "column_px", "y_nm", "x_nm", "sign", "height", "width_px", "score"),
+    *("row_px", "column_px", "row_nm", "column_nm", "sign", "height", "width_px", "score"),
     *("site_cell_a", "site_cell_b", "site_kind", "site_distance_px"),
 )
 
@@ -64,7 +64,7 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     figure = point_defect_sheet([[panel]], [None], printable(path.name))
     endings = save_figure(figure, f"{stem}_defects.png")
     print(printable(f"{path.name}: {summary}"))
-    if not rows:
+    if not rows and lacking is None:
         print(printable(f"{path.name}: {ORDERED}"))
     print_written(stem, ["_defects.csv", *(f"_defects{ending}" for ending in endings)])
 
@@ -106,7 +106,8 @@ def search(scan: Scan, options: Mapping[str, float]) -> Search:
     rows = defect_rows(defects, lattice, scan.pixel_size)
     bright = int(defects.bright.sum())
     dark = len(rows) - bright
-    summary = f"{bright} bright and {dark} dark point defects" if rows else "no point defects"
+    none = "no point defects" if lattice is None else "no point defects besides the lattice"
+    summary = f"{bright} bright and {dark} dark point defects" if rows else none
     return Search(defects, rows, summary, lacking)
 
 

@@ -13,7 +13,7 @@ from stm_experiments.app.job import choice, new_folder
 from stm_experiments.app.settings import resolve
 from stm_experiments.core.files import atomic_write
 from stm_experiments.core.seeds import seed_of
-from stm_experiments.core.texts import printable
+from stm_experiments.core.texts import did_you_mean, printable
 from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.topograph_sheets import artefact_sheet, simulation_sheet
 from stm_experiments.recipes.batch import print_written
@@ -54,9 +54,11 @@ def simulate_sheet(cfg: DictConfig) -> None:
 
 def check_settings(settings: dict[str, Any]) -> None:
     """Refuse settings that make no sense, before anything is simulated."""
-    for key, choices in (("preset", tuple(PRESETS)), ("save", (None, "npz", "tiff"))):
-        if settings[key] not in choices:
-            raise ValueError(f"{key} is one of {choices}, not {settings[key]!r}")
+    for key, choices in (("preset", tuple(PRESETS)), ("save", ("null", "npz", "tiff"))):
+        value = "null" if settings[key] is None else settings[key]
+        if value not in choices:
+            near = did_you_mean(str(value), choices)
+            raise ValueError(f"{key} is one of {', '.join(choices)}, not {value!r}{near}")
     count = settings["count"]
     if not isinstance(count, int) or count < 1:
         raise ValueError(f"count is a whole number of at least 1, not {count!r}")

@@ -190,7 +190,7 @@ def test_pixels_that_are_not_square():
     assert fit.sites_nm == pytest.approx(fit.sites * pixel)
     table = site_table(fit, 0)
     assert len(table["row_px"]) == len(fit.sites) == about["sites"]
-    assert {"y_nm", "x_nm", "row_px", "occupied", "height", "strain_shear"} <= set(table)
+    assert {"row_nm", "column_nm", "row_px", "occupied", "height", "strain_shear"} <= set(table)
 
 
 def test_two_grains():

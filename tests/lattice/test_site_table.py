@@ -18,6 +18,6 @@ def test_sites_come_back_from_their_csv_file(tmp_path):
     assert [[float(cell) for cell in row.values()] for row in back] == [
         [float(cell) for cell in row] for row in rows
     ]
-    places = np.array([[float(row["y_nm"]), float(row["x_nm"])] for row in back])
+    places = np.array([[float(row["row_nm"]), float(row["column_nm"])] for row in back])
     np.testing.assert_array_equal(places, fit.sites * (0.03, 0.02))
     assert [int(row["occupied"]) for row in back] == fit.occupied.astype(int).tolist()
