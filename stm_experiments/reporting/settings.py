@@ -24,6 +24,7 @@ _PARTS = {
     "resume",
     "init",
     "resume_anyway",
+    "baselines",
 }
 _KEYS = {"seed", "fold", "root", "lattices", "fused", "num_workers", "optimized_metric"}
 _KEYS |= {"checkpoint_minutes", "accelerator", "devices", "max_time", "figures"}
