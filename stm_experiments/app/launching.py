@@ -139,7 +139,8 @@ def _reporting(task: Task, config_name: str) -> Task:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            log_traceback()
+            if not isinstance(error, FileExistsError):  # else the log is another run's
+                log_traceback()
             job = HydraConfig.get()
             is_swept = job.mode is RunMode.MULTIRUN
             if is_swept:

@@ -75,6 +75,8 @@ def for_each_file(
             passed.append(printable(f"{path.name} ({reason})"))
         except Exception as error:  # the other files are not to suffer from a fault of ours
             if len(paths) == 1:
+                if isinstance(error, ValueError) and path.name not in str(error):
+                    raise ValueError(f"{path}: {error}") from error
                 raise
             reason = one_sentence(error).removeprefix(printable(f"{path}: "))
             log.error("%s failed: %s", printable(path.name), reason)
