@@ -57,7 +57,7 @@ def no_pictures(monkeypatch):
     import stm_experiments.recipes.reconstruct as module
 
     monkeypatch.setattr(module, "whole_image", lambda *_, **__: None)
-    monkeypatch.setattr(module, "save_figure", lambda *_: None)
+    monkeypatch.setattr(module, "save_figure", lambda *_: [".png"])
 
 
 def test_as_a_command_of_its_own(folder, tmp_path):

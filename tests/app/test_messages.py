@@ -78,7 +78,9 @@ def test_an_unforeseen_error_says_that_it_is_one():
     assert one_sentence(wrapped) == "the cause"
 
 
-@pytest.mark.parametrize("door", [name for name in DOORS if name not in ("report", "about", "view")])
+@pytest.mark.parametrize(
+    "door", [name for name in DOORS if name not in ("report", "about", "view")]
+)
 def test_a_misspelt_key_is_recognised_at_every_door(door, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     main = importlib.import_module(f"stm_experiments.{door}").main

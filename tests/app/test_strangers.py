@@ -379,7 +379,7 @@ def test_an_experiment_of_ones_own_works_from_another_folder(
     code, _, errors = command(
         main, "--config-dir", folder, "experiment=theirs", *tiny, "hydra.run.dir=run"
     )
-    assert (code, errors) == (0, "")
+    assert (code, errors.partition(":")[0]) == (0, "epoch 2 of 2")
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["seed"] == 7
 
 
@@ -513,7 +513,7 @@ def test_doors_take_a_strangers_model_and_names_as_data(
     marker, command, tmp_path, scan, door, monkeypatch
 ):
     recipe = import_module(f"stm_experiments.recipes.{door}")
-    monkeypatch.setattr(recipe, "save_figure", lambda *_: None)
+    monkeypatch.setattr(recipe, "save_figure", lambda *_: [".png"])
     main = import_module(f"stm_experiments.{door}").main
     image = [] if door == "evaluate" else [f"image={scan}"]
     options = {"find_lattice": ["denoise=true"]}.get(door, [])

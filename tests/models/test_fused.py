@@ -191,7 +191,7 @@ def test_without_numba_pytorch_trains_and_says_what_to_install(monkeypatch, capl
 
 
 def test_a_wrong_choice_is_refused():
-    with pytest.raises(ValueError, match=r"model\.fused is auto, true or false, not 'yes'"):
+    with pytest.raises(ValueError, match=r"model\.fused is auto, true, false or graph, not 'yes'"):
         Reconstruction(CAEA(), partial(torch.optim.Adam, lr=1e-3), fused="yes")
 
 

@@ -44,6 +44,7 @@ def test_a_fault_of_ours_is_one_sentence_and_its_traceback_is_in_the_log(
         if scan.name == "a.npy":
             raise ZeroDivisionError("of ours")
         path.touch()
+        return [".png"]
 
     monkeypatch.setattr(recipe, "draw", draw)
     out = folder / "out"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from stm_experiments.core.files import atomic_write_text
 from stm_experiments.models.exports.checked import SCALES, export, exportable, require
 from stm_experiments.models.exports.formats import OPSET
 from stm_experiments.models.exports.parts import parts_of
@@ -89,7 +90,7 @@ def describe_model(net: Network, card: Card, weights: Path) -> Any:
         np.save(result, net(prepared).numpy())
     np.save(given, image)
     page = weights.with_name("README.md")
-    page.write_text(describe_page(net, card), encoding="utf-8")
+    atomic_write_text(page, describe_page(net, card))
     batch, channel = spec.BatchAxis(), spec.ChannelAxis(channel_names=[spec.Identifier("height")])
     sides = [spec.AxisId("y"), spec.AxisId("x")]
     size = net.window or spec.ParameterizedSize(min=LEAST_SIDE, step=1)
