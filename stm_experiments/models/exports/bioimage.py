@@ -136,7 +136,7 @@ def describe_model(net: Network, card: Card, weights: Path) -> Any:
             )
         ],
         weights=spec.WeightsDescr(onnx=spec.OnnxWeightsDescr(source=weights, opset_version=OPSET)),
-        config=spec.Config(stm_experiments={"card": json.dumps(asdict(card))}),
+        config=spec.Config.model_validate({"stm_experiments": {"card": json.dumps(asdict(card))}}),
     )
 
 
