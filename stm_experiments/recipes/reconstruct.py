@@ -52,7 +52,7 @@ def restore(path: Path, stem: Path, net: Network, settings: dict[str, Any]) -> N
     """Denoise one scan and write ``stem`` with several endings."""
     scan = scan_files.read_as_set(path, settings)
     clean = settings["clean"] and scan_files.read_partner(path, settings["clean"], scan.data.shape)
-    with Progress(transient=True) as bars:
+    with Progress() as bars:
         bar = bars.add_task(escape(printable(path.name)))
         options = {key: settings[key] for key in DENOISING}
         options["progress"] = lambda done, total: bars.update(bar, completed=done, total=total)
