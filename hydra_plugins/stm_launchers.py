@@ -5,6 +5,7 @@ import is imported where it is used.
 """
 
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -85,12 +86,14 @@ class LocalLauncher(SweepLauncher):
 
     Args:
         gpus_per_job: Number of GPUs that are visible to a job.
+        jobs_per_gpu: Number of jobs that share a GPU, if each job has one.
         cores_per_job: CPU cores of a job, on a machine without GPUs; None: the jobs share all
             cores, at least one for each that runs.
     """
 
-    def __init__(self, gpus_per_job: int, cores_per_job: int | None) -> None:
+    def __init__(self, gpus_per_job: int, jobs_per_gpu: int, cores_per_job: int | None) -> None:
         self.gpus_per_job = gpus_per_job
+        self.jobs_per_gpu = jobs_per_gpu
         self.cores_per_job = cores_per_job
 
     def launch(
@@ -107,7 +110,7 @@ class LocalLauncher(SweepLauncher):
         cores = self.cores_per_job
         if cores is None:
             cores = max(1, cpu_cores() // len(waiting))
-        free = deque(places(self.gpus_per_job, cores))
+        free = deque(places(self.gpus_per_job, self.jobs_per_gpu, cores))
         total, failed = len(waiting), 0
         log.info(f"{total} jobs, {len(free)} at a time, in {self.config.hydra.sweep.dir}")
         running: dict[subprocess.Popen[bytes], tuple[Job, dict[str, str]]] = {}
@@ -174,13 +177,13 @@ class LocalLauncher(SweepLauncher):
         ]
 
 
-def places(gpus_per_job: int, cores_per_job: int) -> list[dict[str, str]]:
+def places(gpus_per_job: int, jobs_per_gpu: int, cores_per_job: int) -> list[dict[str, str]]:
     """Return the environment of each job that can run at the same time: GPUs and CPU threads.
 
     A value of OMP_NUM_THREADS is kept; without one, the jobs share the cores.
 
     Raises:
-        ValueError: If a job needs more than the machine has.
+        ValueError: If a job needs more than the machine has, or jobs share several GPUs.
     """
     import torch
 
@@ -197,7 +200,14 @@ def places(gpus_per_job: int, cores_per_job: int) -> list[dict[str, str]]:
         raise ValueError(
             f"hydra.launcher.{unit}_per_job is from 1 to {total}, what this machine has, not {size}"
         )
+    most = 1 if gpus and size > 1 else math.inf
+    if not isinstance(jobs_per_gpu, int) or not 1 <= jobs_per_gpu <= most:
+        raise ValueError(
+            "hydra.launcher.jobs_per_gpu is a whole number of at least 1, and 1 where a job has "
+            f"several GPUs, not {jobs_per_gpu}"
+        )
     groups = [",".join(gpus[i * size : (i + 1) * size]) for i in range(total // size)]
+    groups *= jobs_per_gpu if gpus else 1
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores // len(groups)))
     return [{"CUDA_VISIBLE_DEVICES": group, "OMP_NUM_THREADS": threads} for group in groups]
 

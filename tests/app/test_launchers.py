@@ -77,21 +77,25 @@ def most_at_a_time(rows):
 
 
 @pytest.mark.parametrize(
-    ("gpus", "chosen", "per_job", "devices"),
+    ("gpus", "chosen", "shares", "devices"),
     [
-        (2, None, 1, {"0", "1"}),
-        (2, "3,GPU-ab", 1, {"3", "GPU-ab"}),
-        (4, None, 2, {"0,1", "2,3"}),
-        (0, None, 1, {"none"}),
+        (2, None, (1, 1), {"0", "1"}),
+        (2, "3,GPU-ab", (1, 1), {"3", "GPU-ab"}),
+        (4, None, (2, 1), {"0,1", "2,3"}),
+        (1, None, (1, 2), {"0"}),
+        (0, None, (1, 2), {"none"}),
     ],
-    ids=["two GPUs", "two that were chosen", "pairs", "cores"],
+    ids=["two GPUs", "two that were chosen", "pairs", "one GPU for two jobs", "cores"],
 )
 def test_each_job_has_its_own_devices_and_as_many_run_as_there_are(
-    command, machine, jobs_run, tmp_path, gpus, chosen, per_job, devices
+    command, machine, jobs_run, tmp_path, gpus, chosen, shares, devices
 ):
     machine(gpus, cores=8, chosen=chosen)
     jobs_run(TELL)
-    settings = (f"hydra.launcher.gpus_per_job={per_job}", "hydra.launcher.cores_per_job=4")
+    settings = (
+        f"hydra.launcher.gpus_per_job={shares[0]}", f"hydra.launcher.jobs_per_gpu={shares[1]}",
+        "hydra.launcher.cores_per_job=4",
+    )  # fmt: skip
     code, _, errors = command(
         main, "-m", "seed=0,1,2,3", LOCAL, *settings, f"hydra.sweep.dir={tmp_path}"
     )
@@ -102,7 +106,7 @@ def test_each_job_has_its_own_devices_and_as_many_run_as_there_are(
     assert {row[1] for row in rows} == {"4"}
     assert most_at_a_time(rows) <= 2
     for device in devices - {"none"}:
-        assert most_at_a_time([row for row in rows if row[0] == device]) == 1
+        assert most_at_a_time([row for row in rows if row[0] == device]) == shares[1]
 
 
 def test_the_threads_that_a_user_chose_are_kept(command, machine, jobs_run, monkeypatch, tmp_path):
@@ -165,6 +169,17 @@ def test_more_devices_than_there_are_is_an_error(command, machine, tmp_path, giv
     )
     assert code == 1
     assert "error: hydra.launcher.gpus_per_job is from 1 to 2, what this machine has" in errors
+
+
+@pytest.mark.parametrize(("each", "shared"), [(2, 2), (1, 0)])
+def test_jobs_that_cannot_share_gpus_are_an_error(command, machine, tmp_path, each, shared):
+    machine(gpus=2, cores=2)
+    settings = (f"hydra.launcher.gpus_per_job={each}", f"hydra.launcher.jobs_per_gpu={shared}")
+    code, _, errors = command(
+        main, "-m", "seed=0,1", LOCAL, *settings, f"hydra.sweep.dir={tmp_path}"
+    )
+    assert code == 1
+    assert "error: hydra.launcher.jobs_per_gpu is a whole number of at least 1, and 1" in errors
 
 
 def test_a_job_that_fails_or_is_killed_does_so_alone(command, machine, jobs_run, tmp_path):
@@ -271,13 +286,17 @@ def test_a_local_job_is_the_run_that_it_would_be_by_itself(
 
 
 @pytest.mark.parametrize(
-    ("launcher", "lattices", "jobs"),
-    [("basic", "sc,bcc,fcc", 21), ("local_gpus", "sc", 7), ("slurm", "sc", 7)],
+    ("launcher", "experiments", "jobs"),
+    [
+        ("basic", "glob(paper_*)", 7),
+        ("local_gpus", "paper_baseline,paper_lower_lr", 2),
+        ("slurm", "paper_baseline,paper_lower_lr", 2),
+    ],
 )
-def test_a_dry_run_shows_the_jobs_and_starts_none(command, tmp_path, launcher, lattices, jobs):
+def test_a_dry_run_shows_the_jobs_and_starts_none(command, tmp_path, launcher, experiments, jobs):
     sweep = tmp_path / "paper"
     code, out, errors = command(
-        main, "-m", "--dry-run", "experiment=glob(paper_*)", f"lattice={lattices}",
+        main, "-m", "--dry-run", f"experiment={experiments}", "lattice=sc",
         f"hydra/launcher={launcher}", f"hydra.sweep.dir={sweep}",
     )  # fmt: skip
     assert code == 0, errors

@@ -113,7 +113,7 @@ def roofline_figure(roofs: Roofs, numbers: Mapping[str, float], batch: int) -> F
         f"CAE-A on one core, batches of {batch}",
         f"A patch costs {roofs.operations / 1e6:.2f} million operations, forward and backward. "
         f"Kernel by kernel it moves {roofs.kernel_bytes / 1000:.0f} kB, in the compiled step "
-        f"{roofs.fused_bytes / 1000:.1f} kB. At the peak of the core that were {bound:,.0f} "
+        f"{roofs.fused_bytes / 1000:.1f} kB. The peak of the core allows {bound:,.0f} "
         "patches a second. Legend: patches per CPU second, and their ratio to the bare loop. "
         "torch.compile joins some kernels, so that its true point lies further right.",
     )
