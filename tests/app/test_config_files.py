@@ -74,17 +74,29 @@ def test_the_reader_of_comments_reads():
 def test_every_choice_composes(group, name, compose_config):
     settings = resolve(compose_config(f"{group}={name}"))
     assert {"seed", "lattice", "noise", "data", "model", "trainer", "logger"} <= set(settings)
-    if group == "lattice":
-        assert list(settings["lattice"]) == (list(CUT_LATTICES) if name == "all" else [name])
-        assert settings["data"]["lattices"] == settings["lattice"]
+    check = {
+        "lattice": check_lattice, "noise": check_noise, "model": check_schedule,
+        "experiment": check_schedule,
+    }  # fmt: skip
+    check.get(group, lambda *_: None)(settings, name)
 
 
-TRAINED = [(group, name) for group, name in GROUPS if group in ("model", "experiment")]
+def check_lattice(settings, name):
+    """The lattices are the registry's, without a copy of it."""
+    chosen = settings["lattice"]
+    assert list(chosen) == (list(CUT_LATTICES) if name == "all" else [name])
+    assert settings["data"]["lattices"] == chosen
+    assert all(set(own.values()) == {None} for own in chosen.values())
+    assert choose_lattices(chosen) == tuple(LATTICES[key] for key in chosen)
 
 
-@pytest.mark.parametrize(("group", "name"), TRAINED, ids=map("=".join, TRAINED))
-def test_every_optimiser_and_schedule_takes_its_settings(group, name, compose_config):
-    module = build.build_model(resolve(compose_config(f"{group}={name}")))
+def check_noise(settings, name):
+    assert construct(settings["noise"]) == NOISES[name]
+
+
+def check_schedule(settings, name):
+    """The optimiser and the schedule take their settings."""
+    module = build.build_model(settings)
     if module.optimizer is None:
         assert hasattr(module.net, "fit")
         return
@@ -99,14 +111,6 @@ def test_every_entry_point_composes(name, compose_config):
     text = (CONF / f"{name}.yaml").read_text(encoding="utf-8")
     needed = re.findall(r"^(\w+): \?\?\?", text, re.MULTILINE)
     resolve(compose_config(*(f"{key}=x" for key in needed), name=name))
-
-
-@pytest.mark.parametrize("name", LATTICES)
-def test_lattices_are_the_registrys_without_a_copy_of_it(name, compose_config):
-    settings = resolve(compose_config(f"lattice={name}"))["lattice"]
-    assert list(settings) == [name]
-    assert set(settings[name].values()) == {None}
-    assert choose_lattices(settings) == (LATTICES[name],)
 
 
 def test_settings_of_lattices_are_overridden_one_by_one(compose_config):
@@ -138,10 +142,9 @@ def test_options_listed_in_comments_are_the_groups_files(path, group, names):
         assert set(names.split()) == files
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "noise").glob("*.yaml")))
-def test_noises_are_the_simulators(name, compose_config):
-    assert name in NOISES
-    assert construct(resolve(compose_config(f"noise={name}"))["noise"]) == NOISES[name]
+def test_every_lattice_and_every_noise_has_a_file():
+    assert {path.stem for path in (CONF / "lattice").glob("*.yaml")} == {*LATTICES, "all"}
+    assert {path.stem for path in (CONF / "noise").glob("*.yaml")} <= set(NOISES)
 
 
 def test_mixtures_and_exclusions_compose(compose_config):
