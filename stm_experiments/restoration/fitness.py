@@ -78,6 +78,39 @@ def assess_fitness(image: Tensor, mixture: WholeMixture, scale: float, unit: str
     return Fitness(verdict, (*reasons, *_noise_sentences(image, scale, unit)), total)
 
 
+def surplus_sentence(image: Tensor, output: Tensor, scale: float, unit: str) -> list[str]:
+    """Say that a network removed more than the noise; nothing where it did not, or in doubt.
+
+    What was removed is noise less the error. Its mean square exceeds that of the noise by no more
+    than that of the error, so that twice the noise's means an error as large as the noise.
+
+    Args:
+        image: The network's input, [H, W].
+        output: Its output, [H, W].
+        scale: Of one on the image's scale, in ``unit``.
+        unit: Of the scan.
+    """
+    part = _centre(image)
+    if min(part.shape) < SMALLEST:
+        return []
+    noise = float(noise_spectrum(part).mean())
+    surplus = float((_centre(output) - part).square().mean()) - noise
+    if surplus <= noise:
+        return []
+    least, most = (amount(math.sqrt(power) * scale, unit) for power in (surplus, noise))
+    return [
+        f"more was removed than the noise that can be told for sure, {most} rms: at least {least} "
+        "rms of the sample are gone, unless they were stripes, hum or slow noise (look at the "
+        "residual; the shipped surface_denoiser removes only what it can tell from the sample)"
+    ]
+
+
+def _centre(image: Tensor) -> Tensor:
+    """Return the central part of an image [H, W] that is judged by its levels."""
+    top, left = (max(0, side - _CENTRE) // 2 for side in image.shape)
+    return image[top : top + _CENTRE, left : left + _CENTRE]
+
+
 def _gain(noise: float, error: float) -> float:
     """Return noise over error, dB, at most what can be told; 0 without noise.
 
@@ -96,9 +129,7 @@ def _change(gain: float) -> str:
 
 def _noise_sentences(image: Tensor, scale: float, unit: str) -> list[str]:
     """Say what kind of noise cannot be removed without doubt."""
-    height, width = image.shape
-    top, left = max(0, height - _CENTRE) // 2, max(0, width - _CENTRE) // 2
-    part = image[top : top + _CENTRE, left : left + _CENTRE]
+    part = _centre(image)
     if min(part.shape) < 16:
         return []
     _, slow, _, fast = noise_levels(part[None, None])[0].tolist()

@@ -9,6 +9,7 @@ from stm_experiments.io.scan import Scan
 from stm_experiments.models import tiling
 from stm_experiments.models.interfaces import Network, Uncertain
 from stm_experiments.restoration.denoised import Denoised, NetworkRun
+from stm_experiments.restoration.fitness import surplus_sentence
 from stm_experiments.restoration.waves.wave_report import wave_report
 from stm_experiments.restoration.whole_atoms import UncertainAtoms
 
@@ -32,7 +33,7 @@ def history_of(
     sentences = [
         _map_sentence(run.normalisation, run.affine, before.unit),
         f"through {model_name(run.net, run.stride)}: {_change(before, after)}",
-        *(run.fitness.sentences() if run.fitness else []),
+        *_fitness_sentences(run, before.unit),
         *wave_report(run.image, run.output, run.affine.scale, before.unit, before.pixel_size),
         *_seam_sentence(run),
         *_left_sentence(run),
@@ -74,6 +75,15 @@ def _change(before: Scan, after: Array) -> str:
     rms = float(np.sqrt(np.mean(np.square(change, out=change), where=before.mask)))
     share = f", {1 - same:.1%} of the pixels" if same > 0.001 else ""
     return f"changed by {amount(rms, before.unit)} rms{share}"
+
+
+def _fitness_sentences(run: NetworkRun, unit: str) -> list[str]:
+    """Say whether the network fits the scan, as far as that is known of its kind."""
+    if run.fitness is not None:
+        return run.fitness.sentences()
+    if run.unrepaired is not None:  # it replaces damage, which is larger than any noise
+        return []
+    return surplus_sentence(run.image, run.output, run.affine.scale, unit)
 
 
 def _seam_sentence(run: NetworkRun) -> list[str]:

@@ -229,7 +229,7 @@ def test_a_name_loads_a_shipped_model(tmp_path, monkeypatch):
         denoise(heights())
     checkpoint.save(CAEA(), Card("CAEA", {}, 17), tmp_path / "surface_denoiser.ckpt")
     assert checkpoint.load("surface_denoiser").card.window == 17
-    history = denoise(heights()).history[-2]
+    history = "; ".join(denoise(heights()).history)
     assert re.search(
         r"CAE-A \(surface_denoiser, weights [0-9a-f]{8}\) in windows of 17 px every 4 px", history
     )

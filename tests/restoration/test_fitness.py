@@ -154,3 +154,17 @@ def test_a_scan_whose_noise_cannot_be_measured_stays_and_says_so(shape):
     np.testing.assert_array_equal(result.data, image)
     assert result.fitness.verdict is Verdict.SMALL
     assert any("less than 32 px along a side cannot be measured" in line for line in result.history)
+
+
+def test_any_network_that_removes_more_than_noise_is_told():
+    clean = surface("kagome")
+    scan = noisy(clean, 0.1)
+    right, wrong = (
+        denoise(scan, net, normalisation="minmax") for net in (Returns(clean), Returns())
+    )
+    assert right.fitness is wrong.fitness is None
+    assert not [line for line in right.history if line.startswith("more was removed")]
+    (told,) = (line for line in wrong.history if line.startswith("more was removed"))
+    least = float(told.partition("at least ")[2].split()[0])
+    error = np.sqrt(np.mean((wrong.data - clean) ** 2))
+    assert 0.5 * error < least < 1.05 * error
