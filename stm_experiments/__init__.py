@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from stm_experiments.io import read_scan
     from stm_experiments.latent.codes_csv import codes_table
     from stm_experiments.models.checkpoint import card_of, load, save
+    from stm_experiments.reporting.runs import read_run
     from stm_experiments.restoration.denoise import denoise
     from stm_experiments.simulator import render_topographs, simulate
 
@@ -23,6 +24,7 @@ __all__ = [
     "load",
     "plot",
     "profile",
+    "read_run",
     "read_scan",
     "render_topographs",
     "save",
@@ -44,6 +46,7 @@ _MODULES = {
     "profile": "stm_experiments.figures.scans.notebook",
     "spectrum": "stm_experiments.figures.scans.notebook",
     "load": "stm_experiments.models.checkpoint",
+    "read_run": "stm_experiments.reporting.runs",
     "read_scan": "stm_experiments.io",
     "render_topographs": "stm_experiments.simulator",
 }

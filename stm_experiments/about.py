@@ -1,12 +1,18 @@
 """The command ``stm-about``: versions, devices, readers and models, for a report of a fault."""
 
-import argparse
+from stm_experiments.app.command_line.plain import PlainParser
+
+EXAMPLES = (
+    "stm-about",
+    "stm-about > about.txt",
+    "python -m stm_experiments.about",
+)
 
 
 def main() -> None:
     """Run the command ``stm-about``."""
     description = "Print versions, devices, formats and models, for the report of a fault."
-    argparse.ArgumentParser(prog="stm-about", description=description).parse_args()
+    PlainParser("stm-about", description, EXAMPLES).parse_args()
     from stm_experiments.recipes.about import about
 
     print(about())

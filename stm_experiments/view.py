@@ -1,17 +1,23 @@
 """The command ``stm-view``: look at scans in a window, and work on them."""
 
-import argparse
 import os
 import sys
 
+from stm_experiments.app.command_line.plain import PlainParser
+
 NEEDS = 'the viewer needs napari: pip install "stm_experiments[viewer]"'
+EXAMPLES = (
+    "stm-view scan.sxm",
+    "stm-view scan.sxm second.dat",
+    "stm-view 'scans/*.sxm'",
+)
 SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 
 
 def main() -> None:
     """Run the command ``stm-view``."""
     description = "Look at scans in a napari window, and level, denoise and measure them there."
-    parser = argparse.ArgumentParser(prog="stm-view", description=description)
+    parser = PlainParser("stm-view", description, EXAMPLES)
     parser.add_argument("image", nargs="*", help="files, folders or patterns such as 'scans/*.sxm'")
     patterns = parser.parse_args().image
     if sys.platform == "linux" and not any(os.environ.get(name) for name in SCREENS):

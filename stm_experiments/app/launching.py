@@ -17,7 +17,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from stm_experiments.app.command_line.foreign_files import refuse_foreign_hydra_nodes
 from stm_experiments.app.command_line.help import FLAGS, help_text
-from stm_experiments.app.command_line.own_code import PLUGINS, ordered, plugins_named
+from stm_experiments.app.command_line.own_code import (
+    PLUGINS,
+    ordered,
+    plugins_named,
+    refuse_unknown_flags,
+)
 from stm_experiments.app.job import PATH_KEYS
 from stm_experiments.app.logs import log_traceback
 from stm_experiments.app.messages import one_sentence
@@ -164,13 +169,14 @@ def hydra_arguments(arguments: list[str]) -> list[str]:
         arguments: As they were typed.
 
     Raises:
-        ValueError: If ``resume`` names no run, or comes with keys that would change it; or if
-            ``--dry-run`` comes without a sweep.
+        ValueError: If a flag is not known; if ``resume`` names no run, or comes with keys that
+            would change it; or if ``--dry-run`` comes without a sweep.
     """
     if "--dry-run" in arguments:
         if not set(arguments) & set(SWEEP_FLAGS):
             raise ValueError("--dry-run shows the jobs of a sweep: add -m")
         arguments = [DRY_RUN if text == "--dry-run" else text for text in arguments]
+    refuse_unknown_flags(arguments)
     quoted = [quote_path(text) for text in ordered(arguments)]
     resumed = [text.partition("=")[2] for text in arguments if text.startswith("resume=")]
     is_further_process = "hydra.output_subdir=null" in arguments  # of a run, by Lightning

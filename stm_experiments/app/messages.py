@@ -28,6 +28,8 @@ EXPECTED = (
 )
 # By name, because the import of Lightning takes seconds that other commands can do without.
 EXPECTED_OF_LIGHTNING = ("MisconfigurationException",)
+# Groups of train that are not in its config until a file of them is chosen.
+EMPTY_GROUPS = ("experiment", "scheduler")
 
 
 def one_sentence(error: BaseException) -> str:
@@ -71,7 +73,8 @@ def _with_cause_of_composition(error: BaseException, text: str) -> str:
     known = getattr(error.__cause__, "parent_node", None)  # where the key was looked for
     if key is not None and isinstance(known, DictConfig):
         parent, dot, _ = key[1].rpartition(".")
-        likely = did_you_mean(key[1], [parent + dot + str(each) for each in known])
+        empty = EMPTY_GROUPS if "trainer" in known and not parent else ()
+        likely = did_you_mean(key[1], [parent + dot + str(each) for each in (*known, *empty)])
         return f"there is no key {key[1]!r}{likely or ': --help lists all'}"
     cause = " ".join(str(error.__cause__).split("\n")[0].split())
     return f"{text.rstrip('.')} ({cause.rstrip('.')})"

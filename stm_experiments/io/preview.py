@@ -1,9 +1,7 @@
-"""A scan as a small picture with its facts, for notebooks."""
+"""A scan as a small picture, for notebooks."""
 
-import base64
-import html
 import io
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -17,8 +15,20 @@ _CLIPPED = (1, 99)  # percentiles of the heights that are drawn
 _GAP = (128, 128, 128)  # colour of what was not measured
 
 
-def preview(data: Array, mask: Mask, pixel_size: tuple[float, float]) -> bytes:
-    """Return a PNG file of a scan without its tilt, in the shape of the sample.
+class Preview(NamedTuple):
+    """A small picture.
+
+    Attributes:
+        png: A PNG file.
+        span: From the darkest to the brightest colour, in the unit of the data.
+    """
+
+    png: bytes
+    span: float
+
+
+def preview(data: Array, mask: Mask, pixel_size: tuple[float, float]) -> Preview:
+    """Return a picture of a scan without its tilt, in the shape of the sample.
 
     Args:
         data: [H, W].
@@ -38,20 +48,4 @@ def preview(data: Array, mask: Mask, pixel_size: tuple[float, float]) -> bytes:
     height, width = (max(1, round(side)) for side in LONGEST * sides / sides.max())
     file = io.BytesIO()
     Image.fromarray(colours).resize((width, height)).save(file, "PNG")
-    return file.getvalue()
-
-
-def as_html(title: str, picture: bytes, lines: Sequence[str]) -> str:
-    """Return a picture with a title and lines beside it, in the colours of the page.
-
-    Args:
-        title: Plain text.
-        picture: A PNG file.
-        lines: Plain text.
-    """
-    encoded = base64.b64encode(picture).decode("ascii")
-    text = "<br>".join(html.escape(line) for line in lines)
-    return (
-        f'<div style="display:flex;gap:1em"><img src="data:image/png;base64,{encoded}">'
-        f"<div><b>{html.escape(title)}</b><br>{text}</div></div>"
-    )
+    return Preview(file.getvalue(), float(high - low))

@@ -11,11 +11,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from stm_experiments.core.display.page import as_html, as_image
 from stm_experiments.core.files import atomic_write
 from stm_experiments.core.images import ImageError
+from stm_experiments.core.units import amount
 from stm_experiments.io.export import write_npy, write_png, write_tiff
 from stm_experiments.io.metadata import Metadata, describe, describe_image, write_texts
-from stm_experiments.io.preview import as_html, preview
+from stm_experiments.io.preview import preview
 from stm_experiments.io.trace import Picture, Unreadable
 from stm_experiments.io.vendors.gsf import write_gsf
 from stm_experiments.io.vendors.gwyddion import write_gwy
@@ -82,11 +84,23 @@ class Scan:
         """Show a picture and the facts in a notebook."""
         return self.html()
 
-    def html(self, remarks: Sequence[str] = ()) -> str:
-        """Return a small picture, the facts, the metadata and remarks as HTML."""
-        picture = preview(self.data, self.mask, self.pixel_size or (1.0, 1.0))
+    def html(self, before: "Scan | None" = None, remarks: Sequence[str] = ()) -> str:
+        """Return a small picture, the facts, the metadata and remarks as HTML.
+
+        Args:
+            before: A scan whose picture is put before its own, if any.
+            remarks: Lines of text.
+        """
+        titled = {"": self} if before is None else {"before, ": before, "after, ": self}
         lines = [*self.facts, *describe(self.metadata), *remarks]
-        return as_html(self.name or "scan", picture, lines)
+        pictures = [scan.picture(title) for title, scan in titled.items()]
+        return as_html(self.name or "scan", pictures, lines)
+
+    def picture(self, title: str = "") -> str:
+        """Return a small picture without the scan's plane, with a line below it, as HTML."""
+        small = preview(self.data, self.mask, self.pixel_size or (1.0, 1.0))
+        span = amount(small.span, self.unit)
+        return as_image(small.png, f"{title}without its plane: {span} from dark to bright")
 
     @property
     def facts(self) -> list[str]:

@@ -1,10 +1,48 @@
 """Standard errors of a lattice."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from stm_experiments.core.arrays import Array, Indices
 
 _STRIPS = 10  # of rows; fewer if rows far apart are shifted alike, more for independent ones
+
+
+class Cell(NamedTuple):
+    """Lengths and angle of two lattice vectors, with standard errors.
+
+    Attributes:
+        lengths: In the unit of the vectors, [2].
+        length_errors: [2].
+        angle: Degrees.
+        angle_error: Degrees.
+    """
+
+    lengths: Array
+    length_errors: Array
+    angle: float
+    angle_error: float
+
+    def words(self, unit: str) -> list[str]:
+        """Return the lengths, in a unit, and the angle as phrases."""
+        sides = zip("ab", self.lengths, self.length_errors, strict=True)
+        return [
+            *(f"{name} = {side:.4g} ± {error:.2g} {unit}" for name, side, error in sides),
+            f"{self.angle:.2f} ± {self.angle_error:.2g}°",
+        ]
+
+
+def measure_cell(vectors: Array, covariance: Array) -> Cell:
+    """Return lengths and angle of vectors [2, 2] with the covariance of their errors [4, 4]."""
+    lengths = np.linalg.norm(vectors, axis=1)
+    cosine = vectors[0] @ vectors[1] / lengths.prod()
+    return Cell(
+        lengths,
+        length_errors(vectors, covariance),
+        float(np.degrees(np.arccos(cosine))),
+        angle_error(vectors, covariance),
+    )
 
 
 def vector_covariance(cell: Indices, kind: Indices, place: Array, rows: int) -> Array:

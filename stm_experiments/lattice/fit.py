@@ -13,9 +13,11 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from stm_experiments.core.arrays import Array, Indices, Mask
+from stm_experiments.core.display.drawing import Arrow, draw_points
+from stm_experiments.core.display.page import as_html
 from stm_experiments.core.planes import fit_plane
 from stm_experiments.io.scan import Scan
-from stm_experiments.lattice.errors import vector_covariance
+from stm_experiments.lattice.errors import measure_cell, vector_covariance
 from stm_experiments.lattice.measured import as_measured, fullest_window
 from stm_experiments.lattice.motif import Maxima, Motif, differ_in_height, find_maxima, find_motif
 from stm_experiments.lattice.occupancy.verdict import Candidates, judge_occupancy
@@ -56,7 +58,7 @@ _BORDER = 0.75  # nearer to the border the band-pass shifts atoms: they tell no 
 _EDGE = 0.15  # sites closer to the border are left out, distances of nearest neighbours
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LatticeFit:
     """A lattice and its sites in an image. S sites, U unknown ones, K atoms in the cell.
 
@@ -108,6 +110,37 @@ class LatticeFit:
     spacing: float
     residual: float
     pixel_nm: tuple[float, float] | None = None
+
+    def __repr__(self) -> str:
+        """Say in one line what it is, without its arrays."""
+        return f"<LatticeFit: {', '.join(self.facts)}>"
+
+    def _repr_html_(self) -> str:
+        """Show the sites, the vectors and the facts in a notebook."""
+        pixel = np.array(self.pixel_nm or (1.0, 1.0))
+        middle = (self.sites.min(0) + self.sites.max(0)) / 2
+        start = self.sites[np.linalg.norm(self.sites - middle, axis=1).argmin()]
+        ends = (start + self.vectors) * pixel
+        arrows = [Arrow(name, start * pixel, end) for name, end in zip("ab", ends, strict=True)]
+        caption = "dots: atoms; rings: empty sites; arrows: lattice vectors"
+        picture = draw_points(self.sites * pixel, self.occupied, arrows, caption)
+        return as_html("lattice", [picture], self.facts)
+
+    @property
+    def facts(self) -> list[str]:
+        """Lengths and angle with standard errors, atoms of the cell, and numbers of sites."""
+        unit = "px" if self.pixel_nm is None else "nm"
+        pixel = np.array(self.pixel_nm or (1.0, 1.0))
+        scale = np.tile(pixel, 2)
+        cell = measure_cell(self.vectors * pixel, self.covariance * np.outer(scale, scale))
+        atoms = "1 atom" if len(self.basis) == 1 else f"{len(self.basis)} atoms"
+        unknown = f" ({len(self.unknown)} more unknown)" if len(self.unknown) else ""
+        return [
+            *cell.words(unit),
+            f"{atoms} in the cell",
+            f"{len(self.sites)} sites",
+            f"{int((~self.occupied).sum())} empty{unknown}",
+        ]
 
     @property
     def vectors_nm(self) -> Array | None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from stm_experiments.core.arrays import Array
-from stm_experiments.lattice.errors import angle_error, length_errors, reciprocal_errors
+from stm_experiments.lattice.errors import measure_cell, reciprocal_errors
 from stm_experiments.lattice.fit import LatticeFit
 from stm_experiments.lattice.grains import Grains
 from stm_experiments.lattice.symmetry import Symmetry
@@ -36,33 +36,20 @@ def describe_lattice(fit: LatticeFit, symmetry: Symmetry | None, unit: str) -> d
         to_xy = np.array([[0.0, -pixel[0]], [pixel[1], 0.0]])
         vectors, both = fit.vectors @ to_xy, np.kron(np.eye(2), to_xy)
         covariance = both.T @ fit.covariance @ both
-        (a, b), (a_error, b_error) = (
-            np.linalg.norm(vectors, axis=1),
-            length_errors(vectors, covariance),
-        )
-        angle = float(np.degrees(np.arccos(vectors[0] @ vectors[1] / (a * b))))
-        turn = angle_error(vectors, covariance)
-        about |= {f"lengths_{length}": [a, b], "angle_degrees": angle}
-        errors |= {f"lengths_{length}": [a_error, b_error], "angle_degrees": turn}
-        summary = (
-            f"a = {a:.4g} ± {a_error:.2g} {length}, b = {b:.4g} ± {b_error:.2g} {length}, "
-            f"{angle:.2f} ± {turn:.2g}°"
-        )
+        cell = measure_cell(vectors, covariance)
+        about |= {f"lengths_{length}": cell.lengths.tolist(), "angle_degrees": cell.angle}
+        errors |= {
+            f"lengths_{length}": cell.length_errors.tolist(),
+            "angle_degrees": cell.angle_error,
+        }
         if length == "nm":
             about["vectors_nm"] = vectors.tolist()
             about["reciprocal_per_nm"] = np.linalg.inv(vectors).T.tolist()
             errors["vectors_nm"] = _root(covariance)
             errors["reciprocal_per_nm"] = reciprocal_errors(vectors, covariance).tolist()
     about["standard_errors"] = errors
-    empty = int((~fit.occupied).sum())
     symmetry_words, symmetry_values = _describe_symmetry(fit, symmetry)
-    atoms = "1 atom" if len(fit.basis) == 1 else f"{len(fit.basis)} atoms"
-    about["summary"] = (
-        f"{summary}, {atoms} in the cell, {len(fit.sites)} sites, {empty} empty"
-        + (f" ({len(fit.unknown)} more unknown)" if len(fit.unknown) else "")
-        + "; "
-        + symmetry_words
-    )
+    about["summary"] = f"{', '.join(fit.facts)}; {symmetry_words}"
     return (
         about
         | symmetry_values
@@ -70,7 +57,7 @@ def describe_lattice(fit: LatticeFit, symmetry: Symmetry | None, unit: str) -> d
             "basis": fit.basis.tolist(),
             "origin_px": fit.origin.tolist(),
             "sites": len(fit.sites),
-            "empty": empty,
+            "empty": int((~fit.occupied).sum()),
             "unknown": len(fit.unknown),
             "residual_px": fit.residual,
             "height_unit": unit,

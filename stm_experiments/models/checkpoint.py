@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from stm_experiments import models
 from stm_experiments.core.files import MODEL_BYTES, atomic_write, read_bytes
 from stm_experiments.core.plugins import find_class, plugin_classes, plugins_in_use, use_plugins
+from stm_experiments.core.texts import did_you_mean
 from stm_experiments.models.interfaces import Card, Network, NetworkModule
 
 WEIGHTS = Path(models.__file__).parent / "weights"  # of the models that come with the package
@@ -177,7 +178,8 @@ def load(path: str | Path, plugins: Sequence[str] = ()) -> Network:
     elif Path(path).name == str(path) and not Path(path).exists():
         raise CheckpointError(
             f"{path}: no such checkpoint file, and no model of that name comes with the package "
-            f"({', '.join(shipped) or 'none does'}); give the file of a trained one"
+            f"({', '.join(shipped) or 'none does'}){did_you_mean(str(path), shipped)}; give the "
+            "file of a trained one"
         )
     content = read(path)
     try:

@@ -8,8 +8,11 @@ from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from stm_experiments.core.display.page import as_html
+from stm_experiments.core.display.scores import draw_scores
 
-@dataclass
+
+@dataclass(repr=False)
 class Card:
     """The description that a model file carries.
 
@@ -46,6 +49,34 @@ class Card:
                 "the calibration of a model's card is a finite number above 0, "
                 f"not {self.calibration!r}"
             )
+
+    def __repr__(self) -> str:
+        """Say in one line what it is, without the config of its training."""
+        return f"<Card {self.network}: {', '.join(self.facts)}>"
+
+    def _repr_html_(self) -> str:
+        """Show the scores and the facts in a notebook."""
+        return as_html(self.network, [self.chart()], self.facts)
+
+    @property
+    def facts(self) -> list[str]:
+        """Arguments, patch size, normalisation, lattices and source in words."""
+        arguments = [f"{name}={value}" for name, value in self.arguments.items()]
+        lattices = ", ".join(map(str, self.lattice))
+        return [
+            *arguments,
+            "images of any size" if self.window is None else f"patches of {self.window} px",
+            f"normalised by {self.normalisation}",
+            *([f"trained on {lattices}"] if lattices else []),
+            *([self.source] if self.source else []),
+        ]
+
+    def chart(self) -> str:
+        """Return its test error beside those of its baselines as SVG; empty without scores."""
+        model = self.config.get("model")
+        target = model.get("target") if isinstance(model, dict) else None
+        measure = "mse_clean" if target == "clean" else "mse_noisy"
+        return draw_scores(self.scores, measure, self.network)
 
 
 class Inference(NamedTuple):
@@ -106,6 +137,12 @@ class NetworkModule(nn.Module):
     label: str = "network"
     window: int | None = None
     card: Card | None = None
+
+    def _repr_html_(self) -> str:
+        """Show the card and the number of weights in a notebook."""
+        weights = sum(each.numel() for each in self.parameters())
+        card = self.card or Card(type(self).__name__, {}, self.window)
+        return as_html(self.label, [card.chart()], [f"{weights:,} weights", *card.facts])
 
 
 class AutoencoderModule(NetworkModule):

@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stm_experiments.core.config_files import read_yaml
+from stm_experiments.core.display.drawing import draw_curves
+from stm_experiments.core.display.page import as_html
+from stm_experiments.core.display.scores import draw_scores
 from stm_experiments.core.files import read_csv, read_json
 from stm_experiments.core.intervals import Interval
+from stm_experiments.core.texts import printable
 from stm_experiments.reporting import checks
 from stm_experiments.reporting.paper.published import CONFIGURATIONS, NETWORKS, configuration_of
 
@@ -37,6 +41,28 @@ class Run(NamedTuple):
     curves: dict[str, Curve]
     three_patches: dict[str, Any]
     latent: dict[str, Any]
+
+    def __repr__(self) -> str:
+        """Say in one line what it is, without its curves and its config."""
+        return f"<Run {printable(self.folder.name)}: {printable(', '.join(self.facts))}>"
+
+    def _repr_html_(self) -> str:
+        """Show the curves of the losses, the scores and the facts in a notebook."""
+        names = ("train/loss", "val/loss")
+        losses = {str(key): self.curves[key] for key in names if key in self.curves}
+        pictures = [draw_curves(losses, "epoch", self.loss)]
+        if self.error_key is not None:
+            pictures.append(draw_scores(self.metrics, self.error_key, self.network))
+        return as_html(self.folder.name, pictures, self.facts)
+
+    @property
+    def facts(self) -> list[str]:
+        """Status, settings and result in words."""
+        noise = f"noise {self.noise}" if self.noise else f"images {self.images}"
+        result = [] if self.result is None else [f"{self.metric} {self.result:.4g}"]
+        miniature = [self.miniature] if self.miniature else []
+        settings = [f"lattice {self.lattice}", noise, f"seed {self.seed}", f"{self.epochs} epochs"]
+        return [self.status, f"{self.model} ({self.network})", *settings, *miniature, *result]
 
     @property
     def status(self) -> str:
@@ -175,12 +201,13 @@ class Run(NamedTuple):
         return None if mean is None else Interval(mean, self.metrics.get(f"{key}_ci95"))
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: str | Path) -> Run:
     """Read a run folder; files that are absent count as empty.
 
     Raises:
         ValueError: If a file cannot be read.
     """
+    folder = Path(folder)
     about = _read_mapping(folder / "run.json")
     checks.check_about(about)
     config = _read_mapping(folder / "config.yaml")

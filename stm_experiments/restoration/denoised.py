@@ -72,8 +72,8 @@ class Denoised(Scan):
     uncertain_atoms: UncertainAtoms | None = None
 
     def _repr_html_(self) -> str:
-        """Show the result in a notebook, with what was done to it and what was judged."""
-        return self.html(self.history)
+        """Show scan and result in a notebook, with what was done and what was judged."""
+        return self.html(self.before, self.history)
 
     @property
     def scale(self) -> float:

@@ -78,7 +78,9 @@ def test_help_has_the_comments_and_the_config_as_composed(command):
     code, printed, _ = command(main, "--help", "model=cae_b", "seed=7")
     assert code == 0
     assert "seed: 0                  # seed of weights" in printed
-    assert "model: beta_vae, cae_a" in printed
+    assert "model: cae_a         # cae_a cae_b" in printed
+    assert "images_per_epoch: 256        # training images" in printed  # of a group's file
+    assert "lr: 0.005                  # largest learning rate" in printed
     assert "_target_: stm_experiments.models.CAEB" in printed
     assert printed.count("seed: 7") == 1
     code, _, errors = command(main, "--help", "model=cae_z")

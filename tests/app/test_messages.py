@@ -12,6 +12,7 @@ from stm_experiments.train import main
 MISTAKES = [
     (["lattice=fccc"], ["fccc", "lattice", "did you mean 'fcc'?", "choose from all, bcc"]),
     (["latice=fcc"], ["there is no key 'latice' (did you mean 'lattice'?)"]),
+    (["xperiment=denoise"], ["there is no key 'xperiment' (did you mean 'experiment'?)"]),
     (["data.sise=64"], ["there is no key 'data.sise' (did you mean 'data.size'?)"]),
     (["+data.sise=64"], [" has no setting named 'sise'"]),
     (["model.net.latents=4"], ["did you mean 'model.net.latent'?"]),

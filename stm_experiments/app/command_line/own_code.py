@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from itertools import islice
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from stm_experiments.core.plugins import named_plugins
+from stm_experiments.core.texts import did_you_mean
 
 PLUGINS = ("plugins=", "+plugins=", "++plugins=")
 FOLDER_FLAGS = ("--config-dir", "-cd")
@@ -49,6 +51,21 @@ def separate(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         if argument in VALUE_FLAGS:
             flags.extend(islice(rest, 1))
     return flags, overrides
+
+
+def refuse_unknown_flags(arguments: Sequence[str]) -> None:
+    """Refuse a flag that no command has; Hydra would print its usage.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    known = [flag for action in get_args_parser()._actions for flag in action.option_strings]
+    flags, _ = separate(arguments)
+    for flag in flags:
+        name = flag.partition("=")[0]
+        if name.startswith("-") and name not in known:
+            likely = did_you_mean(name, known)
+            raise ValueError(f"there is no flag {name}{likely or ': --help lists what there is'}")
 
 
 def config_folders(flags: Sequence[str]) -> list[str]:
