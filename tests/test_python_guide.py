@@ -21,7 +21,7 @@ def test_the_examples_of_the_guide_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("scan.npy", stm.simulate(["fcc"], [0], "paper", size=64).noisy[0, 0].numpy())
     examples = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(examples) == 7
+    assert len(examples) == 8
     names = {}
     for example in examples:
         assert len([line for line in example.splitlines() if line.strip()]) <= 10
