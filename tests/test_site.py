@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SPEC = importlib.util.spec_from_file_location("tutorials", ROOT / "docs/_site/tutorials.py")
 tutorials = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(tutorials)
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), *ROOT.glob("*.md")]
+CARDS = sorted((ROOT / "stm_experiments/models/weights").glob("*.md"))
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *ROOT.glob("*.md"), *CARDS]
 
 
 @pytest.mark.parametrize("name", tutorials.TUTORIALS)
@@ -25,9 +26,9 @@ def test_a_tutorial_runs_and_draws(name):
 def test_every_page_is_in_the_navigation():
     text = (ROOT / "mkdocs.yml").read_text("utf-8")
     named = set(re.findall(r"([\w/]+\.md)", text[text.index("\nnav:") :]))
-    assert {path.name for path in (ROOT / "docs").glob("*.md")} <= named
-    cards = {path.name for path in (ROOT / "stm_experiments/models/weights").glob("*.md")}
-    assert {f"models/{name}" for name in cards} <= named
+    docs = ROOT / "docs"
+    assert {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")} <= named
+    assert {f"models/{path.name}" for path in CARDS} <= named
     assert {f"tutorials/{name}.md" for name in tutorials.TUTORIALS} <= named
 
 
@@ -35,3 +36,23 @@ def test_every_page_is_in_the_navigation():
 def test_links_between_files_lead_somewhere(page):
     targets = re.findall(r"\]\(([^)\s#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def is_in_the_package(name):
+    """Return whether a dotted name is a module, or a word of the module that it names."""
+    path, last = ROOT, ROOT
+    for part in name.split("."):
+        path, last = path / part, path
+        if path.with_suffix(".py").is_file():
+            path = path.with_suffix(".py")
+        elif not path.is_dir():
+            source = last if last.is_file() else last / "__init__.py"
+            return re.search(rf"\b{part}\b", source.read_text("utf-8")) is not None
+    return True
+
+
+def test_names_of_the_package_in_the_pages_exist():
+    examples = {"stm_experiments.models.TwoLayers"}  # of docs/add_a_network.md
+    texts = [page.read_text("utf-8") for page in PAGES if page.name != "CHANGELOG.md"]
+    named = {name for text in texts for name in re.findall(r"\bstm_experiments(?:\.\w+)+", text)}
+    assert [name for name in sorted(named - examples) if not is_in_the_package(name)] == []

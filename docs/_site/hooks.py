@@ -45,7 +45,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, place, content=text))
     for folder in ("gallery", "tutorials"):
         for path in sorted((BUILD / folder).glob("*.jpg")):
-            files.append(File.generated(config, f"{folder}/{path.name}", abs_src_path=str(path)))
+            place = "models" if path.name.startswith("cases_") else folder
+            files.append(File.generated(config, f"{place}/{path.name}", abs_src_path=str(path)))
     for file in list(files):
         if file.src_uri.startswith("tutorials/") and file.src_uri.endswith(".py"):
             files.remove(file)
@@ -71,7 +72,15 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         here = os.path.relpath(there, os.path.dirname(place) or ".")
         return f"{mark}[{text}]({here}{anchor or ''})"
 
-    return LINK.sub(link, markdown)
+    return LINK.sub(link, markdown) + cases_of(place)
+
+
+def cases_of(place: str) -> str:
+    """Return the cases of a shipped model that the gallery has drawn; nothing for other pages."""
+    path = BUILD / "gallery" / f"cases_{Path(place).name}"
+    return (
+        "\n\n" + path.read_text("utf-8") if place.startswith("models/") and path.is_file() else ""
+    )
 
 
 def api_page() -> str:

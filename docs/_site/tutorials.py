@@ -4,7 +4,9 @@ Run: python docs/_site/tutorials.py build/tutorials
 """
 
 import ast
+import logging
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,9 @@ def results(name: str) -> list[tuple[int, Any]]:
 def write(folder: Path) -> None:
     """Run all tutorials; write pictures as .jpg and other results as .txt."""
     folder.mkdir(parents=True, exist_ok=True)
+    warnings.filterwarnings("ignore", module="lightning")
+    for part in ("pytorch", "fabric"):
+        logging.getLogger(f"lightning.{part}").setLevel(logging.ERROR)
     for name in TUTORIALS:
         for number, value in results(name):
             if isinstance(value, Figure):

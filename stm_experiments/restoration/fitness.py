@@ -73,7 +73,7 @@ def assess_fitness(image: Tensor, mixture: WholeMixture, scale: float, unit: str
             f"{_change(network)}, the best Wiener filter of the scan's own patches by "
             f"{_change(max(filters))}, their mixture by {_change(total)} (estimates)",
             f"of the result, {share:.0%} come from the network, {used - share:.0%} from the "
-            f"filters, {1 - used:.0%} from the scan itself",
+            f"filters, {max(0.0, 1 - used):.0%} from the scan itself",
         ]
     return Fitness(verdict, (*reasons, *_noise_sentences(image, scale, unit)), total)
 

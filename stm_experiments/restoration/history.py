@@ -34,7 +34,7 @@ def history_of(
         _map_sentence(run.normalisation, run.affine, before.unit),
         f"through {model_name(run.net, run.stride)}: {_change(before, after)}",
         *_fitness_sentences(run, before.unit),
-        *wave_report(run.image, run.output, run.affine.scale, before.unit, before.pixel_size),
+        *_wave_sentence(run, before),
         *_seam_sentence(run),
         *_left_sentence(run),
     ]
@@ -98,6 +98,13 @@ def _seam_sentence(run: NetworkRun) -> list[str]:
     except ValueError:  # as at stride 1, where all pixels lie on the grid
         return []
     return [f"seam energy {after:.3g}, before {before:.3g} (1: no seams)"]
+
+
+def _wave_sentence(run: NetworkRun, before: Scan) -> list[str]:
+    """Name a plane wave that was removed; what a repair changes is stripes, and no wave."""
+    if run.unrepaired is not None:
+        return []
+    return wave_report(run.image, run.output, run.affine.scale, before.unit, before.pixel_size)
 
 
 def _left_sentence(run: NetworkRun) -> list[str]:
