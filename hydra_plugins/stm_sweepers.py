@@ -35,7 +35,7 @@ class Settings(NamedTuple):
 
     n_trials: int
     n_jobs: int
-    direction: str
+    direction: str | None
     sampler: str
     pruner: str | None
     seed: int | None
@@ -112,6 +112,8 @@ class OptunaSweeper(Sweeper):
             raise RuntimeError(
                 "hydra/sweeper=optuna needs: pip install 'stm_experiments[sweeps]'"
             ) from None
+        from stm_experiments.core.results.measures import measure_of
+
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         seed = self.settings.seed
         samplers: dict[str, Any] = {
@@ -129,14 +131,17 @@ class OptunaSweeper(Sweeper):
         for name, choice, known in (
             ("sampler", self.settings.sampler, samplers),
             ("pruner", self.settings.pruner, pruners),
-            ("direction", self.settings.direction, ("minimize", "maximize")),
+            ("direction", self.settings.direction, (None, "minimize", "maximize")),
         ):
             if choice not in known:
                 listed = ", ".join(str(each) for each in known if each)
                 raise ValueError(f"hydra.sweeper.{name} is one of {listed}, not {choice!r}")
-        if self.settings.pruner is not None and self.settings.direction != "minimize":
-            raise ValueError("hydra.sweeper.pruner follows val/loss: direction=minimize")
         direction: Any = self.settings.direction  # checked above
+        if direction is None:
+            is_highest = measure_of(self.config.optimized_metric).highest_is_best
+            direction = "maximize" if is_highest else "minimize"
+        if self.settings.pruner is not None and direction != "minimize":
+            raise ValueError("hydra.sweeper.pruner follows val/loss, of which the lowest is best")
         folder = Path(self.config.hydra.sweep.dir).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         storage = self.settings.storage or f"sqlite:///{folder / 'optuna.db'}"
@@ -182,6 +187,7 @@ class OptunaSweeper(Sweeper):
     def result(self, number: int, overrides: Sequence[str]) -> tuple[float | None, str]:
         """Return the metric of a job as its folder holds it, or None and why there is none."""
         from stm_experiments.core.files import read_json
+        from stm_experiments.core.results.names import current_name, with_current_names
 
         config = self.loader.load_sweep_config(self.config, list(overrides))
         with open_dict(config):
@@ -194,8 +200,8 @@ class OptunaSweeper(Sweeper):
                 return None, str(read_json(folder / "run.json").get("status"))
             except (OSError, ValueError):
                 return None, f"it left nothing in {folder}"
-        value = metrics.get(config.optimized_metric)
-        return value, f"it has no metric {config.optimized_metric}"
+        name = current_name(config.optimized_metric)
+        return with_current_names(metrics).get(name), f"it has no metric {name}"
 
 
 def distribution(override: Override) -> "BaseDistribution":

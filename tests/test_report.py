@@ -88,11 +88,11 @@ def write_run(folder, job, lattice, name, seed=0, scale=1.0, figures=FIGURES):
         "test/ssim_clean": 0.85,
         "test/ssim_paper": 0.8 + 0.1 * random.random(),
         "test/ssim_paper_ci95": 0.01,
-        "baselines/PCA-10/mse_noisy": 0.03,
-        "baselines/PCA-10/mse_clean": 0.031,
-        "baselines/noisy input/mse_noisy": 0.0,
-        "baselines/noisy input/mse_clean": 0.005,
-        "floor/mse_clean": 1.4e-4,
+        "PCA-10/test/mse_noisy": 0.03,
+        "PCA-10/test/mse_clean": 0.031,
+        "noisy input/test/mse_noisy": 0.0,
+        "noisy input/test/mse_clean": 0.005,
+        "floor/test/mse_clean": 1.4e-4,
         "train/loss": float(losses[-1]),
         "val/loss": float(1.05 * losses[-1]),
         "val/best_loss": float(1.05 * losses.min()),
@@ -294,10 +294,10 @@ def test_the_untouched_input_is_best_only_against_clean(sweep):
     rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     rows = [row for row in rows if row["lattice"].text == "sc"]
     noisy = next(row for row in rows if row["what"].text == "noisy input")
-    assert not noisy["MSE against noisy"].bold
-    assert noisy["MSE against clean"].bold
-    assert rows[-1]["MSE against clean"].value == 1.4e-4
-    assert not rows[-1]["MSE against clean"].bold
+    assert not noisy["MSE noisy"].bold
+    assert noisy["MSE clean"].bold
+    assert rows[-1]["MSE clean"].value == 1.4e-4
+    assert not rows[-1]["MSE clean"].bold
 
 
 def test_tables_are_escaped_for_markdown_and_latex(sweep):
@@ -413,7 +413,7 @@ def test_settings_that_differ_are_columns_and_what_runs_share_is_said_once(tmp_p
     lead = " ".join(text[text.index('class="lead"') : text.index("</header>")].split())
     assert "5 runs train CAE-A on fcc with noise paper and none." in lead
     assert "They differ in lr (0.01, 0.1), latent (5, 10)." in lead
-    assert "within each of 2 tasks" in lead
+    assert "in each of 2 tasks" in lead
     assert "Beside the paper" not in text
     assert "Binev" not in text
 
@@ -491,7 +491,7 @@ def test_a_page_of_500_runs_stays_small(tmp_path):
             "model": {"net": {"_target_": "CAEA"}, "optimizer": {"lr": rate}},
         }
         about = {"status": "finished", "job": job, "choices": {"noise": f"n{job % 3}"}}
-        metrics = {"val/loss": 0.02 + 1e-5 * job, "baselines/PCA-10/mse_noisy": 0.03}
+        metrics = {"val/loss": 0.02 + 1e-5 * job, "PCA-10/test/mse_noisy": 0.03}
         curves = {"val/loss": points, "train/loss": points}
         runs.append(Run(tmp_path / f"{job}_run", about, metrics, config, curves, {}, {}))
     page = write_report(runs, tmp_path, tmp_path / "report")

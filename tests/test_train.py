@@ -98,8 +98,8 @@ def test_a_run_leaves_what_it_promises(train_in, tmp_path):
     metrics = metrics_of(tmp_path)
     assert all(type(value) is float for value in metrics.values())
     assert {f"test/{name}" for name in METRICS} <= set(metrics)
-    assert {f"baselines/PCA-4/{name}" for name in METRICS} <= set(metrics)
-    assert metrics["baselines/noisy input/mse_noisy"] == 0
+    assert {f"PCA-4/test/{name}" for name in METRICS} <= set(metrics)
+    assert metrics["noisy input/test/mse_noisy"] == 0
     assert value == metrics["val/loss"]  # the default of optimized_metric
     rows = rows_of(tmp_path)
     assert [(row["epoch"], row["step"]) for row in rows] == [(1, 3), (2, 6)]
@@ -270,9 +270,7 @@ def test_sigkill_and_resume_on_the_command_line(train_in, tiny, tmp_path, no_fig
 def test_pca_is_fitted_scored_and_kept(train_in, tmp_path):
     train_in(tmp_path, "model=pca", "model.net.components=4")
     metrics = metrics_of(tmp_path)
-    assert metrics["test/mse_noisy"] == pytest.approx(
-        metrics["baselines/PCA-4/mse_noisy"], rel=1e-6
-    )
+    assert metrics["test/mse_noisy"] == pytest.approx(metrics["PCA-4/test/mse_noisy"], rel=1e-6)
     net = stm_experiments.load(tmp_path / "checkpoints" / "best.ckpt")
     assert net.card.scores == metrics
     assert net.components.shape == (4, 17**2)
@@ -318,7 +316,7 @@ def test_images_without_test_split_report_validation_of_the_last_weights(
     )  # fmt: skip
     metrics = metrics_of(folder)
     assert not any(key.startswith("test/") for key in metrics)
-    assert metrics["validation/mse_noisy"] == pytest.approx(metrics["val/loss"], rel=1e-5)
+    assert metrics["val/mse_noisy"] == pytest.approx(metrics["val/loss"], rel=1e-5)
     assert "there are no test images" in " ".join(capsys.readouterr().out.split())
     assert yaml.safe_load((folder / "config.yaml").read_text())["data"]["root"] == str(root)
 

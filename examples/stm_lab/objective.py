@@ -1,8 +1,11 @@
 """Training by the mean absolute error."""
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from stm_experiments.core.batch import Batch
+from stm_experiments.core.results.measures import Measure
 from stm_experiments.training import Reconstruction
 
 
@@ -10,6 +13,7 @@ class Absolute(Reconstruction):
     """Trains by the mean absolute error, and logs the largest error of the validation patches."""
 
     loss_label = "mean absolute error per pixel"
+    measures: ClassVar = {"largest": Measure("largest error of a patch", "half the range")}
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean absolute difference between reconstruction and target."""

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from stm_experiments.app.tables import fitted
 from stm_experiments.core.intervals import Interval
+from stm_experiments.core.results.names import current_name
 from stm_experiments.core.texts import printable
 from stm_experiments.reporting.averages import distinct, mean_and_deviation
 from stm_experiments.reporting.runs import Run, read_runs
@@ -74,7 +75,7 @@ def comparison_table(runs: Sequence[Run]) -> Table:
 def measures_of(runs: Sequence[Run]) -> tuple[str, ...]:
     """Return the measures of a table: the metric that the runs optimise is one of them."""
     given = [run.config.get("optimized_metric") for run in runs]
-    names = {name for name in given if isinstance(name, str)}
+    names = {current_name(name) for name in given if isinstance(name, str)}
     shown = {name.rpartition("/")[2] for name in names} & set(MEASURES)
     return MEASURES if len(names) != 1 or shown else (*MEASURES[:-1], *names)
 

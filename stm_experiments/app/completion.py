@@ -11,9 +11,10 @@ from stm_experiments.app import build, fit, tables
 from stm_experiments.app.messages import one_sentence
 from stm_experiments.core.texts import printable
 from stm_experiments.data.module import PatchData
-from stm_experiments.evaluation.assess import SAMPLES, TrainingRecord, assess, write_assessment
+from stm_experiments.evaluation.assess import SAMPLES, assess, write_assessment
 from stm_experiments.evaluation.baselines import fit_baselines
 from stm_experiments.evaluation.held_out import score_held_out
+from stm_experiments.evaluation.run_figures import TrainingRecord
 from stm_experiments.metrics.scores import read_scores
 from stm_experiments.models.interfaces import Network
 from stm_experiments.reporting.checks import check_numbers

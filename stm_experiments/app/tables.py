@@ -12,6 +12,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from stm_experiments.core.intervals import Interval
+from stm_experiments.core.results.measures import MEASURES
+from stm_experiments.core.results.names import FLOOR, read_name
 from stm_experiments.core.texts import printable
 from stm_experiments.evaluation.assess import Assessment
 from stm_experiments.evaluation.error_matrix import ErrorMatrix
@@ -23,7 +25,6 @@ from stm_experiments.metrics.measures import METRICS
 from stm_experiments.metrics.scores import NOISY_INPUT, Scores
 
 LEAST_NAME = 24  # characters of a line of names, in a table that is too wide
-DECIMALS = {"mse": 5, "psnr": 2, "ssim": 4}
 
 
 def print_scores(scores: HeldOutScores) -> None:
@@ -36,12 +37,13 @@ def print_scores(scores: HeldOutScores) -> None:
 
 def print_assessment(assessment: Assessment) -> None:
     """Print what an assessment adds to the scores: the floor, and the table of latent codes."""
-    if "floor/mse_clean" in assessment.numbers:
-        floor = assessment.numbers["floor/mse_clean"]
-        print(
-            "floor: no unbiased estimate of a lattice's 8 parameters has a smaller mse clean than "
-            f"{floor:.5f}"
-        )
+    for text, floor in assessment.numbers.items():
+        name = read_name(text)
+        if name and name.network == FLOOR:
+            print(
+                f"The least mse clean that this noise allows is {floor:.5f}, for an unbiased "
+                "estimate of the 8 parameters of a lattice."
+            )
     if assessment.latent:
         print_table(latent_table(assessment.latent), "latent.json")
 
@@ -120,7 +122,9 @@ def score_table(scores: Scores, title: str = "") -> Table:
     table.add_column("")
     metrics = [name for name in METRICS if any(name in row for row in scores.values())]
     for name in metrics:
-        table.add_column(name.replace("_", " "), justify="right")
+        unit = MEASURES[name].unit
+        heading = name.replace("_", " ") + (f", {unit}" if unit else "")
+        table.add_column(heading, justify="right")
     best = {name: _best_network(scores, name) for name in metrics}
     for network, row in scores.items():
         cells = [_score_cell(row, name, is_best=network in best[name]) for name in metrics]
@@ -135,7 +139,7 @@ def _best_network(scores: Scores, name: str) -> list[str]:
         for network, row in scores.items()
         if name in row and (network != NOISY_INPUT or name.endswith("clean"))
     }
-    best = (min if name.startswith("mse") else max)(means.values(), default=None)
+    best = (max if MEASURES[name].highest_is_best else min)(means.values(), default=None)
     return [network for network, mean in means.items() if mean == best]
 
 
@@ -143,7 +147,7 @@ def _score_cell(row: dict[str, Interval], name: str, *, is_best: bool) -> Text:
     """Return a mean and half its interval; a dash where the network has no such measure."""
     if name not in row:
         return Text("-")
-    digits = DECIMALS[name.split("_")[0]]
+    digits = MEASURES[name].digits
     mean, half = row[name]
     text = f"{mean:.{digits}f}" + ("" if half is None else f" ±{half:.{digits}f}")
     return Text(text, "bold" if is_best else "")

@@ -45,14 +45,14 @@ from stm_experiments.simulator import NOISES
 from stm_experiments.training import Variational
 
 COLUMNS = {
-    "sites/ari": "ARI",
-    "sites/angle_error": "angle °",
-    "sites/turned": "turned",
-    "sites/auroc": "AUROC",
-    "sites/auroc_vacancy": "vacancies",
-    "sites/auroc_part_of_a_vacancy": "single S",
-    "sites/auroc_substitution": "substituted",
-    "sites/auroc_adatom": "adatoms",
+    "ari": "ARI",
+    "angle_error": "angle °",
+    "turned": "turned",
+    "auroc": "AUROC",
+    "auroc_vacancy": "vacancies",
+    "auroc_part_of_a_vacancy": "single S",
+    "auroc_substitution": "substituted",
+    "auroc_adatom": "adatoms",
     "speed": "patches/s",
 }
 
@@ -99,7 +99,7 @@ def scored(net: VAE, data: PatchData) -> dict[str, float]:
     """Return the scores of a trained network on the test images."""
     images = listed_images(data.sources)
     numbers = site_numbers(infer_sites(net, images), images, 3)
-    return numbers | {"sites/turned": variance_under_turns(net, images)}
+    return numbers | {"turned": variance_under_turns(net, images)}
 
 
 def pyroved_speed(data: PatchData, steps: int) -> float | str:
@@ -132,8 +132,8 @@ def table(results: dict[str, list[dict[str, float]]], title: str) -> Table:
             elif key == "speed":
                 row.append(f"{values.mean():.0f}")
             else:
-                digits = 1 if key == "sites/angle_error" else 3
-                large_is_bad = key in ("sites/angle_error", "sites/turned")
+                digits = 1 if key == "angle_error" else 3
+                large_is_bad = key in ("angle_error", "turned")
                 worst = values.max() if large_is_bad else values.min()
                 row.append(f"{values.mean():.{digits}f} ({worst:.{digits}f})")
         shown.add_row(*row)

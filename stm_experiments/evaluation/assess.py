@@ -1,12 +1,14 @@
 """The assessment of a trained network on held-out images: numbers, figures and files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from stm_experiments.core.results.measures import Measure, is_measured
+from stm_experiments.core.results.names import FLOOR, metric_name
 from stm_experiments.data import lattice_names
 from stm_experiments.data.module import PatchData
 from stm_experiments.data.sites.site_loader import listed_images
@@ -14,14 +16,13 @@ from stm_experiments.data.sources.simulated import simulated_lattices
 from stm_experiments.evaluation.baselines import untrained_copy
 from stm_experiments.evaluation.centring import centred_figure, centring_numbers
 from stm_experiments.evaluation.held_out import HeldOutScores, lattice_floor
-from stm_experiments.evaluation.run_figures import run_figures
+from stm_experiments.evaluation.run_figures import TrainingRecord, run_figures
 from stm_experiments.evaluation.site_report import SiteReport, examine_sites, write_sites
 from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.codes.confusion import confusion_figure
 from stm_experiments.figures.codes.pooled_latent import pooled_latent
 from stm_experiments.figures.codes.traversals import traversals
 from stm_experiments.figures.patch_montage import patch_montage
-from stm_experiments.figures.training_curves import training_curves
 from stm_experiments.latent.codes import Codes, encode_all, encode_patches
 from stm_experiments.latent.codes_csv import write_latent_csv, written_rows
 from stm_experiments.latent.patch_sheet import NAME as PATCH_SHEET
@@ -33,7 +34,6 @@ from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import (
     Autoencoder,
     Centring,
-    Contextual,
     Network,
     Variational,
 )
@@ -48,23 +48,6 @@ STEPS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # of a number of a va
 MOST_ROWS = 20  # images among which one of each lattice is looked for
 
 
-class TrainingRecord(NamedTuple):
-    """What a training leaves besides the weights.
-
-    Attributes:
-        rows: Rows of metrics.csv; empty if the network was fitted in closed form.
-        curves: Points (epoch, loss) by curve.
-        first: Reconstructions of the samples after the first epoch, [8, 1, h, w], or None.
-        label: What the loss is, for the curves; None: the mean squared error of the patches, with
-            which that of the baselines is compared.
-    """
-
-    rows: Sequence[Mapping[str, float]]
-    curves: Mapping[str, Sequence[tuple[float, float]]]
-    first: Tensor | None
-    label: str | None = None
-
-
 class Assessment(NamedTuple):
     """What a trained network does on held-out images.
 
@@ -77,6 +60,7 @@ class Assessment(NamedTuple):
         three_patches: Content of three_patches.json; empty with fewer than three patches.
         sites: What a model of lattice sites infers, or None.
         loss: What the loss is, with its unit.
+        measures: What else the objective logs.
     """
 
     numbers: dict[str, float]
@@ -87,6 +71,7 @@ class Assessment(NamedTuple):
     three_patches: dict[str, dict[str, float]]
     sites: SiteReport | None
     loss: str
+    measures: Mapping[str, Measure]
 
 
 def assess(
@@ -110,7 +95,11 @@ def assess(
     latent = {}
     if all_codes is not None and are_several:
         latent = latent_of_lattices(networks, data, all_codes)
-    numbers = scores.numbers | run_numbers(scores, net.window, record) | latent_numbers(latent)
+    numbers = (
+        run_numbers(scores, net.window, record)
+        | scores.numbers(own=name)
+        | latent_numbers(latent, scores.split)
+    )
     images = listed_images(data.sources)
     sites = examine_sites(net, images) if images and isinstance(net, Variational) else None
     loss = "mse_clean" if data.settings.need_clean else "mse_noisy"
@@ -123,42 +112,31 @@ def assess(
         net,
         codes,
         data.samples(SAMPLES),
-        record.first,
-        record.curves,
+        record,
         references,
         lattice_names(),
     )
     figures["patches"] = montage(data)
     if all_codes is not None and latent:
         figures |= pooled_figure(name, all_codes)
-    label = loss_label(net) or record.label
-    if record.curves and label:
-        figures["curves"] = training_curves(record.curves, f"{name}: training", ylabel=label)
     if isinstance(net, Centring) and data.settings.centred:
         numbers |= centring_numbers(net, data)
         figures["centred"] = centred_figure(net, data.samples(MOST_ROWS))
     if isinstance(net, Variational) and sites is None:
         figures["traversals"] = traversal_figure(net, data)
     if sites is not None:
-        ylabel = "loss (of the pose, where it learns first; then nats per patch)"
-        curves = training_curves(record.curves, f"{name}: training", ylabel=ylabel)
-        figures |= {**sites.figures, "curves": curves}
-        numbers |= sites.numbers
+        figures |= sites.figures
+        numbers |= {
+            metric_name(measure, scores.split, part="sites"): value
+            for measure, value in sites.numbers.items()
+        }
     patches = None if codes is None else patches_of(codes, data)
     statistic = papers_statistic(net, data)
+    label = record.label
     label = label or f"mean squared error per px against the {loss.removeprefix('mse_')} patch"
-    return Assessment(numbers, figures, codes, patches, latent, statistic, sites, label)
-
-
-def loss_label(net: Network) -> str | None:
-    """Return what the loss of a network is; None: the mean squared error of its patches."""
-    if isinstance(net, Variational):
-        return "negative bound of the evidence (nats per patch)"
-    if isinstance(net, Centring):
-        return "weighted squared errors of both decoders"
-    if isinstance(net, Contextual):
-        return "mean squared error of the coordinates (1: a guess)"
-    return None
+    return Assessment(
+        numbers, figures, codes, patches, latent, statistic, sites, label, record.measures
+    )
 
 
 def write_assessment(assessment: Assessment, run: RunFolder) -> None:
@@ -181,7 +159,8 @@ def write_assessment(assessment: Assessment, run: RunFolder) -> None:
         write_latent_csv(path, codes.codes, labels, codes.image, codes.orientation)
     if assessment.patches is not None:
         write_patch_sheet(run.path / PATCH_SHEET, assessment.patches)
-    run.note(loss=assessment.loss)
+    own = {name: measure._asdict() for name, measure in assessment.measures.items()}
+    run.note(loss=assessment.loss, measures=own)
     checkpoint.add_scores(run.checkpoints, assessment.numbers)
     run.write_json("metrics.json", assessment.numbers)
 
@@ -189,7 +168,7 @@ def write_assessment(assessment: Assessment, run: RunFolder) -> None:
 def run_numbers(
     scores: HeldOutScores, window: int | None, record: TrainingRecord
 ) -> dict[str, float]:
-    """Return the numbers of metrics.json besides the scores: the floor and the last losses.
+    """Return the numbers of metrics.json besides the scores: the floor and the last epoch's.
 
     Args:
         scores: With those of the noisy input.
@@ -198,12 +177,13 @@ def run_numbers(
     """
     numbers = {}
     if (floor := lattice_floor(scores, window)) is not None:
-        numbers["floor/mse_clean"] = floor
+        numbers[metric_name("mse_clean", scores.split, network=FLOOR)] = floor
     if record.rows:
-        numbers["train/loss"] = record.rows[-1]["train/loss"]
+        for row in record.rows:  # validation may not be that of the last row
+            numbers |= {name: value for name, value in row.items() if is_measured(name)}
         losses = [row["val/loss"] for row in record.rows if "val/loss" in row]
         if losses:
-            numbers |= {"val/loss": losses[-1], "val/best_loss": min(losses)}
+            numbers["val/best_loss"] = min(losses)
     return numbers
 
 
@@ -262,22 +242,23 @@ def latent_of_lattices(
     )
 
 
-def latent_numbers(latent: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+def latent_numbers(latent: Mapping[str, Mapping[str, float]], split: str) -> dict[str, float]:
     """Return what single codes tell of the lattice type, for metrics.json.
 
     Args:
         latent: Content of latent.json, the run's own network first.
+        split: Of the data.
 
     Returns:
-        ``latent/probe``, ``latent/knn``, ``latent/ari`` and ``latent/probe_3_images``; with
-        ``baselines/<name>/`` before them those of the other networks.
+        ``test/latent/probe``, ``knn``, ``ari`` and ``probe_3_images``; those of the other networks
+        with ``<network>/`` before them.
     """
     numbers = {}
     for position, (network, measures) in enumerate(latent.items()):
-        head = f"baselines/{network}/latent" if position else "latent"
+        other = network if position else ""
         for name in ("probe", "knn", "ari", f"probe_{FEW_IMAGES}_images"):
             if (key := f"single/{name}") in measures:
-                numbers[f"{head}/{name}"] = measures[key]
+                numbers[metric_name(name, split, network=other, part="latent")] = measures[key]
     return numbers
 
 

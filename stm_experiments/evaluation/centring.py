@@ -1,6 +1,7 @@
 """How well a code tells what the crystal is, apart from where the patch lies on it."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -8,6 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from stm_experiments.core.batch import Batch
+from stm_experiments.core.results.names import metric_name
 from stm_experiments.data import lattice_names
 from stm_experiments.data.module import PatchData
 from stm_experiments.data.sources.centred import patch_phases
@@ -59,27 +61,36 @@ def centring_numbers(net: Centring, data: PatchData) -> dict[str, float]:
         data: Its images.
 
     Returns:
-        - ``content/probe``, ``content/knn``, ``content/ari`` of the lattice type (see
-          ``latent.probes``) from the content of single patches;
-        - ``centred/mse`` of the centred patches; under ``baselines/`` that of the mean of the
-          training images (``mean``) and of their principal components, as many as the content has
-          numbers, which are told the centred patch itself (``PCA-4``);
-        - ``pose/shift_px`` and ``pose/rotation_deg``, medians; under ``baselines/guess/`` those of
-          the pose of another patch.
+        By their names (see ``core.results.names``):
+
+        - ``test/content/probe``, ``knn``, ``ari`` of the lattice type (see ``latent.probes``) from
+          the content of single patches;
+        - ``test/centred/mse`` of the centred patches; ``mean/test/centred/mse`` of the mean of the
+          training images, and ``PCA-4/test/centred/mse`` of their principal components, as many as
+          the content has numbers, which are told the centred patch itself;
+        - ``test/pose/shift_px`` and ``rotation_deg``, medians; ``guess/test/pose/shift_px`` of the
+          pose of another patch.
     """
     seen = infer(net, data.loader(data.test_split))
     training = centred_patches(data)
     components = seen.codes.codes.shape[1]
-    numbers = {"centred/mse": float(seen.squares.mean())}
-    for name, axes in (("mean", 0), (f"PCA-{components}", components)):
-        error = projection_error(training, seen.centred, axes)
-        numbers[f"baselines/{name}/centred/mse"] = error
-    for head, errors in (("", seen.errors), ("baselines/guess/", seen.guesses)):
-        numbers[f"{head}pose/shift_px"] = float(errors.shift.median())
-        numbers[f"{head}pose/rotation_deg"] = float(errors.rotation.median().rad2deg())
+    errors = {"": float(seen.squares.mean())}
+    for network, axes in (("mean", 0), (f"PCA-{components}", components)):
+        errors[network] = projection_error(training, seen.centred, axes)
+    name = partial(metric_name, split=data.test_split)
+    numbers = {
+        name("mse", network=network, part="centred"): error for network, error in errors.items()
+    }
+    for network, pose in (("", seen.errors), ("guess", seen.guesses)):
+        medians = (
+            ("shift_px", pose.shift.median()),
+            ("rotation_deg", pose.rotation.median().rad2deg()),
+        )
+        for measure, median in medians:
+            numbers[name(measure, network=network, part="pose")] = float(median)
     if can_tell_lattices(seen.codes):
         told = measure_lattice(thin_out(seen.codes, PER_IMAGE), NEIGHBOURS["single"])
-        numbers |= {f"content/{name}": told[name] for name in ("probe", "knn", "ari")}
+        numbers |= {name(m, part="content"): told[m] for m in ("probe", "knn", "ari")}
     return numbers
 
 

@@ -29,13 +29,16 @@ class HeldOutScores(NamedTuple):
         """What was scored."""
         return f"{self.split} images of {', '.join(self.by_lattice)}"
 
-    @property
-    def numbers(self) -> dict[str, float]:
-        """Flat numbers for metrics.json; those of single lattices only where there are several."""
-        numbers = flatten_scores(self.overall, self.split)
+    def numbers(self, own: str = "") -> dict[str, float]:
+        """Return flat numbers for metrics.json; those of lattices only where there are several.
+
+        Args:
+            own: The run's own network, whose name is left out.
+        """
+        numbers = flatten_scores(self.overall, self.split, own=own)
         if len(self.by_lattice) > 1:
             for name, scores in self.by_lattice.items():
-                numbers |= flatten_scores(scores, self.split, name)
+                numbers |= flatten_scores(scores, self.split, name, own=own)
         return numbers
 
 
@@ -43,7 +46,7 @@ def score_held_out(networks: Mapping[str, Network], data: PatchData, split: str)
     """Score networks on all patches of a split.
 
     Args:
-        networks: By name, the run's own first.
+        networks: By name.
         data: Source of the patches.
         split: Name of the split.
 

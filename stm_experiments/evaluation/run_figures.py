@@ -1,12 +1,15 @@
 """The pictures that every run leaves."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from stm_experiments.core.batch import Batch
+from stm_experiments.core.results.measures import Measure, measure_of
+from stm_experiments.core.results.names import read_name
 from stm_experiments.figures.codes.latent_pca import latent_pca
 from stm_experiments.figures.network_diagram import network_diagram
 from stm_experiments.figures.reconstruction_grid import reconstruction_grid
@@ -15,12 +18,30 @@ from stm_experiments.latent.codes import Codes
 from stm_experiments.models.interfaces import Network
 
 
+class TrainingRecord(NamedTuple):
+    """What a training leaves besides the weights.
+
+    Attributes:
+        rows: Rows of metrics.csv; empty if the network was fitted in closed form.
+        curves: Points (epoch, value) of all that was measured, by name.
+        first: Reconstructions of the samples after the first epoch, [8, 1, h, w], or None.
+        label: What the loss is, for the curves; None: the mean squared error of the patches, with
+            which that of the baselines is compared.
+        measures: What else the objective logs.
+    """
+
+    rows: Sequence[Mapping[str, float]]
+    curves: Mapping[str, Sequence[tuple[float, float]]]
+    first: Tensor | None
+    label: str | None
+    measures: Mapping[str, Measure]
+
+
 def run_figures(
     net: Network,
     codes: Codes | None,
     samples: Batch,
-    first: Tensor | None,
-    curves: Mapping[str, Sequence[tuple[float, float]]],
+    record: TrainingRecord,
     references: Mapping[str, float],
     lattices: Sequence[str],
 ) -> dict[str, Figure]:
@@ -30,8 +51,7 @@ def run_figures(
         net: The network, on the CPU, in evaluation mode.
         codes: Latent codes of test patches; None if the network has none.
         samples: One patch from each of several test images.
-        first: Their reconstructions after the first epoch; None if there were no epochs.
-        curves: Points (epoch, loss) by curve; empty if there were no epochs.
+        record: What its training left.
         references: Losses to compare the curves with, by label.
         lattices: Names of all lattices, by label.
 
@@ -49,20 +69,40 @@ def run_figures(
         "reconstructions": reconstruction_grid(
             samples.noisy,
             samples.clean,
-            first,
+            record.first,
             final,
             labels,
             title=f"{name}: held-out patches",
         ),
         "network": network_diagram(net, tuple(samples.noisy.shape[1:]), name),
     }
-    if curves:
-        figures["curves"] = training_curves(
-            curves, f"{name}: training", references, "mean squared error per pixel"
-        )
+    if record.curves:
+        figures["curves"] = curves_figure(name, record, references)
     if codes is not None:
         figures["latent"] = latent_figure(codes, lattices)
     return figures
+
+
+def curves_figure(name: str, record: TrainingRecord, references: Mapping[str, float]) -> Figure:
+    """Draw all that was measured while a network was trained: axes for the loss and each measure.
+
+    Args:
+        name: Of the network.
+        record: With the curves.
+        references: Errors of other networks, drawn where the loss is that error.
+    """
+    groups: dict[str, dict[str, Sequence[tuple[float, float]]]] = {}
+    for text, points in record.curves.items():
+        parts = read_name(text)
+        groups.setdefault(parts.measure if parts else text, {})[text] = points
+    losses = groups.pop("loss")
+    return training_curves(
+        losses,
+        f"{name}: training",
+        references if record.label is None else None,
+        record.label or "mean squared error per px",
+        {measure_of(key, record.measures).title: each for key, each in groups.items()},
+    )
 
 
 def latent_figure(codes: Codes, lattices: Sequence[str]) -> Figure:

@@ -101,7 +101,7 @@ def examine_sites(
     """
     sites = infer_sites(net, images, count, method)
     numbers = site_numbers(sites, images, net.symmetry)
-    numbers["sites/turned"] = variance_under_turns(net, images)
+    numbers["turned"] = variance_under_turns(net, images)
     return SiteReport(images, sites, site_figures(sites, images), numbers)
 
 
@@ -158,9 +158,9 @@ def site_numbers(
         symmetry: n of the n-fold axis of the angles.
 
     Returns:
-        Empty without truth. ``sites/ari``: adjusted Rand index over the sites without a defect;
-        ``sites/auroc`` of defects among all sites, and of each kind of defect that occurs;
-        ``sites/angle_error``: root mean square modulo 2 pi/n, degrees, of sites without a defect.
+        Empty without truth. ``ari``: adjusted Rand index over the sites without a defect;
+        ``auroc`` of defects among all sites, and of each kind of defect that occurs;
+        ``angle_error``: root mean square modulo 2 pi/n, degrees, of sites without a defect.
     """
     if not all(image.truth for image in images):
         return {}
@@ -170,17 +170,17 @@ def site_numbers(
     )
     is_perfect, score = defect == DefectCode.NONE, sites.anomaly.score
     numbers = {
-        "sites/ari": class_agreement(sites.labels[is_perfect], kind[is_perfect]),
-        "sites/auroc": defect_auroc(score, ~is_perfect),
+        "ari": class_agreement(sites.labels[is_perfect], kind[is_perfect]),
+        "auroc": defect_auroc(score, ~is_perfect),
     }
     for name, codes in DEFECTS.items():
         among = is_perfect | np.isin(defect, codes)
         auroc = defect_auroc(score[among], ~is_perfect[among])
-        numbers[f"sites/auroc_{name.replace(' ', '_')}"] = auroc
+        numbers[f"auroc_{name.replace(' ', '_')}"] = auroc
     if np.ptp(sites.angle) > 0:
         angle = sites.angle[is_perfect]
         errors = angle_errors(angle, turn[is_perfect], kind[is_perfect], symmetry)
-        numbers["sites/angle_error"] = math.degrees(float(np.sqrt(np.mean(errors**2))))
+        numbers["angle_error"] = math.degrees(float(np.sqrt(np.mean(errors**2))))
     return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 

@@ -18,6 +18,7 @@ def training_curves(
     title: str,
     references: Mapping[str, float] | None = None,
     ylabel: str = "loss",
+    others: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]] | None = None,
 ) -> Figure:
     """Draw every curve of a run on a logarithmic axis, with reference values (Figure 11).
 
@@ -27,24 +28,56 @@ def training_curves(
         title: Name of the run.
         references: Values to compare with, by label, such as {"PCA-10": 0.032}; dashed lines.
         ylabel: Name of the values, with unit or range.
+        others: Curves of other measures, each in axes of its own: name of the values, with unit, to
+            curves as in ``history``.
 
     Returns:
-        The figure. The axis is linear instead of logarithmic if a value is zero or negative.
+        The figure. An axis is linear instead of logarithmic if a value is zero or negative.
 
     Raises:
         ValueError: If there is not a single finite point.
     """
-    curves = {name: _finite(points) for name, points in history.items()}
-    curves = {name: points for name, points in curves.items() if len(points)}
+    curves = _finite_curves(history)
     if not curves:
         raise ValueError("training_curves needs at least one finite (epoch, value) point")
+    more = {label: _finite_curves(each) for label, each in (others or {}).items()}
+    more = {label: each for label, each in more.items() if each}
     references = {name: value for name, value in (references or {}).items() if math.isfinite(value)}
 
-    caption = "Lower is better. The legend gives each curve's last value."
+    caption = "Of the loss, lower is better. A legend gives each curve's last value."
     if references:
         caption += " Dashed lines: reference values, which do not depend on this training."
-    figure = new_figure(10, 6, title, caption)
-    axes = figure.subplots()
+    rows = math.ceil(len(more) / 2)
+    figure = new_figure(10, 6 + 3 * rows, title, caption)
+    grid = figure.add_gridspec(1 + rows, 2, height_ratios=[2] + [1] * rows)
+    axes = figure.add_subplot(grid[0, :])
+    _draw_curves(axes, curves, wrapped(ylabel, 50), list(references.values()))
+    _draw_references(axes, references)
+    for place, (label, each) in enumerate(more.items()):
+        small = figure.add_subplot(grid[1 + place // 2, place % 2])
+        _draw_curves(small, each, wrapped(label, 26))
+    return figure
+
+
+def _finite_curves(
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+) -> dict[str, np.ndarray]:
+    """Return the curves that have a finite point, without the other points."""
+    finite = {name: _finite(points) for name, points in curves.items()}
+    return {name: points for name, points in finite.items() if len(points)}
+
+
+def _draw_curves(
+    axes: Axes, curves: Mapping[str, np.ndarray], ylabel: str, levels: Sequence[float] = ()
+) -> None:
+    """Draw curves, whose last values are in the legend.
+
+    Args:
+        axes: Where to draw.
+        curves: Points [N, 2] by name.
+        ylabel: Name of the values.
+        levels: Values that the axis shall hold, too.
+    """
     for index, (name, points) in enumerate(curves.items()):
         axes.plot(
             points[:, 0],
@@ -59,18 +92,16 @@ def training_curves(
         )
     epochs = np.concatenate([points[:, 0] for points in curves.values()])
     values = np.concatenate([points[:, 1] for points in curves.values()])
-    _scale_y(axes, np.concatenate([values, list(references.values())]))
+    _scale_y(axes, np.concatenate([values, levels]))
     if epochs.min() == epochs.max():
         axes.set_xlim(epochs.min() - 1, epochs.max() + 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_xlabel("epoch", fontsize=11)
-    axes.set_ylabel(wrapped(ylabel, 50), fontsize=11)
+    axes.set_ylabel(ylabel, fontsize=11)
     axes.grid(True, color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=10, frameon=True)
-    _draw_references(axes, references)
-    return figure
 
 
 def _finite(points: Sequence[tuple[float, float]]) -> np.ndarray:

@@ -15,6 +15,14 @@ from torchmetrics.utilities import dim_zero_cat
 
 from stm_experiments.core.batch import Batch
 from stm_experiments.core.intervals import Interval, psnr_of_interval, ratio_and_interval
+from stm_experiments.core.results.names import (
+    FLOOR,
+    INTERVAL,
+    SPLITS,
+    metric_name,
+    read_name,
+    split_of,
+)
 from stm_experiments.metrics.measures import METRICS, patch_measures
 from stm_experiments.models.evaluating import evaluating
 from stm_experiments.models.interfaces import Network
@@ -209,28 +217,28 @@ def score_networks(
     )
 
 
-def flatten_scores(scores: Scores, split: str = "test", lattice: str = "") -> dict[str, float]:
-    """Return scores as flat numbers for metrics.json.
+def flatten_scores(
+    scores: Scores, split: str = "test", part: str = "", *, own: str = ""
+) -> dict[str, float]:
+    """Return scores as flat numbers for metrics.json, with the names of ``core.results.names``.
 
-    The first network is the run's own: ``test/mse_noisy``. The others, and the noisy input, are its
-    baselines: ``baselines/PCA-10/mse_noisy``. With the name of a lattice these are
-    ``test/fcc/mse_noisy`` and ``baselines/PCA-10/fcc/mse_noisy``. Half the 95 % interval by image
-    has the key of its mean with ``_ci95`` at the end. There is no key for an interval of a single
-    image, nor for the infinite PSNR of a perfect copy.
+    There is no number for an interval of a single image, nor for the infinite PSNR of a perfect
+    copy.
 
     Args:
-        scores: Those of the run's own network first.
-        split: First part of the own network's keys.
-        lattice: Name of the lattice type of the images; empty for all.
+        scores: Of the networks.
+        split: Of the data.
+        part: Name of the lattice type of the images; empty for all.
+        own: The run's own network, whose name is left out.
     """
     numbers = {}
-    for position, (network, means) in enumerate(scores.items()):
-        head = split if position == 0 else f"baselines/{network}"
-        for name, interval in means.items():
-            key = "/".join(part for part in (head, lattice, name) if part)
-            for suffix, number in (("", interval.mean), ("_ci95", interval.half)):
+    for network, means in scores.items():
+        for measure, interval in means.items():
+            other = "" if network == own else network
+            name = metric_name(measure, split, network=other, part=part)
+            for suffix, number in (("", interval.mean), (INTERVAL, interval.half)):
                 if number is not None and math.isfinite(number):
-                    numbers[key + suffix] = number
+                    numbers[name + suffix] = number
     return numbers
 
 
@@ -241,12 +249,13 @@ def read_scores(numbers: Mapping[str, float], network: str) -> tuple[Scores, str
         numbers: Content of metrics.json.
         network: Name of the run's own network.
     """
-    split = "test" if any(key.startswith("test/") for key in numbers) else "validation"
+    split = split_of(numbers)
     scores: Scores = {}
-    for key, mean in numbers.items():
-        head, _, name = key.rpartition("/")
-        baseline = head.removeprefix("baselines/")
-        if name in METRICS and (head == split or (baseline != head and "/" not in baseline)):
-            row = scores.setdefault(network if head == split else baseline, {})
-            row[name] = Interval(mean, numbers.get(f"{key}_ci95"))
+    for text, mean in numbers.items():
+        name = read_name(text)
+        if name is None or name.part or name.network == FLOOR or name.measure not in METRICS:
+            continue
+        if name.split == SPLITS[split]:
+            row = scores.setdefault(name.network or network, {})
+            row[name.measure] = Interval(mean, numbers.get(text + INTERVAL))
     return scores, split

@@ -37,7 +37,7 @@ def evaluate(cfg: DictConfig) -> None:
     scores = score_held_out({**models, **baselines}, data, settings["split"] or data.test_split)
     tables.print_table(tables.score_table(scores.overall, scores.title), "metrics.json")
     files = ["metrics.json"]
-    write_json(folder / files[0], scores.numbers)
+    write_json(folder / files[0], scores.numbers())
     if len(scores.by_lattice) > 1:
         matrix = error_matrix(scores.by_lattice)
         tables.print_table(tables.matrix_table(matrix), "matrix.csv")

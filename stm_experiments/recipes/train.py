@@ -21,9 +21,12 @@ from stm_experiments.app.completion import (
 )
 from stm_experiments.app.prolong import prolonged_config
 from stm_experiments.app.settings import new_config, saved_config
+from stm_experiments.core.results.measures import measure_of
+from stm_experiments.core.results.names import current_name
 from stm_experiments.core.texts import did_you_mean, printable
-from stm_experiments.evaluation.assess import SAMPLES, TrainingRecord
+from stm_experiments.evaluation.assess import SAMPLES
 from stm_experiments.evaluation.baselines import check_baselines
+from stm_experiments.evaluation.run_figures import TrainingRecord
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Fitted
 from stm_experiments.training import callbacks
@@ -56,7 +59,7 @@ def train(cfg: DictConfig) -> float:
             finish(run, attempt(partial(log_again, settings, metrics, run)))
     if run.leads:
         print(printable(f"{run.path}: config, metrics, checkpoints and figures"))
-        return optimized(metrics, settings.get("optimized_metric", DEFAULT_METRIC))
+        return optimized(metrics, current_name(settings.get("optimized_metric", DEFAULT_METRIC)))
     return math.nan
 
 
@@ -93,7 +96,10 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     history = callbacks.History(run.path / "metrics.csv", fit.logs_steps(settings))
     samples = data.samples(SAMPLES)
     first = callbacks.FirstReconstruction(net, samples.noisy)
-    writer = callbacks.CheckpointWriter(run.checkpoints, settings["checkpoint_minutes"], card)
+    best_by = settings.get("optimized_metric", DEFAULT_METRIC)
+    is_highest = measure_of(best_by, model.measures).highest_is_best
+    minutes = settings["checkpoint_minutes"]
+    writer = callbacks.CheckpointWriter(run.checkpoints, minutes, card, best_by, is_highest)
     start = time.monotonic()
     try:
         if isinstance(net, Fitted):
@@ -108,7 +114,11 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
         seconds = time.monotonic() - start
         run.note(**history.about(net, seconds))
         record = TrainingRecord(
-            history.rows, history.curves(), first.reconstructions, model.curve_label()
+            history.rows,
+            history.curves(),
+            first.reconstructions,
+            model.curve_label(),
+            model.measures,
         )
         numbers = assess_network(net.cpu().eval(), data, record, settings["baselines"], run)
         unlogged = attempt(partial(log_results, loggers, numbers, run.path, net, samples))

@@ -73,7 +73,7 @@ def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def best_group(runs: Sequence[Run]) -> tuple[list[Run], Interval]:
-    """Return the group of runs that differ only in their seed with the least mean result.
+    """Return the group of runs that differ only in their seed with the best mean result.
 
     Args:
         runs: At least one run; all have a result.
@@ -85,7 +85,8 @@ def best_group(runs: Sequence[Run]) -> tuple[list[Run], Interval]:
         (group, mean_and_interval([run.result or 0.0 for run in group]))
         for group in group_by_seed(runs)
     ]
-    return min(groups, key=lambda pair: pair[1].mean)
+    sign = -1 if runs[0].highest_is_best else 1
+    return min(groups, key=lambda pair: sign * pair[1].mean)
 
 
 def _text(config: object, run: Run) -> str:

@@ -59,8 +59,8 @@ def curve_charts(runs: Sequence[Run], settings: Settings) -> list[Chart]:
 
 
 def _last_loss(group: Sequence[Run]) -> float:
-    """Return the least result of some runs, or of their validation curves; for sorting."""
-    results = [run.result for run in group if run.result is not None]
+    """Return the best result of some runs, or of their validation curves; for sorting."""
+    results = [run.badness for run in group if run.result is not None]
     ends = [run.curves["val/loss"][-1][1] for run in group if "val/loss" in run.curves]
     return min([value for value in results or ends if math.isfinite(value)], default=math.inf)
 
@@ -95,7 +95,8 @@ def _component_chart(
 ) -> Chart:
     """Return another number that the runs of a task logged."""
     traces = _curve_traces(groups, (key,), settings)
-    return Chart(heading, traces, _curve_layout(traces, key))
+    label = groups[0][0].measure(key).title if groups else key
+    return Chart(heading, traces, _curve_layout(traces, label))
 
 
 def _curve_traces(
@@ -225,8 +226,8 @@ def _points_and_line(
     """Return two traces: all runs, and the best at each value."""
     colour = COLOURS[place % len(COLOURS)]
     best: dict[float, float] = {}
-    for x, run in points:
-        best[x] = min(best.get(x, math.inf), run.result or 0.0)
+    for x, run in sorted(points, key=lambda point: point[1].badness):
+        best.setdefault(x, run.result or 0.0)
     order = sorted(best)
     shared = {"name": name, "legendgroup": name}
     return [
@@ -270,7 +271,8 @@ def parallel_charts(settings: Settings) -> list[Chart]:
         if len(runs) < 3 or len(varied) < 2:
             continue
         result = _number_axis(measure.partition(":")[0], results)
-        colour = {"color": result["values"], "colorscale": "Viridis", "reversescale": True}
+        colour = {"color": result["values"], "colorscale": "Viridis"}
+        colour["reversescale"] = not runs[0].highest_is_best  # the best is bright
         trace = {"type": "parcoords", "dimensions": [*varied, result], "line": colour}
         layout = {"height": 420, "margin": {"l": 70, "r": 60, "t": 60, "b": 24}}
         layout["meta"] = {"least_width": 105 * len(varied) + 150}

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from stm_experiments.core.results.measures import Measure
+
 # Numbers of run.json; a run that ended early lacks some.
 _ABOUT_NUMBERS = ("job", "seconds", "train_seconds", "patches_per_second", "parameters")
 _CONFIG_MAPPINGS = (
@@ -37,9 +39,25 @@ def check_about(about: Mapping[str, Any]) -> None:
         raise ValueError("choices in run.json is not a mapping of texts")
     if not isinstance(about.get("loss"), str | None):
         raise ValueError("loss in run.json is no text")
+    check_measures(about.get("measures") or {})
     versions = about.get("versions", {})
     if not isinstance(versions, dict) or not all(isinstance(v, str) for v in versions.values()):
         raise ValueError("versions in run.json is not a mapping of texts")
+
+
+def check_measures(measures: object) -> None:
+    """Check what run.json says of the measures of an objective.
+
+    Raises:
+        ValueError: If it is of a type that no run writes.
+    """
+    kinds = Measure.__annotations__
+    mappings = measures.values() if isinstance(measures, dict) else [None]
+    for each in mappings:
+        if not isinstance(each, dict) or any(
+            key not in kinds or not isinstance(value, kinds[key]) for key, value in each.items()
+        ):
+            raise ValueError("measures in run.json does not describe measures")
 
 
 def check_numbers(numbers: Mapping[str, Any], source: str) -> dict[str, float]:

@@ -60,16 +60,19 @@ def _best_sentences(runs: Sequence[Run], settings: Settings) -> list[str]:
     if not settings.tasks:
         return [f"{finished} of {len(runs)} finished, and none has a result to compare."]
     sentences = [] if finished == len(runs) else [f"{finished} of {len(runs)} finished."]
-    measures = {task.metric: task.loss for task in settings.tasks}
-    metric = " or ".join(measures)
     if len(settings.tasks) > 1:
+        ends = {True: "highest", False: "lowest"}
+        best = {
+            f"{ends[runs[0].highest_is_best]} {runs[0].metric}" for runs in settings.tasks.values()
+        }
         sentences.append(
-            f"They are compared by {metric}, the lowest is the best, within each of "
+            f"The best run is that with the {' or the '.join(sorted(best))}, in each of "
             f"{len(settings.tasks)} tasks: numbers of different images or losses do not compare."
         )
         return sentences
     ((task, members),) = settings.tasks.items()
     group, mean = best_group(members)
+    metric = task.metric
     meaning = f" ({task.loss})" if task.loss else ""
     if len(distinct(members)) == 1:
         sentences.append(f"It ends at {metric} {mean.mean:.5g}{meaning}.")

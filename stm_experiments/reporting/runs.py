@@ -11,6 +11,14 @@ from stm_experiments.core.display.page import as_html
 from stm_experiments.core.display.scores import draw_scores
 from stm_experiments.core.files import read_csv, read_json
 from stm_experiments.core.intervals import Interval
+from stm_experiments.core.results.measures import Measure, is_measured, measure_of
+from stm_experiments.core.results.names import (
+    INTERVAL,
+    current_name,
+    metric_name,
+    split_of,
+    with_current_names,
+)
 from stm_experiments.core.texts import printable
 from stm_experiments.reporting import checks
 from stm_experiments.reporting.paper.published import CONFIGURATIONS, NETWORKS, configuration_of
@@ -27,7 +35,7 @@ class Run(NamedTuple):
         about: Content of run.json: status, seconds, overrides and so on.
         metrics: Content of metrics.json; empty if the run did not get that far.
         config: Content of config.yaml.
-        curves: Points of what metrics.csv holds of training and validation, such as "val/loss".
+        curves: Points of all measures of metrics.csv, such as "val/loss".
         three_patches: Content of three_patches.json, the statistic of the paper's Table 2; empty
             if there is none.
         latent: Content of latent.json: scores of the latent codes by network; empty if the run
@@ -129,8 +137,25 @@ class Run(NamedTuple):
 
     @property
     def metric(self) -> str:
-        """The entry of metrics.json by which the run is compared: the smallest is the best."""
-        return self.config.get("optimized_metric") or "val/loss"
+        """The entry of metrics.json by which the run is compared."""
+        return current_name(self.config.get("optimized_metric") or "val/loss")
+
+    @property
+    def highest_is_best(self) -> bool:
+        """Whether more of ``metric`` is better."""
+        return self.measure(self.metric).highest_is_best
+
+    @property
+    def badness(self) -> float:
+        """The result as a number of which less is better; infinite without a result."""
+        if self.result is None:
+            return math.inf
+        return -self.result if self.highest_is_best else self.result
+
+    def measure(self, name: str) -> Measure:
+        """Return what a number of the run is; its own objective may have measures of its own."""
+        own = self.about.get("measures") or {}
+        return measure_of(name, {key: Measure(**each) for key, each in own.items()})
 
     @property
     def result(self) -> float | None:
@@ -184,8 +209,7 @@ class Run(NamedTuple):
     @property
     def split(self) -> str:
         """The held-out images on which the run was scored: "test" or "validation"."""
-        is_test = any(key.startswith("test/") for key in self.metrics)
-        return "test" if is_test else "validation"
+        return split_of(self.metrics)
 
     @property
     def job_number(self) -> int:
@@ -196,9 +220,9 @@ class Run(NamedTuple):
 
     def score(self, name: str, baseline: str = "") -> Interval | None:
         """Return a measure of the run's network or of a baseline ("PCA-10"), None if unknown."""
-        key = f"baselines/{baseline}/{name}" if baseline else f"{self.split}/{name}"
+        key = metric_name(name, self.split, network=baseline)
         mean = self.metrics.get(key)
-        return None if mean is None else Interval(mean, self.metrics.get(f"{key}_ci95"))
+        return None if mean is None else Interval(mean, self.metrics.get(key + INTERVAL))
 
 
 def read_run(folder: str | Path) -> Run:
@@ -218,7 +242,9 @@ def read_run(folder: str | Path) -> Run:
     return Run(
         folder,
         about,
-        checks.check_numbers(_read_mapping(folder / "metrics.json"), "metrics.json"),
+        with_current_names(
+            checks.check_numbers(_read_mapping(folder / "metrics.json"), "metrics.json")
+        ),
         config,
         read_curves(folder / "metrics.csv"),
         statistic,
@@ -250,11 +276,11 @@ def _read_mapping(path: Path) -> dict[str, Any]:
 
 
 def read_curves(path: Path) -> dict[str, Curve]:
-    """Read the points (epoch, value) of the columns "train/..." and "val/...", if there are."""
+    """Read the points (epoch, value) of all measures, if there are any."""
     if not path.exists():
         return {}
     rows = read_csv(path)
-    keys = [key for key in (rows[0] if rows else {}) if str(key).startswith(("train/", "val/"))]
+    keys = [key for key in (rows[0] if rows else {}) if is_measured(str(key))]
     curves = {
         key: [(float(row["epoch"]), float(row[key])) for row in rows if row.get(key)]
         for key in keys

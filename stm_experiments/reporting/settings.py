@@ -119,7 +119,7 @@ class Settings:
                 tasks[task_of(run)].append(run)
         lattices = sort_lattices({task.lattice for task in tasks})
         order = sorted(tasks, key=lambda task: (lattices.index(task.lattice), task))
-        return {task: sorted(tasks[task], key=lambda run: run.result or 0.0) for task in order}
+        return {task: sorted(tasks[task], key=lambda run: run.badness) for task in order}
 
     def value(self, run: Run, key: str) -> Value:
         """Return a run's value of a key; None if it has none."""

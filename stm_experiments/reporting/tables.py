@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from stm_experiments.core.intervals import mean_and_interval
+from stm_experiments.core.results.measures import MEASURES
+from stm_experiments.core.results.names import FLOOR, metric_name, networks_named
+from stm_experiments.metrics.measures import METRICS
 from stm_experiments.reporting.averages import best_group, distinct, group_by_seed, sort_lattices
 from stm_experiments.reporting.paper import published
 from stm_experiments.reporting.result_table import NO_VALUE, Cell, ResultTable, embolden, number
@@ -31,18 +34,17 @@ class Column(NamedTuple):
     smallest_is_best: bool | None
 
 
-RESULT_COLUMNS = (
-    Column("MSE noisy", "mse_noisy", 5, True),
-    Column("MSE clean", "mse_clean", 5, True),
-    Column("SSIM noisy", "ssim_noisy", 4, False),
-)
-BASELINE_COLUMNS = (
-    Column("MSE against noisy", "mse_noisy", 5, True),
-    Column("MSE against clean", "mse_clean", 5, True),
-    Column("PSNR against clean, dB", "psnr_clean", 2, False),
-    Column("SSIM against noisy", "ssim_noisy", 4, False),
-    Column("SSIM against clean", "ssim_clean", 4, False),
-)
+def _measure_columns(*keys: str) -> tuple[Column, ...]:
+    """Return the columns of measures of patches."""
+    measures = {key: MEASURES[key] for key in keys}
+    return tuple(
+        Column(each.title, key, each.digits, not each.highest_is_best)
+        for key, each in measures.items()
+    )
+
+
+RESULT_COLUMNS = _measure_columns("mse_noisy", "mse_clean", "ssim_noisy")
+BASELINE_COLUMNS = _measure_columns(*METRICS)
 CODE_COLUMNS = (  # keys of latent.json
     Column("probe, one patch", "single/probe", 3, False),
     Column("probe, labels of 3 images", "single/probe_3_images", 3, False),
@@ -56,15 +58,15 @@ CODE_COLUMNS = (  # keys of latent.json
     Column("change by quarter turns", "invariance/turns", 3, True),
     Column("chance level", "chance", 3, None),
 )
-SITE_COLUMNS = (  # keys of metrics.json
-    Column("ARI of site types", "sites/ari", 3, False),
-    Column("angle error (°)", "sites/angle_error", 1, True),
-    Column("variance under turns", "sites/turned", 3, True),
-    Column("defects (AUROC)", "sites/auroc", 3, False),
-    Column("vacancies", "sites/auroc_vacancy", 3, False),
-    Column("half a column", "sites/auroc_part_of_a_vacancy", 3, False),
-    Column("substitutions", "sites/auroc_substitution", 3, False),
-    Column("adatoms", "sites/auroc_adatom", 3, False),
+SITE_COLUMNS = (  # measures of the part "sites"
+    Column("ARI of site types", "ari", 3, False),
+    Column("angle error (°)", "angle_error", 1, True),
+    Column("variance under turns", "turned", 3, True),
+    Column("defects (AUROC)", "auroc", 3, False),
+    Column("vacancies", "auroc_vacancy", 3, False),
+    Column("half a column", "auroc_part_of_a_vacancy", 3, False),
+    Column("substitutions", "auroc_substitution", 3, False),
+    Column("adatoms", "auroc_adatom", 3, False),
 )
 
 
@@ -148,7 +150,8 @@ def baseline_of(run: Run) -> tuple[str, float | None]:
     The error is the measure of the run's own loss, on the held-out images; None if there is none.
     Without a PCA of that size it is the smallest one.
     """
-    sizes = {int(k.split("/")[1][4:]) for k in run.metrics if re.match(r"baselines/PCA-\d+/", k)}
+    names = networks_named(run.metrics)
+    sizes = {int(name[4:]) for name in names if re.fullmatch(r"PCA-\d+", name)}
     if run.error_key is None or not sizes:
         return "", None
     latent = ((run.config.get("model") or {}).get("net") or {}).get("latent")
@@ -231,8 +234,7 @@ def _baseline_rows(runs: Sequence[Run], settings: Settings) -> list[list[Cell]]:
         what = what if len(of_model) > 1 else best.network
         rows.append([*origin, Cell(what), *_score_cells(best, "", BASELINE_COLUMNS)])
     reference = next((run for run in runs if run.configuration == "baseline"), runs[0])
-    names = [key.split("/")[1] for key in reference.metrics if key.startswith("baselines/")]
-    for baseline in dict.fromkeys(names):
+    for baseline in networks_named(reference.metrics):
         cells = _score_cells(reference, baseline, BASELINE_COLUMNS)
         rows.append([*origin, Cell(baseline), *cells])
     # Against the noisy image the noisy input itself is perfect and does not compete.
@@ -240,13 +242,10 @@ def _baseline_rows(runs: Sequence[Run], settings: Settings) -> list[list[Cell]]:
     for place, column in enumerate(BASELINE_COLUMNS, 3):
         competing = rows if column.key.endswith("clean") else competitors
         embolden(competing, place, smallest=bool(column.smallest_is_best))
-    floor = number(reference.metrics.get("floor/mse_clean"), 5)
-    if floor.value is None:
+    floor = _score_cells(reference, FLOOR, BASELINE_COLUMNS)
+    if all(cell.value is None for cell in floor):
         return rows
-    return [
-        *rows,
-        [*origin, Cell("floor (8 parameters)"), number(None), floor, *[number(None)] * 3],
-    ]
+    return [*rows, [*origin, Cell("floor (8 parameters)"), *floor]]
 
 
 def _error(run: Run) -> float:
@@ -317,9 +316,13 @@ def sites_table(runs: Sequence[Run], settings: Settings) -> ResultTable:
     headings = ("lattice", "network", "run", *(column.heading for column in SITE_COLUMNS))
     table = ResultTable("sites", headings, [])
     for run in runs:
-        if run.finished and "sites/turned" in run.metrics:
+        keys = [metric_name(c.key, run.split, part="sites") for c in SITE_COLUMNS]
+        if run.finished and any(key in run.metrics for key in keys):
             texts = (run.lattice, run.network, settings.name(run, "lattice", "model"))
-            scores = (number(run.metrics.get(c.key), c.digits) for c in SITE_COLUMNS)
+            scores = (
+                number(run.metrics.get(key), column.digits)
+                for key, column in zip(keys, SITE_COLUMNS, strict=True)
+            )
             table.rows.append([*map(Cell, texts), *scores])
     _embolden_columns(table.rows, SITE_COLUMNS)
     return table

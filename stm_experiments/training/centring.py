@@ -1,8 +1,8 @@
 """Training one encoder with two decoders, one for the patch and one for the centred crystal."""
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,10 +11,25 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from stm_experiments.core.batch import Batch
+from stm_experiments.core.results.measures import Measure
 from stm_experiments.data.sources.centred import patch_phases
 from stm_experiments.models.interfaces import Centring
 from stm_experiments.training.context import make_map
 from stm_experiments.training.reconstruction import Reconstruction
+
+
+class Errors(NamedTuple):
+    """Mean squared errors of a batch.
+
+    Attributes:
+        patch: Of the patch, per px.
+        centred: Of the centred patch, per px.
+        coordinates: Of the place of the patch's image on the map of images; 1 is a guess.
+    """
+
+    patch: Tensor
+    centred: Tensor
+    coordinates: Tensor
 
 
 class Centred(Reconstruction):
@@ -38,6 +53,12 @@ class Centred(Reconstruction):
         ValueError: If a weight is negative or not finite.
     """
 
+    loss_label = "weighted squared errors of both decoders"
+    measures: ClassVar[Mapping[str, Measure]] = {
+        "patch": Measure("mean squared error of the patch", "per px"),
+        "centred": Measure("mean squared error of the centred patch", "per px"),
+        "coordinates": Measure("mean squared error of the coordinates", "1: a guess"),
+    }
     net: Centring
 
     def __init__(
@@ -67,18 +88,29 @@ class Centred(Reconstruction):
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the weighted errors of both decoders."""
-        return self.errors(batch, self.net.encode(batch.noisy))
+        return self.weighted_sum(self.errors(batch, self.net.encode(batch.noisy)))
 
-    def errors(self, batch: Batch, codes: Tensor) -> Tensor:
-        """Return the weighted errors of both decoders for the codes of a batch [B, D]."""
-        centred = batch.truth["centred"]
-        denoised = F.mse_loss(self.net.decode(codes), self.target_of(batch))
-        drawn = F.mse_loss(self.net.centre(codes).flatten(1), centred)
-        told = F.mse_loss(
-            self.net.coordinates(self.net.split(codes)[0]),
-            self.net.targets(batch.truth["description"]),
+    def errors(self, batch: Batch, codes: Tensor) -> Errors:
+        """Return the errors for the codes of a batch [B, D]."""
+        told = self.net.coordinates(self.net.split(codes)[0])
+        return Errors(
+            F.mse_loss(self.net.decode(codes), self.target_of(batch)),
+            F.mse_loss(self.net.centre(codes).flatten(1), batch.truth["centred"]),
+            F.mse_loss(told, self.net.targets(batch.truth["description"])),
         )
-        return denoised + self.centred_weight * (drawn + self.linear_weight * told)
+
+    def weighted_sum(self, errors: Errors) -> Tensor:
+        """Return the loss that errors make."""
+        crystal = errors.centred + self.linear_weight * errors.coordinates
+        return errors.patch + self.centred_weight * crystal
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Log ``val/loss`` and the errors of which it is made."""
+        if len(batch.noisy):
+            errors = self.errors(batch, self.net.encode(batch.noisy))
+        else:
+            errors = Errors(*[self.process_loss(batch)] * 3)
+        self.log_validation(batch, loss=self.weighted_sum(errors), **errors._asdict())
 
     def training_step(self, batch: Batch, index: int) -> Any:
         """Return the loss of a step, with that of the reading of the pose."""
@@ -86,7 +118,7 @@ class Centred(Reconstruction):
             return super().training_step(batch, index)
         codes = self.net.encode(batch.noisy)
         read = F.mse_loss(self.net.angles(codes.detach()), pose_circles(batch))
-        return self.weighted(self.errors(batch, codes) + read, batch)
+        return self.weighted(self.weighted_sum(self.errors(batch, codes)) + read, batch)
 
 
 def pose_circles(batch: Batch) -> Tensor:

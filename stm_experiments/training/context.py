@@ -1,12 +1,14 @@
 """Training a network to say of a patch from which image it was cut."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.nn import functional as F
 
 from stm_experiments.core.batch import Batch
+from stm_experiments.core.results.measures import Measure
 from stm_experiments.data.module import PatchData
 from stm_experiments.models.interfaces import Contextual
 from stm_experiments.training.reconstruction import Reconstruction
@@ -31,6 +33,10 @@ class Context(Reconstruction):
         scheduler: As for ``Reconstruction``.
     """
 
+    loss_label = "mean squared error of the coordinates (1: a guess)"
+    measures: ClassVar[Mapping[str, Measure]] = {
+        "decoder": Measure("mean squared error of the decoded patch", "per px"),
+    }
     net: Contextual
 
     def setup(self, stage: str) -> None:
@@ -50,6 +56,12 @@ class Context(Reconstruction):
         """Return the coordinates of the images of the patches, [B, D]."""
         return self.net.targets(batch.truth["description"])
 
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Log ``val/loss``, and ``val/decoder``, the error of the decoder."""
+        drawn = F.mse_loss(self.net(batch.noisy), batch.noisy, reduction="sum")
+        drawn = drawn / max(batch.noisy.numel(), 1)  # a small last batch may have no patch
+        self.log_validation(batch, loss=self.process_loss(batch), decoder=drawn)
+
     def training_step(self, batch: Batch, index: int) -> Any:
         """Return the loss of a step, with that of the decoder."""
         if not len(batch.noisy):
@@ -66,7 +78,8 @@ def make_map(net: Contextual, trainer: Trainer) -> None:
     Raises:
         ValueError: If there are too few of them, or they have no descriptions.
     """
+    if net.targets.is_fitted:
+        return
     data = trainer.datamodule  # type: ignore[attr-defined]
     assert isinstance(data, PatchData)
-    if not net.targets.is_fitted:
-        net.targets.fit(data.descriptions(MAPPED))
+    net.targets.fit(data.descriptions(MAPPED))

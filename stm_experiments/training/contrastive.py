@@ -22,6 +22,7 @@ class Contrastive(Reconstruction):
     No label and no description of the images is used. The decoder is not trained.
     """
 
+    loss_label = "cross-entropy of the patches of one image (nats)"
     net: Autoencoder
 
     def loss(self, batch: Batch) -> Tensor:

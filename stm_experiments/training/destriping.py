@@ -41,6 +41,7 @@ class Destriping(Reconstruction):
         ValueError: If the target is another one.
     """
 
+    loss_label = "sum of the terms of finding, repairing and knowing"
     net: Destripe
 
     def __init__(

@@ -27,6 +27,7 @@ class Labelled(Reconstruction):
         scheduler: As for ``Reconstruction``.
     """
 
+    loss_label = "cross-entropy of the lattice types (nats)"
     net: Autoencoder
 
     def __init__(

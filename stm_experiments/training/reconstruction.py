@@ -1,9 +1,9 @@
 """Training an autoencoder by its reconstruction error."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from lightning import LightningModule
@@ -13,6 +13,7 @@ from torch.optim import LBFGS, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from stm_experiments.core.batch import Batch
+from stm_experiments.core.results.measures import Measure
 from stm_experiments.data.module import PatchData
 from stm_experiments.models.interfaces import Network
 from stm_experiments.training.batch_norm import share_batch_norm
@@ -68,6 +69,7 @@ class Reconstruction(LightningModule):
     """
 
     loss_label: str | None = None  # what the loss is, with its unit, for pictures
+    measures: ClassVar[Mapping[str, Measure]] = {}  # what else it logs, by name without split
 
     def __init__(
         self,
@@ -212,7 +214,12 @@ class Reconstruction(LightningModule):
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Log ``val/loss``, the mean over all validation patches."""
-        self.log("val/loss", self.process_loss(batch), batch_size=len(batch.noisy), sync_dist=True)
+        self.log_validation(batch, loss=self.process_loss(batch))
+
+    def log_validation(self, batch: Batch, **values: Tensor) -> None:
+        """Log means over the patches of a validation batch, as ``val/<name>``."""
+        for name, value in values.items():
+            self.log(f"val/{name}", value, batch_size=len(batch.noisy), sync_dist=True)
 
     def test_step(self, batch: Batch, index: int) -> None:
         """Log the squared errors per pixel, ``test/mse_noisy`` and, where there are, ``mse_clean``.

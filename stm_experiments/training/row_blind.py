@@ -46,6 +46,8 @@ class RowBlind(Reconstruction):
         ValueError: If the spacing is smaller.
     """
 
+    loss_label = "mean squared error of the hidden rows"
+
     def __init__(
         self,
         net: Network,
@@ -64,7 +66,10 @@ class RowBlind(Reconstruction):
         Raises:
             ValueError: If the data are augmented by quarter turns, or the patches are too small.
         """
-        settings = self.trainer.datamodule.settings  # type: ignore[attr-defined]
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if data is None:  # a loader of the user's own
+            return
+        settings = data.settings
         if settings.augment:
             raise ValueError("hidden rows need the scan's own rows: set data.augment=false")
         if settings.window < 3 * self.spacing:

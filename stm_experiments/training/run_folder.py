@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from stm_experiments.core.config_files import read_yaml, to_yaml
 from stm_experiments.core.files import atomic_write_text, open_own, read_json, write_json
+from stm_experiments.core.results.names import with_current_names
 from stm_experiments.core.texts import printable
 from stm_experiments.models import checkpoint
 from stm_experiments.training import circumstances
@@ -61,7 +62,10 @@ class RunFolder:
         self._started = time.monotonic()
         self.about = about
         self._lock: TextIOWrapper | None = None
-        self.metrics: dict[str, float] | None = self._read_json("metrics.json")
+        numbers = self._read_json("metrics.json")
+        self.metrics: dict[str, float] | None = None
+        if numbers is not None:
+            self.metrics = with_current_names(numbers)
         record = self._read_json("run.json") or {}
         is_logged = record.get("status") == "finished" and not record.get("unlogged")
         self.is_complete = self.metrics is not None and is_logged

@@ -1,8 +1,8 @@
 """Training a variational autoencoder."""
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from stm_experiments.core.batch import Batch
+from stm_experiments.core.results.measures import Measure
 from stm_experiments.core.seeds import generator
 from stm_experiments.models import interfaces
 from stm_experiments.training.reconstruction import Reconstruction
@@ -61,6 +62,11 @@ class Variational(Reconstruction):
         ValueError: If a setting is out of range.
     """
 
+    loss_label = "negative bound of the evidence (nats per patch)"
+    measures: ClassVar[Mapping[str, Measure]] = {
+        "reconstruction": Measure("negative log-likelihood of the patch", "nats per patch"),
+        "kl": Measure("divergence of the code", "nats per patch"),
+    }
     net: interfaces.Variational
 
     def __init__(
@@ -87,6 +93,8 @@ class Variational(Reconstruction):
         self.warm_up = warm_up
         self.noise = noise
         self.pretraining = pretraining if isinstance(net, interfaces.Posed) else 0.0
+        if self.pretraining:
+            self.loss_label = "loss (of the pose, where it learns first; then nats per patch)"
         self.seed = seed
         self._steps = self._pretraining_steps = 0
 
@@ -133,13 +141,12 @@ class Variational(Reconstruction):
         the latter without beta and capacity.
         """
         terms = self.terms(batch.noisy, generator(self.seed, "validation", index))
-        values = {
-            "loss": self.weighted_terms(*terms, 1.0),
-            "reconstruction": terms.reconstruction,
-            "kl": terms.divergence,
-        }
-        for name, value in values.items():
-            self.log(f"val/{name}", value, batch_size=len(batch.noisy))
+        self.log_validation(
+            batch,
+            loss=self.weighted_terms(*terms, 1.0),
+            reconstruction=terms.reconstruction,
+            kl=terms.divergence,
+        )
 
     def pose_loss(self, patches: Tensor, draws: torch.Generator) -> Tensor:
         """Return the loss of the poses of patches that are turned and shifted at random.

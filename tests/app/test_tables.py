@@ -75,7 +75,7 @@ def test_a_narrow_terminal_loses_columns_and_never_digits_or_names():
     text = printed(fitted(score_table({name: row, "PCA-10": row}, "test"), 80, "metrics.json"), 80)
     assert "…" not in text
     assert text.count("0.12346") == 4
-    assert "".join(line.split("│")[1].strip() for line in text.splitlines()[5:7]) == name
+    assert "".join(line.split("│")[1].strip() for line in text.splitlines()[6:8]) == name
     assert "not shown for want of room: ssim paper (in metrics.json)" in " ".join(text.split())
     report = {f"network {n}": {"single/probe": n / 7, "chance": 0.5} for n in range(1, 7)}
     text = printed(fitted(latent_table(report), 60, "latent.json"), 60)

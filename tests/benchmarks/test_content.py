@@ -17,9 +17,9 @@ def test_every_weight_has_a_row_and_finished_runs_stay(monkeypatch, tmp_path):
         commands.append(overrides)
         folder = Path(overrides[-1].partition("=")[2])
         folder.mkdir(parents=True)
-        numbers = {"test/mse_clean": 0.0123, "latent/probe": 0.4}
+        numbers = {"test/mse_clean": 0.0123, "test/latent/probe": 0.4}
         if "two_decoders" in folder.name:
-            numbers |= {"content/probe": 0.9, "baselines/guess/pose/shift_px": 3.5}
+            numbers |= {"test/content/probe": 0.9, "guess/test/pose/shift_px": 3.5}
         (folder / "metrics.json").write_text(json.dumps(numbers))
 
     monkeypatch.setattr(content, "run_command", pretend)

@@ -20,7 +20,7 @@ def test_every_network_has_a_row_with_an_interval(monkeypatch, tmp_path, capsys)
         folder = tmp_path / overrides[-1].partition("=")[2]
         folder.mkdir(parents=True)
         seed = int(folder.name[-1])
-        heads = ("latent", "baselines/PCA-10/latent", "baselines/untrained/latent")
+        heads = ("test/latent", "PCA-10/test/latent", "untrained/test/latent")
         numbers = {f"{head}/probe": 0.9 + 0.01 * seed - 0.2 * i for i, head in enumerate(heads)}
         (folder / "metrics.json").write_text(
             json.dumps({**{key.replace("probe", "knn"): 0.5 for key in numbers}, **numbers})

@@ -49,3 +49,15 @@ def test_a_diverged_run_shows_its_finite_points(drawn_texts):
     np.testing.assert_allclose(figure.axes[0].lines[0].get_xydata(), [[1, 0.1]])
     with pytest.raises(ValueError, match="at least one finite"):
         training_curves({"train/loss": [(1, float("nan"))]}, "run")
+
+
+def test_each_other_measure_has_axes_of_its_own(drawn_texts):
+    loss, error = "negative bound of the evidence (nats per patch)", "divergence (nats per patch)"
+    term = "mean squared error of the centred patch (per px)"
+    points = [(1, 0.3), (2, 0.1)]
+    others = {term: {"val/centred": points}, error: {"val/kl": points, "train/kl": points}}
+    figure = training_curves({"val/loss": points}, "VAE", {}, loss, others)
+    drawn_texts(figure)  # without overlaps
+    labels = [axes.get_ylabel().replace("\n", " ") for axes in figure.axes]
+    assert labels == [loss, term, error]
+    assert [len(axes.lines) for axes in figure.axes] == [1, 1, 2]

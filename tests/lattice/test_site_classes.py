@@ -82,8 +82,12 @@ def test_invariance_and_auroc():
 
 
 def test_a_report_has_a_row_for_each_run_that_looked_at_sites(tmp_path):
-    numbers = {"sites/turned": 0.02, "sites/ari": 0.9}
-    for name, metrics in (("a", numbers), ("b", {"sites/turned": 0.5}), ("c", {"test/mse": 1.0})):
+    numbers = {"test/sites/turned": 0.02, "test/sites/ari": 0.9}
+    for name, metrics in (
+        ("a", numbers),
+        ("b", {"test/sites/turned": 0.5}),
+        ("c", {"test/mse": 1.0}),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.yaml").write_text("seed: 3\n", encoding="utf-8")
         (tmp_path / name / "run.json").write_text('{"status": "finished"}', encoding="utf-8")

@@ -16,6 +16,7 @@ from stm_experiments.metrics.scores import (
     NOISY_INPUT,
     ReconstructionScore,
     flatten_scores,
+    read_scores,
     score_networks,
 )
 from stm_experiments.models.interfaces import NetworkModule
@@ -163,21 +164,23 @@ SCORES = {
 
 
 def test_plain_numbers():
-    numbers = flatten_scores(SCORES)
+    numbers = flatten_scores(SCORES, own="CAE-A")
     assert numbers["test/mse_noisy"] == 0.0208
     assert numbers["test/mse_noisy_ci95"] == pytest.approx(0.0011)
-    assert numbers["baselines/PCA-10/mse_noisy"] == 0.0285
-    assert numbers["baselines/noisy input/mse_clean"] == 0.0042
+    assert numbers["PCA-10/test/mse_noisy"] == 0.0285
+    assert numbers["noisy input/test/mse_clean"] == 0.0042
     assert "test/mse_clean_ci95" not in numbers
-    assert flatten_scores(SCORES, "validation", "fcc")["validation/fcc/mse_clean"] == 0.03
-    assert flatten_scores(SCORES, lattice="fcc")["baselines/PCA-10/fcc/mse_clean"] == 0.0304
+    of_fcc = flatten_scores(SCORES, "validation", "fcc")
+    assert of_fcc["CAE-A/val/fcc/mse_clean"] == 0.03
+    assert of_fcc["PCA-10/val/fcc/mse_clean"] == 0.0304
+    assert read_scores(numbers | of_fcc, "CAE-A") == (SCORES, "test")
 
 
 def test_plain_numbers_are_valid_json_even_for_a_perfect_copy():
     data = batch([0, 1])
     scores, _ = score_networks({"copy": Scale(1.0)}, [data._replace(clean=data.noisy)])
     assert scores["copy"]["psnr_clean"].mean == math.inf
-    numbers = flatten_scores(scores)
+    numbers = flatten_scores(scores, own="copy")
     json.dumps(numbers, allow_nan=False)
     assert "test/psnr_clean" not in numbers
 

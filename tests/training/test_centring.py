@@ -87,11 +87,11 @@ def test_a_run_is_resumed_exactly_and_measures_content_and_pose(train_in, check_
     whole = check_resume(Centred, 4, lambda folder: train_in(folder, *SMALL))
 
     metrics = json.loads((whole / "metrics.json").read_text())
-    assert 0 <= metrics["content/probe"] <= 1
-    assert metrics["baselines/PCA-4/centred/mse"] < metrics["baselines/mean/centred/mse"]
-    assert metrics["centred/mse"] > 0
-    assert 0 < metrics["pose/shift_px"] < 10
-    assert 0 < metrics["baselines/guess/pose/rotation_deg"] <= 90
+    assert 0 <= metrics["test/content/probe"] <= 1
+    assert metrics["PCA-4/test/centred/mse"] < metrics["mean/test/centred/mse"]
+    assert metrics["test/centred/mse"] > 0
+    assert 0 < metrics["test/pose/shift_px"] < 10
+    assert 0 < metrics["guess/test/pose/rotation_deg"] <= 90
     assert (whole / "figures" / "centred.png").is_file()
 
 

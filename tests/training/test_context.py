@@ -40,9 +40,9 @@ def test_a_run_is_resumed_exactly_and_says_what_its_codes_tell(
     whole = check_resume(Context, 3, lambda folder: train_in(folder, *SMALL))
 
     metrics = json.loads((whole / "metrics.json").read_text())
-    for head in ("", "baselines/PCA-10/", "baselines/untrained/"):
+    for head in ("", "PCA-10/", "untrained/"):
         for name in ("probe", "knn", "ari"):
-            assert -1 <= metrics[f"{head}latent/{name}"] <= 1
+            assert -1 <= metrics[f"{head}test/latent/{name}"] <= 1
 
     # A model that starts from this one keeps the meaning of the codes.
     best = whole / "checkpoints" / "best.ckpt"

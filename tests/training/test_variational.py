@@ -128,8 +128,8 @@ def test_a_run_lists_every_site_and_other_images_can_follow(train_sites, tmp_pat
     assert len(rows) > 20
     assert {row["class"] for row in rows} == {"1", "2", "3"}
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert 0 <= metrics["sites/auroc"] <= 1
-    assert "sites/angle_error" in metrics
+    assert 0 <= metrics["test/sites/auroc"] <= 1
+    assert "test/sites/angle_error" in metrics
     pictures = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
     assert {"sites", "worst_sites"} <= pictures
 

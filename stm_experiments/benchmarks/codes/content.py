@@ -16,7 +16,6 @@ that is finished is not repeated.
 """
 
 import argparse
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +28,8 @@ from torch import Tensor
 
 from stm_experiments.benchmarks.transfer import run_command
 from stm_experiments.core.batch import Batch
+from stm_experiments.core.files import read_json
+from stm_experiments.core.results.names import with_current_names
 from stm_experiments.data import PatchSettings, SimulatedData, lattice_names
 from stm_experiments.data.module import PatchData
 from stm_experiments.data.sources.centred import patch_phases
@@ -48,11 +49,11 @@ OTHERS = {
 }
 ERRORS = {
     "mse_clean x 1000": ("test/mse_clean", 1000),
-    "probe of the code": ("latent/probe", 1),
-    "probe of the content": ("content/probe", 1),
-    "centred x 1000": ("centred/mse", 1000),
-    "shift, px": ("pose/shift_px", 1),
-    "rotation, degrees": ("pose/rotation_deg", 1),
+    "probe of the code": ("test/latent/probe", 1),
+    "probe of the content": ("test/content/probe", 1),
+    "centred x 1000": ("test/centred/mse", 1000),
+    "shift, px": ("test/pose/shift_px", 1),
+    "rotation, degrees": ("test/pose/rotation_deg", 1),
 }
 IMAGES, PATCHES = 1000, 8  # of the second table; with few images a tilt tells the image
 WINDOW = 17  # px
@@ -117,12 +118,12 @@ def error_table(folders: Mapping[str, Path]) -> Table:
     """Return the table of errors and probes, from the metrics of the runs."""
     table = Table("model, weight", *ERRORS, title="single patches of test images", box=box.SIMPLE)
     metrics = {
-        name: json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        name: with_current_names(read_json(folder / "metrics.json"))
         for name, folder in folders.items()
     }
     told = metrics[DEFAULT]
     for name in ("mean", "PCA-4", "guess"):
-        head = f"baselines/{name}/"
+        head = f"{name}/"
         metrics[name] = {key.removeprefix(head): told[key] for key in told if key.startswith(head)}
     for name, numbers in metrics.items():
         cells = [

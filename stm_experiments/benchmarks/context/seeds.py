@@ -1,6 +1,5 @@
 """Trainings of several networks with several seeds, and the table of their codes."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from stm_experiments.benchmarks.transfer import run_command
+from stm_experiments.core.files import read_json
 from stm_experiments.core.intervals import mean_and_interval
+from stm_experiments.core.results.names import with_current_names
 
 MEASURES = {
     "linear probe": "probe",
@@ -83,11 +84,11 @@ def print_seeds(study: Study, seeds: int) -> None:
     for network in NETWORKS:
         for seed in range(seeds):
             path = study.run(network, seed, network) / "metrics.json"
-            metrics = json.loads(path.read_text(encoding="utf-8"))
-            measured.setdefault(network, []).append(_measures(metrics, "latent/"))
+            metrics = with_current_names(read_json(path))
+            measured.setdefault(network, []).append(_measures(metrics, "test/latent/"))
             if network == "context_code":
                 for name in BASELINES:
-                    of_baseline = _measures(metrics, f"baselines/{name}/latent/")
+                    of_baseline = _measures(metrics, f"{name}/test/latent/")
                     measured.setdefault(name, []).append(of_baseline)
     title = f"Codes of single patches of held-out images, mean and 95 % interval of {seeds} seeds"
     table = Table("codes of", *MEASURES, title=title, box=box.SIMPLE)

@@ -16,9 +16,14 @@ from stm_experiments.models.interfaces import Card
 from stm_experiments.training.callbacks.divergence import check_finite
 from stm_experiments.training.stop_signals import StopSignals
 
+LOSS = "val/loss"
+
 
 class CheckpointWriter(Checkpoint):
-    """Writes ``best.ckpt`` (lowest ``val/loss``), ``last.ckpt`` and ``previous.ckpt``.
+    """Writes ``best.ckpt``, ``last.ckpt`` and ``previous.ckpt``.
+
+    The best epoch is that of the best ``best_by``, if that is measured on the validation patches of
+    each epoch, otherwise that of the lowest ``val/loss``.
 
     Every file is written under another name and then renamed, so that a kill at any moment leaves
     complete files. ``previous.ckpt`` replaces a ``last.ckpt`` that the disk has damaged.
@@ -29,13 +34,24 @@ class CheckpointWriter(Checkpoint):
         folder: Folder of the files.
         minutes: Interval after which ``last.ckpt`` is written within an epoch, minutes.
         card: Description of the network in the files.
+        best_by: Name of a measure.
+        highest_is_best: Whether more of it is better.
     """
 
-    def __init__(self, folder: Path, minutes: float, card: Card) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        minutes: float,
+        card: Card,
+        best_by: str = LOSS,
+        highest_is_best: bool = False,
+    ) -> None:
         self.folder = folder
         self.minutes = minutes
         self.card = card
-        self.best = math.inf
+        self.best_by = best_by
+        self.highest_is_best = highest_is_best
+        self.best = math.inf  # lower is better; the negative of a measure whose highest is best
         self._saved_at = time.monotonic()
         self._signals = StopSignals()
 
@@ -66,12 +82,20 @@ class CheckpointWriter(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Write ``last.ckpt`` and, after a better validation, ``best.ckpt``."""
-        loss = float(trainer.callback_metrics.get("val/loss", -trainer.current_epoch))
-        better, self.best = loss < self.best, min(loss, self.best)
+        value = self._value(trainer)
+        better, self.best = value < self.best, min(value, self.best)
         # Best first: after a kill in between, the resumed run repeats the epoch and writes both.
         if better:
             self.write(trainer, "best.ckpt")
         self.save_last(trainer)
+
+    def _value(self, trainer: Trainer) -> float:
+        """Return the measure of the epoch: less is better; without validation, later is better."""
+        measured = trainer.callback_metrics
+        if self.best_by.startswith("val/") and self.best_by in measured:
+            value = float(measured[self.best_by])
+            return -value if self.highest_is_best else value
+        return float(measured.get(LOSS, -trainer.current_epoch))
 
     def on_exception(
         self, trainer: Trainer, module: LightningModule, exception: BaseException
@@ -112,9 +136,9 @@ class CheckpointWriter(Checkpoint):
             os.replace(part, path)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best validation loss, for the checkpoint."""
+        """Return the best value, for the checkpoint."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best validation loss of the run."""
+        """Restore the best value of the run."""
         self.best = state_dict["best"]

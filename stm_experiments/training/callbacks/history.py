@@ -12,6 +12,7 @@ from torch import Tensor, distributed
 
 from stm_experiments.core.batch import Batch
 from stm_experiments.core.files import write_csv
+from stm_experiments.core.results.measures import is_measured
 from stm_experiments.models.interfaces import Network
 from stm_experiments.training.callbacks.divergence import check_finite
 from stm_experiments.training.callbacks.pruning import Pruning
@@ -168,11 +169,12 @@ class History(Callback):
         }
 
     def curves(self) -> dict[str, list[tuple[float, float]]]:
-        """Return points (epoch, loss) of the training curve and, if any, the validation curve."""
+        """Return points (epoch, value) of all that is measured of epochs, by its name."""
+        names = dict.fromkeys(name for row in self.rows for name in row)
         return {
-            key: [(row["epoch"], row[key]) for row in self.rows if key in row]
-            for key in ("train/loss", "val/loss")
-            if any(key in row for row in self.rows)
+            name: [(row["epoch"], row[name]) for row in self.rows if name in row]
+            for name in names
+            if is_measured(name)
         }
 
     def state_dict(self) -> dict[str, Any]:

@@ -266,7 +266,7 @@ def test_row_blind_training_and_going_on(train_on, tmp_path):
     small = ("model=denoiser_rowblind", "model.net.width=4", "baselines=[]")
     metrics = train_on(tmp_path / "first", tmp_path / "scans", *small)
     assert metrics["val/loss"] > 0
-    assert "validation/mse_noisy" in metrics
+    assert "val/mse_noisy" in metrics
     best = tmp_path / "first" / "checkpoints" / "last.ckpt"
     card = load(best).card
     assert (card.lattice, card.normalisation, card.window) == ([], "plane", None)
@@ -282,6 +282,6 @@ def test_row_blind_training_and_going_on(train_on, tmp_path):
 def test_the_papers_autoencoder_on_real_scans(train_on, tmp_path, shared):
     root = shared / "data" / "scans" / "stm"
     metrics = train_on(tmp_path / "run", root, "model=cae_a", "baselines=[4]")
-    assert 0 < metrics["validation/mse_noisy"] < 4
-    assert "baselines/PCA-4/mse_noisy" in metrics
+    assert 0 < metrics["val/mse_noisy"] < 4
+    assert "PCA-4/val/mse_noisy" in metrics
     assert load(tmp_path / "run" / "checkpoints" / "last.ckpt").card.lattice == []

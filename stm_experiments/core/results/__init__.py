@@ -1,0 +1,1 @@
+"""The numbers of a run: their names, and what they measure."""
