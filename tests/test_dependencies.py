@@ -115,3 +115,19 @@ def test_exact_versions_are_in_the_constraints():
         distributions(PROJECT["dependencies"]), *map(distributions, EXTRAS.values())
     )
     assert everything - pinned - {"torch"} == set()  # torch's build is chosen in the Makefile
+
+
+def test_the_licence_of_every_pinned_package_is_listed():
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\| (\S+) \| (\d\S*) \| (\S.*) \|$", page)
+    listed = [(name, version) for name, version, _ in rows]
+    assert listed == re.findall(r"(?m)^(\S+)==(\S+)$", pins), "run: python docs/_site/licences.py"
+
+
+def test_the_version_is_the_same_everywhere():
+    version = PROJECT["version"]
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"(?m)^## (\S+)", changes)[1] == version
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"(?m)^version: (\S+)", citation)[1] == version
