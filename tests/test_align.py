@@ -49,15 +49,19 @@ def test_three_frames(command, frames, tmp_path):
     assert "gain by denoising" in summary
     assert summary in " ".join(said.split("\n"))
     assert f"{out}: frame 1, a=b_aligned.npy, frame 1, a=b_aligned.gwy" in said
-    noise = next(text for text in said.splitlines() if text.startswith("noise of the first"))
-    assert float(noise.split()[-2]) == pytest.approx(20, rel=0.1)  # pm
+    assert "shifted by 3.0" in said
+    assert "px down and 2.0" in said
+    noises = [text for text in said.splitlines() if text.startswith("noise of the first")]
+    for noise in noises:  # which is white
+        assert float(noise.split()[-3]) == pytest.approx(20, rel=0.15)  # pm
+    assert len(noises) == 2
     mean = np.load(out / "frame 0, a=b_mean.npy")
     inner = np.s_[10:100, 10:100]
     assert np.std((mean - frames[0])[inner]) < 0.2e-10
     for number in (1, 2):
         aligned = read_scan(out / f"frame {number}, a=b_aligned.gwy")
         assert (aligned.unit, aligned.pixel_size) == ("m", pytest.approx((0.05, 0.05)))
-        assert aligned.history[-1].startswith("aligned to frame 0, a=b.npy: shift ")
+        assert aligned.history[-1].startswith("aligned to frame 0, a=b.npy: shifted by ")
         left = (aligned.data - frames[0])[aligned.mask]
         assert np.std(left) == pytest.approx(np.sqrt(2) * 0.2e-10, rel=0.2)
         if number == 1:
@@ -71,7 +75,8 @@ def test_both_traces_of_one_file(command, shared, tmp_path):
     scan = shared / "data" / "scans" / "stm" / "FeBr2_Au111_4nm.sxm"
     code, said, error = command(align.main, f"image={scan}", f"hydra.run.dir={tmp_path / 'out'}")
     assert code == 0, error
-    assert "(backward): shift" in said
+    assert "(backward): shifted by" in said
+    assert "fm rms for each" in said
     assert "uPSNR" not in said  # two frames do not tell it
     backward = read_scan(tmp_path / "out" / f"{scan.stem}_backward_aligned.gwy")
     assert backward.direction == "backward"

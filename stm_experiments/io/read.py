@@ -227,8 +227,11 @@ def _as_scan(path: Path, trace: Trace, data: Array, traces: list[Trace]) -> Scan
         traces: All of the file.
     """
     mask = np.isfinite(data)
+    doubts = list(trace.doubts)
+    if infinite := int(np.isinf(data).sum()):
+        doubts.append(f"{infinite} of {data.size} values are infinite and count as not measured")
     data[~mask] = np.median(data[mask])
-    for doubt in trace.doubts:
+    for doubt in doubts:
         log.warning("%s: %s.", printable(path.name), one_line(doubt))
     return Scan(
         data,

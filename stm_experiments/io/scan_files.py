@@ -1,6 +1,7 @@
 """Several scans in one call: finding the files, naming their results, reading as keys say."""
 
 import glob
+import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -11,15 +12,19 @@ from typing import Any
 import numpy as np
 
 from stm_experiments.core.texts import printable
+from stm_experiments.core.units import amount
 from stm_experiments.io.formats import FORMATS, find_reader, why_unread
 from stm_experiments.io.listing import describe_file
 from stm_experiments.io.read import read_scan
 from stm_experiments.io.scan import Scan, ScanError
 from stm_experiments.io.units import to_si
 
+log = logging.getLogger(__name__)
+
 # Data of the channels of Omicron's SCALA, which the .par file names.
 PART = re.compile(r"\.[ts][fb]\d{1,2}", re.IGNORECASE)
 UNITS = ("m", "A", "V")  # of values, that a command may be told
+SMALLEST_SPAN, LARGEST_SPAN = 1e-14, 1e-5  # m, of heights that a scan can have
 # Keys of a command that say how it reads scans.
 READING = ("channel", "direction", "frame", "unit", "pixel_nm")
 
@@ -143,6 +148,7 @@ def read_with_units(
         scan = replace(scan, unit=si, history=(*scan.history, f"unit {unit} as given"))
         if factor != 1:
             scan = replace(scan, data=scan.data * factor, source=None)
+        _warn_of_unlikely_heights(scan, unit)
     if pixel_nm is not None:
         sides = pixel_nm if isinstance(pixel_nm, Sequence) else [pixel_nm]
         size, stated = (float(sides[0]), float(sides[-1])), " x ".join(f"{s:g}" for s in sides)
@@ -155,6 +161,18 @@ def read_with_units(
             scan, pixel_size=size, history=(*scan.history, f"pixel of {stated} nm as given")
         )
     return scan
+
+
+def _warn_of_unlikely_heights(scan: Scan, unit: str) -> None:
+    """Warn of heights that no scanning tunnelling microscope can measure."""
+    span = float(np.ptp(scan.data[scan.mask]))
+    if scan.unit == "m" and span > 0 and not SMALLEST_SPAN < span < LARGEST_SPAN:
+        log.warning(
+            "%s: with unit=%s its heights span %s: is that the unit of the values in the file?",
+            scan.name,
+            unit,
+            amount(span, "m"),
+        )
 
 
 def describe_channels(path: Path) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stm_experiments.core.arrays import Array
+from stm_experiments.core.noise import noise_sigma
 from stm_experiments.core.planes import subtract_plane
 from stm_experiments.core.units import amount
 from stm_experiments.io.scan import Scan
@@ -30,7 +31,8 @@ class FrameComparison:
         registrations: Of each frame but the first.
         curves: Fourier ring correlation of the first frame with each other one.
         noise: Standard deviation of the noise of the first frame, in its unit: from three frames or
-            more by uMSE; from two, as if both had the same.
+            more by uMSE; from two, as if both had the same and differed by nothing else.
+        pixel_noise: The part of it that is independent from pixel to pixel (``noise_sigma``).
         error: Of the first frame, of three or more; None: there are two.
         denoised_error: The same of the first frame after a denoiser; None: not asked for.
     """
@@ -41,6 +43,7 @@ class FrameComparison:
     registrations: tuple[Registration, ...]
     curves: tuple[RingCorrelation, ...]
     noise: float
+    pixel_noise: float
     error: RepeatedError | None
     denoised_error: RepeatedError | None
 
@@ -80,12 +83,19 @@ class FrameComparison:
             names: Of all frames.
         """
         texts = [
-            f"{row['frame']}: shift {row['shift_row_px']:.2f}, {row['shift_column_px']:.2f} px; "
-            f"drift {row['drift_row_px']:.2f}, {row['drift_column_px']:.2f} px; correlation "
-            f"{row['correlation']:.3f}; agrees down to {row['finest_period_px']:.1f} px"
-            for row in self.rows(names)
+            f"{row['frame']}: {_moved(registration)}; correlation {row['correlation']:.3f}; agrees "
+            f"down to periods of {row['finest_period_px']:.1f} px"
+            for row, registration in zip(self.rows(names), self.registrations, strict=True)
         ]
-        texts.append(f"noise of the first frame: {amount(self.noise, self.mean.unit)}")
+        whole, white = (amount(x, self.mean.unit) for x in (self.noise, self.pixel_noise))
+        if self.error is None:
+            texts.append(
+                f"the two frames differ by {whole} rms for each: by noise, offsets of rows, and "
+                "what they show differently"
+            )
+        else:
+            texts.append(f"noise of the first frame, with offsets of rows: {whole} rms")
+        texts.append(f"noise of the first frame from pixel to pixel: {white} rms")
         for name, error in (("", self.error), (" after denoising", self.denoised_error)):
             if error:
                 rms = amount(float(np.sqrt(max(error.mse.mean, 0.0))), self.mean.unit)
@@ -143,6 +153,7 @@ def align_frames(frames: Sequence[Scan], denoised: Scan | None = None) -> FrameC
         registrations=registrations,
         curves=curves,
         noise=noise,
+        pixel_noise=noise_sigma(shared[0]),
         error=error,
         denoised_error=denoised_error,
     )
@@ -199,11 +210,14 @@ def _difference(first: Scan, second: Scan, aligned: Array) -> Scan:
 
 def _moved(registration: Registration) -> str:
     """Describe shift and drift."""
-    shift, drift = registration.shift, registration.drift
-    return (
-        f"shift {shift[0]:.2f}, {shift[1]:.2f} px, drift {drift[0]:.2f}, {drift[1]:.2f} px down "
-        "and across"
-    )
+    shift, drift = (_way(*way) for way in (registration.shift, registration.drift))
+    return f"shifted by {shift}, drift during the frame {drift}"
+
+
+def _way(down: float, right: float) -> str:
+    """Describe a way in px: "1.20 px down and 0.30 px left"."""
+    vertical, horizontal = "down" if down >= 0 else "up", "right" if right >= 0 else "left"
+    return f"{abs(down):.2f} px {vertical} and {abs(right):.2f} px {horizontal}"
 
 
 def _with_gaps(scan: Scan, data: Array, sentence: str) -> Scan:

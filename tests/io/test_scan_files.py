@@ -105,3 +105,23 @@ def test_the_partner_is_a_file_or_named_alike(folder):
         assert read_partner(folder / "b.npy", str(clean), (5, 5)).data.shape == (5, 5)
     with pytest.raises(ScanError, match="the clean image has 5 x 5 px, the scan 5 x 7 px"):
         read_partner(folder / "b.npy", str(folder / "deeper"), (5, 7))
+
+
+def test_a_unit_that_makes_heights_impossible_is_doubted(tmp_path, caplog):
+    heights = 1e-10 * np.random.default_rng(0).normal(size=(8, 8))
+    np.save(tmp_path / "a.npy", heights)
+    for unit, doubted in (("m", False), ("nm", True), ("A", False)):
+        caplog.clear()
+        read_with_units(tmp_path / "a.npy", None, "forward", unit, None)
+        assert ("with unit=nm its heights span 0.000" in caplog.text) is doubted
+    np.save(tmp_path / "b.npy", 1e10 * heights)
+    read_with_units(tmp_path / "b.npy", None, "forward", "m", None)
+    assert "b.npy: with unit=m its heights span" in caplog.text
+
+
+def test_infinite_values_are_named(tmp_path, caplog):
+    heights = np.random.default_rng(0).normal(size=(8, 8))
+    heights[0, :3], heights[1, 0] = np.inf, np.nan
+    np.save(tmp_path / "inf.npy", heights)
+    assert read_with_units(tmp_path / "inf.npy", None, "forward", None, None).mask.sum() == 60
+    assert "inf.npy: 3 of 64 values are infinite and count as not measured." in caplog.text

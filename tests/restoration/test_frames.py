@@ -66,7 +66,7 @@ def test_mean_difference_and_frames_are_scans_in_their_unit(surface):
         assert (result.unit, result.pixel_size) == ("m", (0.1, 0.05))
         assert len(result.history) == 1
         assert result.source is None
-    assert "shift 3." in comparison.aligned[0].history[0]
+    assert "shifted by 3." in comparison.aligned[0].history[0]
     assert (~comparison.aligned[0].mask).sum() > 0
 
 

@@ -92,16 +92,18 @@ def frame_comparison(
         artist = draw_image(axes, small.image, span, name, colours)
         set_scale(axes, small.image.shape[1], pixel_nm, small.step)
         figure.colorbar(artist, ax=axes, label=bar, shrink=0.9)
-    _draw_curves(grid[3], curves)
+    known = pixel_nm is not None and np.isclose(*pixel_nm, rtol=1e-3)
+    _draw_curves(grid[3], curves, pixel_nm[0] if known and pixel_nm else None)
     return figure
 
 
-def _draw_curves(axes: Axes, curves: Sequence[CorrelationCurve]) -> None:
-    """Draw the correlations against the period."""
+def _draw_curves(axes: Axes, curves: Sequence[CorrelationCurve], pixel_nm: float | None) -> None:
+    """Draw the correlations against the frequency, in 1/nm where the pixels are known squares."""
+    pixel, unit = (1.0, "px") if pixel_nm is None else (pixel_nm, "nm")
     for place, curve in enumerate(curves):
         colour, marker = category(place)
         axes.plot(
-            curve.frequency,
+            curve.frequency / pixel,
             curve.correlation,
             color=colour,
             linewidth=1,
@@ -110,15 +112,16 @@ def _draw_curves(axes: Axes, curves: Sequence[CorrelationCurve]) -> None:
             markevery=(place, 8),
             label=wrapped(curve.name, 40),
         )
-    axes.plot(curves[0].frequency, curves[0].threshold, "k:", linewidth=1, label="half bit")
+    axes.plot(curves[0].frequency / pixel, curves[0].threshold, "k:", linewidth=1, label="half bit")
     axes.axhline(0, color="0.7", linewidth=0.5)
-    axes.set_xlim(0, 0.5)
+    axes.set_xlim(0, 0.5 / pixel)
     axes.set_ylim(-0.3, 1.05)
-    axes.set_xlabel("spatial frequency (1/px)")
+    axes.set_xlabel(f"spatial frequency (1/{unit})")
     axes.set_ylabel("Fourier ring correlation")
     periods = axes.secondary_xaxis("top", functions=(_inverse, _inverse))
-    periods.set_xticks([50, 10, 5, 3, 2], ["50", "10", "5", "3", "2"])
-    periods.set_xlabel("period (px)", fontsize=9)
+    shown = [times * pixel for times in (50, 10, 5, 3, 2)]
+    periods.set_xticks(shown, [f"{period:.2g}" for period in shown])
+    periods.set_xlabel(f"period ({unit})", fontsize=9)
     axes.legend(fontsize=8)
 
 
