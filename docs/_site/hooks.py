@@ -22,6 +22,7 @@ MOVED = {name: name for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md
     for path in sorted((ROOT / "stm_experiments/models/weights").glob("*.md"))
 }
 PLACES = {source: place for place, source in MOVED.items()} | {"README.md": "index.md"}
+PLACES |= {f"docs/tutorials/{name}.py": f"tutorials/{name}.md" for name in TUTORIALS}
 PAGES = (".md", ".jpg", ".png")
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
 COMMANDS = {
@@ -72,15 +73,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         here = os.path.relpath(there, os.path.dirname(place) or ".")
         return f"{mark}[{text}]({here}{anchor or ''})"
 
-    return LINK.sub(link, markdown) + cases_of(place)
+    head, heading, rest = LINK.sub(link, markdown).partition("\n## ")
+    return head + cases_of(place) + heading + rest
 
 
 def cases_of(place: str) -> str:
     """Return the cases of a shipped model that the gallery has drawn; nothing for other pages."""
     path = BUILD / "gallery" / f"cases_{Path(place).name}"
-    return (
-        "\n\n" + path.read_text("utf-8") if place.startswith("models/") and path.is_file() else ""
-    )
+    return "\n" + path.read_text("utf-8") if place.startswith("models/") and path.is_file() else ""
 
 
 def api_page() -> str:
