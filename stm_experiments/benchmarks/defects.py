@@ -106,7 +106,8 @@ def detect(scans: dict[str, Scan], prefix: str = "") -> dict[str, DefectPanel]:
         defects = find_point_defects(scan)
         bright = int(defects.bright.sum())
         title = f"{prefix}{name}\n{bright} bright, {len(defects.bright) - bright} dark"
-        panels[name] = DefectPanel(title, np.where(scan.mask, scan.data, np.nan), defects)
+        shown = np.where(scan.mask, scan.data, np.nan)
+        panels[name] = DefectPanel(title, shown, defects, scan.pixel_size, scan.unit)
     return panels
 
 

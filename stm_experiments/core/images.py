@@ -16,6 +16,8 @@ Number = TypeVar("Number", bound=np.generic)
 
 # From the median, ranges of the 1st to 99th percentile: converters of microscopes have 20 bits.
 _ABSURD = 1e6
+# Of the largest value: float32 keeps 6e-8 of a value.
+_ROUNDING = 1e-9
 
 
 class ImageError(ValueError):
@@ -41,14 +43,26 @@ def check_image(array: NDArray[Any], name: str) -> NDArray[np.float64]:
         raise ImageError(f"{name}: has shape {array.shape}, expected one image (height, width).")
     with np.errstate(over="ignore"):
         image = array.astype(np.float64, copy=False)
+        largest = float(max(image.max(), -image.min()))
         span = image.max() - image.min()
     bad = image.size - np.count_nonzero(np.isfinite(image))
     if bad:
         raise ImageError(f"{name}: {bad} of {image.size} pixels are NaN or infinite.")
-    if not 0.0 < span / 2 < math.inf:
-        kind = "constant, every pixel is" if span < 1 else "beyond the range of float64 around"
-        raise ImageError(f"{name}: {kind} {image.flat[0]:g}.")
+    if not span / 2 < math.inf:
+        raise ImageError(f"{name}: beyond the range of float64 around {image.flat[0]:g}.")
+    if is_rounding(span, largest):
+        raise ImageError(f"{name}: constant, every pixel is {image.flat[0]:g} to within rounding.")
     return image
+
+
+def is_rounding(span: float, largest: float) -> bool:
+    """Return whether an image varies so little that only the rounding of its values is left.
+
+    Args:
+        span: Difference of its largest and least value, of what is left of it without its plane.
+        largest: Largest absolute value of the image or of its plane.
+    """
+    return not span > _ROUNDING * largest
 
 
 def read_picture(path: Path) -> Image.Image:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stm_experiments.core.arrays import AnyArray
-from stm_experiments.core.images import ImageError, check_image
+from stm_experiments.core.images import ImageError, check_image, is_rounding
 from stm_experiments.core.planes import centred_axes, fit_plane
 
 
@@ -89,7 +89,7 @@ def normalise_plane(image: AnyArray, name: str = "image") -> Normalised:
         low, high = np.percentile(flat, (1, 99))
         np.subtract(flat, (low + high) / 2, out=away)
         kept = np.abs(away, out=away) <= high - low
-    if high - low <= 1e-12 * max(np.ptp(image), abs(high)):
+    if is_rounding(float(high - low), float(max(np.ptp(image), abs(high)))):
         raise ImageError(f"{name}: nothing but a plane.")
     scale = float(high - low) / 2
     flat -= low

@@ -15,6 +15,7 @@ from scipy.spatial import KDTree
 from stm_experiments.core.arrays import Array, Indices, Mask
 from stm_experiments.core.display.drawing import Arrow, draw_points
 from stm_experiments.core.display.page import as_html
+from stm_experiments.core.images import is_rounding
 from stm_experiments.core.planes import fit_plane
 from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.errors import measure_cell, vector_covariance
@@ -278,8 +279,8 @@ def _levelled(data: Array, mask: Mask | None) -> tuple[Array, Mask]:
         raise LatticeError(f"only {valid.mean():.0%} of the image was measured: too little")
     plane = fit_plane(data, valid).heights(data.shape)
     data = np.where(valid, data - plane, 0.0)
-    if data.std() <= 1e-9 * np.abs(plane).max():
-        raise LatticeError("no lattice was found: the image is flat")
+    if is_rounding(float(np.ptp(data)), float(np.abs(plane).max())):
+        raise LatticeError("no lattice was found: the image is constant or nothing but a plane")
     return data, valid
 
 

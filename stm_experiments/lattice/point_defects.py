@@ -16,6 +16,7 @@ from scipy import ndimage
 from skimage.feature import peak_local_max
 
 from stm_experiments.core.arrays import Array, Mask, Points
+from stm_experiments.core.images import is_rounding
 from stm_experiments.core.planes import subtract_plane
 from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.atoms import match_points
@@ -152,11 +153,12 @@ def _levelled(data: Array, mask: Mask | None) -> _Levelled:
     valid = np.ones(data.shape, bool) if mask is None else mask
     if valid.shape != data.shape or not valid.any() or not np.isfinite(data[valid]).all():
         raise ValueError("the image is not finite where it was measured, or was not measured")
+    largest = float(np.abs(data[valid]).max())
     data = np.where(valid, subtract_plane(data, valid), 0)
     # Without the background: steps and slow waves say nothing of the atoms' contrast.
     low, high = np.percentile((data - ndimage.gaussian_filter(data, _SLOW))[valid], [5, 95])
-    if high <= low:
-        raise ValueError("the image is constant: there is nothing to find")
+    if is_rounding(float(high - low), largest):
+        raise ValueError("the image is constant or nothing but a plane: there is nothing to find")
     return _Levelled(data, valid, float(high - low))
 
 

@@ -7,6 +7,7 @@ import scipy  # its parts are loaded when they are first used
 import torch
 
 from stm_experiments.core.arrays import Array, Mask
+from stm_experiments.core.images import is_rounding
 from stm_experiments.core.planes import subtract_plane
 from stm_experiments.core.spectra import hann_power
 
@@ -84,7 +85,8 @@ def register(
         np.where(m, subtract_plane(image, m), 0.0)
         for image, m in zip((reference, frame), masks, strict=True)
     )
-    if not (np.ptp(still) > 0 and np.ptp(moving) > 0):
+    pairs = zip((still, moving), (reference[masks[0]], frame[masks[1]]), strict=True)
+    if any(is_rounding(np.ptp(flat), np.abs(values).max(initial=0)) for flat, values in pairs):
         raise ValueError("a frame is nothing but a plane: there is nothing to compare")
     without_rows = [_without_medians(x, m) for x, m in zip((still, moving), masks, strict=True)]
     fit = _Fit(np.zeros(4), 0.0)

@@ -30,3 +30,33 @@ def test_useless_images_are_refused(array, message):
 
 def test_integers_become_float64():
     assert check_image(np.array([[1, 2]], np.uint8), "frame").dtype == np.float64
+
+
+ROWS, COLUMNS = np.mgrid[:64, :64]
+HUM = np.cos(2 * np.pi * (COLUMNS / 9 + ROWS / 50))
+
+
+@pytest.mark.parametrize("constant", [1.0, -3e-7, 1e6])
+@pytest.mark.parametrize("share", [1e-16, 1e-12])
+def test_what_rounding_leaves_is_no_data(constant, share):
+    """Hum far below the resolution of any converter: measured by no door."""
+    from stm_experiments.core.normalisation import normalise_plane
+    from stm_experiments.lattice.fit import find_lattice
+    from stm_experiments.lattice.point_defects import find_point_defects
+    from stm_experiments.metrics.registration import register
+
+    flat = constant * (1 + share * HUM)
+    for image in (flat, flat + constant * (0.02 * ROWS - 0.01 * COLUMNS)):
+        for measure in (
+            normalise_plane,
+            find_lattice,
+            find_point_defects,
+            lambda x: register(x, x),
+        ):
+            with pytest.raises(ValueError, match=r"constant|nothing but a plane"):
+                measure(image)
+
+
+def test_a_small_corrugation_on_a_large_offset_is_data():
+    image = check_image(1e-6 + 1e-12 * HUM, "frame")
+    assert np.ptp(image) > 1e-12

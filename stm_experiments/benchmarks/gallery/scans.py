@@ -144,7 +144,8 @@ def defects() -> Figure:
         f"{len(found.position)} point defects",
         subtract_plane(surface.data, surface.mask),
         found,
-        PIXEL,
+        (PIXEL, PIXEL),
+        surface.unit,
     )
     return point_defect_sheet([[panel]], [places], surface.name)
 
