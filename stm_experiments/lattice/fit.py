@@ -366,7 +366,7 @@ def _with_unlike_atoms(
     for cells, lattice in sorted(larger, key=lambda pair: pair[0]):
         motif = find_motif(map_cells(spectrum, lattice), lattice.vectors, match.maxima)
         whole = len(motif.basis) == cells * len(match.motif.basis)
-        if whole and differ_in_height(motif, match.maxima):
+        if whole and differ_in_height(motif, match.motif.vectors, match.maxima):
             return match._replace(motif=motif)
     return match
 
@@ -417,11 +417,11 @@ def _judge_sites(growth: Growth, maxima: Maxima, data: Array, valid: Mask) -> _J
         raise LatticeError("no lattice was found: too few atoms lie on one")
     place = np.where((atom >= 0)[:, None], maxima.atoms[atom], around.place)
     place = np.where(inside[:, None], place, 0.0)
-    candidates = Candidates(sites, place, inside, inside & (atom >= 0), spacing)
+    candidates = Candidates(sites, place, inside & (atom >= 0), spacing)
     verdict = judge_occupancy(data, valid, candidates)
     disordered = _disordered(around.place, atom, maxima)
     near_core = KDTree(sites.ideal[core]).query(sites.ideal)[0] < reach
-    occupied: Mask = inside & near_core & ~verdict.low & (support > _SUPPORT)
+    occupied: Mask = inside & near_core & verdict.full & (support > _SUPPORT)
     empty: Mask = core & verdict.low & ~verdict.doubtful & ~disordered
     unknown: Mask = in_image & near_core & (support > _SURROUNDED) & ~occupied & ~empty
     unknown[unknown] = _are_amid(sites.ideal[unknown], sites.ideal[occupied])

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from stm_experiments.core.arrays import Array, Mask
+from stm_experiments.core.arrays import Array, Indices, Mask
 from stm_experiments.lattice.atoms import find_atoms, neighbour_distance
 from stm_experiments.lattice.phases import CellMap
 
@@ -106,11 +106,13 @@ def find_motif(cells: CellMap, vectors: Array, maxima: Maxima) -> Motif:
     return Motif(vectors, coordinates, good, np.array(basis).reshape(-1, 2), score)
 
 
-def differ_in_height(motif: Motif, maxima: Maxima) -> bool:
-    """Return whether the places of a cell have atoms of different heights.
+def differ_in_height(motif: Motif, smaller: Array, maxima: Maxima) -> bool:
+    """Return whether places of a cell have atoms of different heights that a smaller one equates.
 
     Args:
-        motif: A lattice with two places or more that a smaller lattice holds to be one.
+        motif: A lattice.
+        smaller: Vectors of a lattice, (row, column) each, whose cells the first one's cell consists
+            of, [2, 2] px.
         maxima: The atoms.
     """
     atoms = np.flatnonzero(motif.good)
@@ -121,13 +123,24 @@ def differ_in_height(motif: Motif, maxima: Maxima) -> bool:
     height, place = maxima.heights[pixel], distance[close].argmin(1)
     counts = np.bincount(place, minlength=len(motif.basis))
     means = np.bincount(place, height, len(motif.basis)) / np.maximum(counts, 1)
+    group = _equal_places(motif, smaller, maxima.spacing)
+    groups = int(group.max()) + 1
     freedom = len(height) - len(means)
-    if counts.min() < 3 or freedom < 1 or len(means) < 2:
+    if counts.min() < 3 or freedom < 1 or len(means) == groups:
         return False
-    between = float(counts @ (means - height.mean()) ** 2) / (len(means) - 1)
+    common = np.bincount(group, counts * means) / np.bincount(group, counts)
+    between = float(counts @ (means - common[group]) ** 2) / (len(means) - groups)
     within = float(((height - means[place]) ** 2).sum()) / freedom
-    unlike = means.max() - means.min() > _UNLIKE * means.max()
+    members = [means[group == one] for one in range(groups)]
+    unlike = any(one.max() - one.min() > _UNLIKE * one.max() for one in members)
     return bool(unlike and between > _SIGNIFICANT * within)
+
+
+def _equal_places(motif: Motif, smaller: Array, spacing: float) -> Indices:
+    """Return which places of a cell are one place of a smaller cell, as numbers of groups, [K]."""
+    apart = (motif.basis[:, None] - motif.basis) @ motif.vectors @ np.linalg.inv(smaller)
+    equal = np.linalg.norm(wrap_fractions(apart) @ smaller, axis=2) < _APART * spacing
+    return np.unique(equal.argmax(1), return_inverse=True)[1]
 
 
 def wrap_fractions(fractions: Array) -> Array:

@@ -151,8 +151,12 @@ def _find(name: str, data: Array, scan: Scan, grains: int | str) -> Found:
 
 
 def describe_found(scan: Scan, found: Found) -> list[dict[str, Any]]:
-    """Return each lattice of a scan in plain numbers and words, with what makes it doubtful."""
-    symmetries = find_symmetries(found.data, scan.mask, found.fits)
+    """Return each lattice of a scan in plain numbers and words, with what makes it doubtful.
+
+    The class is that of the scan as it was recorded: what a denoiser leaves of noise looks like a
+    superlattice.
+    """
+    symmetries = find_symmetries(scan.data, scan.mask, found.fits)
     other = read_other_trace(scan)
     about: list[dict[str, Any]] = []
     for fit, symmetry in zip(found.fits, symmetries, strict=True):

@@ -1,9 +1,11 @@
 """Which sites of a lattice hold an atom, which are empty, and which cannot be judged.
 
-A site is empty if the image is about as low there as a lattice without its atom would be. Rows that
-are shifted as a whole, as by 1/f noise or a scar, are told by what the mean cell does not explain
-beside the site. A site under a cluster, at a step, in a strong scar or where nothing was measured
-is neither empty nor occupied: it is unknown.
+A site holds an atom if the image is about as high there as at other sites of its kind, and is empty
+if it is as low as a lattice without its atom would be. Between them lie foreign atoms, and all
+atoms where noise, a superlattice or domains scatter the heights widely: such a site is unknown. So
+is a site in whose surroundings something else can be low: a step, a cluster, a strong scar. Rows
+that are shifted as a whole, as by 1/f noise, are told by what the mean cell does not explain beside
+the site.
 """
 
 from typing import NamedTuple
@@ -18,15 +20,19 @@ from stm_experiments.lattice.sites import LatticeSites
 
 _BAND = (0.16, 0.35)  # widths of the band-pass in which heights are judged, spacings
 _BESIDE = (0.6, 3.0, 0.15)  # from where to where a row is judged beside a site, and step, spacings
-_THRESHOLDS = np.arange(0.15, 0.451, 0.01)  # of the height, of the usual one
-_LIKELY = 0.32  # threshold where the heights themselves do not tell one
-_PRIOR = 10.0  # weight of this, sites per square of the height
-_KERNEL = 0.04  # standard deviation of the kernel of the heights' density, usual heights
+_AROUND = 8  # directions in which the surroundings of a site are judged
+_RADIUS = 1.0  # how far from it, spacings
+# Heights are relative to the usual one of the kind; their deviation is the local one.
+_MISSING = -0.05  # highest mean height of an empty site: most are lower, as the band-pass sinks it
+_LEAST_EMPTY, _MOST_EMPTY = 0.15, 0.25  # limits of the height below which a site is empty
+_LEAST_FULL, _MOST_FULL = 0.3, 0.5  # limits of the height above which it holds an atom
+_REACH = 3.0  # of the heights of empty sites above their mean, deviations
+_RARE = 3.2  # below the usual height, deviations: atoms that are as low by chance are rare
 _NEIGHBOURS = 13  # of the same kind that tell the usual height
 _MANY = 60  # of the same kind that tell its deviation
-_CLEAR = 2.0  # least depth of an empty site, deviations of the heights
 _DEEP = 0.15  # least depth of an empty site, usual heights of the highest kind
-_LOWER = 0.2  # least depth of an empty site below its neighbours in the image, usual heights
+_LOWER = 0.6  # least depth of an empty site below its neighbours in the image, usual heights
+_SIDE = 1.2  # largest depth of the surroundings below an empty site, usual heights
 _STEEP = 4.0  # largest range of the neighbours' middle half, usual heights
 _SHIFTED = 1.5  # largest shift of a row, usual heights
 _BLOCK = 20_000  # sites whose rows are judged at a time, to bound the memory
@@ -38,11 +44,13 @@ class Occupancy(NamedTuple):
 
     Attributes:
         height: How far the image stands out of its surroundings at the site, in its unit, [S].
-        low: Whether the site looks empty, [S].
-        doubtful: Whether something else than a missing atom can make it look so, [S].
+        full: Whether the site holds an atom, [S].
+        low: Whether it is as low as an empty site, [S].
+        doubtful: Whether something else than a missing atom can make it so low, [S].
     """
 
     height: Array
+    full: Mask
     low: Mask
     doubtful: Mask
 
@@ -53,14 +61,12 @@ class Candidates(NamedTuple):
     Attributes:
         sites: Of the undistorted lattice.
         place: In the image, (row, column), finite, [S, 2] px.
-        inside: Whether this place was measured, [S].
         held: Whether an atom was found there, [S].
         spacing: Distance of nearest neighbours, px.
     """
 
     sites: LatticeSites
     place: Array
-    inside: Mask
     held: Mask
     spacing: float
 
@@ -73,18 +79,18 @@ def judge_occupancy(image: Array, valid: Mask, candidates: Candidates) -> Occupa
         valid: Where it was measured, [H, W].
         candidates: The sites; at least four hold an atom.
     """
-    sites, place, inside, held, spacing = candidates
+    sites, place, held, spacing = candidates
     narrow, wide = (ndimage.gaussian_filter(image, share * spacing) for share in _BAND)
     band = narrow - wide
     kinds = range(int(sites.kind.max()) + 1)
     known = Layout(sites.lattice.vectors, sites.ideal[held], place[held], spacing)
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(place), _BLOCK)]
     height = _sample(band, place)
     near = _Neighbours(sites, held)
     usual = near.median(height)
     typical = np.array([np.median(usual[sites.kind == kind]) for kind in kinds])[sites.kind]
     gain = np.clip(usual / np.where(typical > 0, typical, np.inf), 0.2, 5.0)
     cell = average_cell(band, valid, known)
-    blocks = [slice(start, start + _BLOCK) for start in range(0, len(place), _BLOCK)]
     shift = np.concatenate(
         [_row_shifts(band, cell, place[block], gain[block], spacing) for block in blocks]
     )
@@ -92,17 +98,20 @@ def judge_occupancy(image: Array, valid: Mask, candidates: Candidates) -> Occupa
     usual = near.median(level_height)
     scale = np.maximum(usual, 1e-9 * np.abs(height).max())
     ratio = level_height / scale
-    low = np.zeros(len(ratio), bool)
-    for kind in kinds:
-        same = sites.kind == kind
-        low[same] = ratio[same] < _threshold(ratio[same & inside])
+    deviation = near.deviation(ratio)
+    empty_below = np.clip(_MISSING + _REACH * deviation, _LEAST_EMPTY, _MOST_EMPTY)
+    low = (ratio < np.minimum(empty_below, 1 - _RARE * deviation)) & (usual > 0)
+    full = ratio >= np.clip(_MISSING + _REACH * deviation, _LEAST_FULL, _MOST_FULL)
     level = _sample(narrow, place)
     depth, spread = near.median(level) - level, near.middle_half(level)
-    doubtful = (usual <= 0) | (ratio > 1 - _CLEAR * near.deviation(ratio))
-    doubtful |= usual - level_height < _DEEP * gain * typical.max()
+    tall = np.maximum(scale, gain * typical.max())
+    doubtful = usual - level_height < _DEEP * tall
     doubtful |= (depth < _LOWER * scale) | (spread > _STEEP * scale)
     doubtful |= np.abs(shift) > _SHIFTED * scale
-    return Occupancy(height, low, np.asarray(doubtful, bool))
+    cell = average_cell(wide, valid, known)
+    beside = [_depth_beside(wide, cell, place[block], spacing) for block in blocks]
+    doubtful |= np.concatenate(beside) > _SIDE * tall
+    return Occupancy(height, np.asarray(full & (usual > 0), bool), low, np.asarray(doubtful, bool))
 
 
 def _sample(image: Array, place: Array) -> Array:
@@ -132,15 +141,25 @@ def _row_shifts(band: Array, cell: MeanCell, place: Array, gain: Array, spacing:
     return np.asarray(np.nanmedian(rest, axis=1))
 
 
-def _threshold(ratio: Array) -> float:
-    """Return the height that best divides empty from occupied sites: where there are fewest.
+def _depth_beside(wide: Array, cell: MeanCell, place: Array, spacing: float) -> Array:
+    """Return how far the image is lower beside sites than at them, where it is lowest, [S].
+
+    The surroundings of a missing atom are higher. On the slope of a step or a cluster one side is
+    lower.
 
     Args:
-        ratio: Heights of sites of one kind, of the usual height, [S].
+        wide: The image without its atoms, [H, W].
+        cell: Its mean cell, which is subtracted.
+        place: Of the sites, (row, column), [S, 2] px.
+        spacing: Distance of nearest neighbours, px.
     """
-    apart = (ratio[:, None] - _THRESHOLDS) / _KERNEL
-    count = np.exp(-0.5 * apart**2).sum(0) + _PRIOR * (_THRESHOLDS - _LIKELY) ** 2
-    return float(_THRESHOLDS[count.argmin()])
+    turn = 2 * np.pi * np.arange(_AROUND) / _AROUND
+    away = np.stack([np.sin(turn), np.cos(turn)], 1) * _RADIUS * spacing
+    points = (place[:, None] + np.concatenate([np.zeros((1, 2)), away])).reshape(-1, 2)
+    rest = ndimage.map_coordinates(wide, points.T, order=1, mode="nearest") - cell.at(points)
+    inside = ((points >= 0) & (points <= np.array(wide.shape) - 1)).all(1)
+    rest = np.where(inside, rest, np.nan).reshape(len(place), -1)
+    return np.asarray(np.fmax.reduce(rest[:, :1] - rest[:, 1:], axis=1, initial=-np.inf))
 
 
 class _Neighbours:
