@@ -2,7 +2,7 @@
 # # A lattice of your own
 #
 # A surface that the package does not have: hexagonal boron nitride, two species, one lower than the
-# other. As a plugin the same lines make it a choice of the commands (guide *Plugins*).
+# other. The guide *Add a lattice* makes it a choice of the commands: the same lines and a file of two.
 
 # %%
 import stm_experiments as stm
