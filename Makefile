@@ -55,6 +55,7 @@ docs: install
 	$(BIN)/python -m stm_experiments.benchmarks.gallery build/gallery
 	$(BIN)/python docs/_site/tutorials.py build/tutorials
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Open build/site/index.html. Its search needs a server: $(BIN)/python -m http.server --directory build/site"
 
 wheel: install
 	$(BIN)/python -m build --wheel
