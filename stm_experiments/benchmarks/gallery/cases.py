@@ -151,9 +151,10 @@ def write_cases(folder: Path, save: Callable[[Figure, Path], None]) -> None:
     for model in track(shipped_models(), "cases of models"):
         parts = [
             f"## Facts\n\n{facts(model)}",
-            "## Cases\n\nSimulated scans that no training saw. Below each are its error before and "
-            "after, and what the history says. `python -m stm_experiments.benchmarks.gallery "
-            "build/gallery` draws them.",
+            "## Cases\n\nSimulated scans that no training saw, drawn by `python -m "
+            "stm_experiments.benchmarks.gallery build/gallery`. The decibels compare the squared "
+            "errors of the recorded scan and of the estimate. The lines below each picture are the "
+            "history's.",
         ]
         for works, heading in ((True, "Where it works"), (False, "Where it fails")):
             parts.append(f"### {heading}")
@@ -162,7 +163,7 @@ def write_cases(folder: Path, save: Callable[[Figure, Path], None]) -> None:
                     name = f"cases_{model}_{number}.jpg"
                     figure, words = judged(model, case)
                     save(figure, folder / name)
-                    quoted = "\n".join(f"> {word}  " for word in words)
+                    quoted = "\n".join(f"> - {word}" for word in words)
                     parts += [
                         f"**{case.title}.** {case.remark}",
                         f"![{case.title}]({name})",

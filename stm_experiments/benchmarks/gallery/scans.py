@@ -15,6 +15,7 @@ from stm_experiments.figures.scans.frame_comparison import CorrelationCurve, fra
 from stm_experiments.figures.scans.scan_sheet import Line, caption_of, scan_sheet
 from stm_experiments.figures.site_map import site_map
 from stm_experiments.figures.whole_image import whole_image
+from stm_experiments.io.metadata import describe
 from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.fit import find_grains
 from stm_experiments.lattice.grains import segment_grains
@@ -60,8 +61,7 @@ def show(levelled: Scan) -> Figure:
     profile = line_profile(levelled)
     rows, columns = zip(profile.start, profile.end, strict=True)
     line = Line(rows, columns, profile.distance, profile.height, profile.length)
-    texts = [f"{key} {value}" for key, value in levelled.metadata.items() if key != "size_nm"]
-    caption = caption_of(texts, list(levelled.history), levelled.data.shape)
+    caption = caption_of(describe(levelled.metadata), list(levelled.history), levelled.data.shape)
     shown = np.where(levelled.mask, levelled.data, np.nan)
     title = f"{levelled.name}: {levelled.channel} ({levelled.direction})"
     return scan_sheet(shown, levelled.unit, levelled.pixel_size, line, title, caption)
