@@ -1,6 +1,7 @@
 """What a report of a fault needs to say."""
 
 import importlib.metadata
+import sys
 
 import torch
 
@@ -18,6 +19,13 @@ def test_versions_devices_formats_and_models_are_named(command):
     assert lines["formats"].split() == list(FORMATS)
     assert "surface_denoiser" in lines["models"].split()
     assert "[dev]" not in lines
+
+
+def test_a_report_is_made_without_torch_too(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    lines = about.about().splitlines()
+    assert any(line.startswith("torch       cannot be imported: ") for line in lines)
+    assert any(line.startswith("formats ") for line in lines)
 
 
 def test_what_an_extra_lacks_is_named(monkeypatch):

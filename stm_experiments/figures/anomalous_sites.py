@@ -42,7 +42,9 @@ def anomalous_sites(
     rows = -(-len(originals) // columns)
     caption = (
         "Each patch, its reconstruction and the difference. The reconstruction shows how such "
-        "sites usually look. Above each patch: rank and score in nats (0: the median site), place."
+        "sites usually look. Above each patch: rank and score in nats (0: the median site), place "
+        "(row, column). All patches have the same colours, and so have the differences (red: the "
+        "patch is higher)."
     )
     side = 11 / columns  # inches
     figure = new_figure(11, rows * 3.4 * side + 1.4, title, caption, packed=True)

@@ -177,7 +177,7 @@ def _draw_sites(axes: Axes, image: Array, fits: Sequence[LatticeFit], times: int
         # The middle of the drawn arrows lies near the middle of the sites.
         centre = fit.sites.mean(0) - long.sum(0) / 3
         start = fit.sites[np.linalg.norm(fit.sites - centre, axis=1).argmin()]
-        for name, vector in zip(("a1", "a2"), long, strict=True):
+        for name, vector in zip("ab", long, strict=True):
             _draw_arrow(axes, start, start + vector, _VECTOR_COLOUR, 2.2)
             row, column = start + 1.15 * vector
             text = axes.text(column, row, name, color=_VECTOR_COLOUR, ha="center", va="center")

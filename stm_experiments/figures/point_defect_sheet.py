@@ -106,4 +106,5 @@ def _draw_panel(axes: Axes, panel: DefectPanel, truth: Array | None, characters:
     bright = panel.defects.bright
     for colour, marker, mask in ((_BRIGHT, "^", bright), (_DARK, "v", ~bright)):
         places = panel.defects.position[mask]
-        axes.plot(*places.T[::-1], marker, mfc="none", mec=colour, ms=7, mew=1.3)
+        for edge, width in (("white", 2.6), (colour, 1.3)):
+            axes.plot(*places.T[::-1], marker, mfc="none", mec=edge, ms=7, mew=width)

@@ -43,7 +43,8 @@ def site_map(
     left, right = figure.subplots(1, 2)
     limits = height_limits([image], clip_percent=0.5)
     n_classes = labels.max() + 1
-    draw_image(left, image, limits, f"{len(labels)} sites in {n_classes} classes", "gray")
+    classes = "1 class" if n_classes == 1 else f"{n_classes} classes"
+    draw_image(left, image, limits, f"{len(labels)} sites in {classes}", "gray")
     for label in range(n_classes):
         row, column = positions[labels == label].T
         colour, marker = category(label)
@@ -80,12 +81,17 @@ def _circle(axes: Axes, positions: Array) -> None:
     """Draw numbered circles around sites, (row, column) in px, [S, 2]."""
     rows, columns = positions.T
     axes.scatter(columns, rows, s=110, facecolors="none", edgecolors=MARK_COLOUR, linewidths=1.2)
+    width, height = np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim())
     for number, (row, column) in enumerate(positions, start=1):
+        # Inside of the image: to the lower left of sites near the upper or the right edge.
+        is_at_edge = row < 0.05 * height or column > 0.95 * width
         axes.annotate(
             str(number),
             (column, row),
-            (5, 5),
+            (-5, -5) if is_at_edge else (5, 5),
             textcoords="offset points",
+            ha="right" if is_at_edge else "left",
+            va="top" if is_at_edge else "bottom",
             color=MARK_COLOUR,
             fontsize=9,
             path_effects=[withStroke(linewidth=2, foreground="black")],

@@ -76,6 +76,13 @@ class FrameComparison:
             )
         ]
 
+    def _length(self, pixels: float) -> str:
+        """Return a length in words, also in nm where pixels are squares of known size."""
+        sides = self.mean.pixel_size
+        if sides is None or not np.isclose(*sides, rtol=1e-3):
+            return f"{pixels:.1f} px"
+        return f"{pixels:.1f} px ({pixels * sides[0]:.3g} nm)"
+
     def sentences(self, names: Sequence[str]) -> list[str]:
         """Return all numbers in words.
 
@@ -84,7 +91,7 @@ class FrameComparison:
         """
         texts = [
             f"{row['frame']}: {_moved(registration)}; correlation {row['correlation']:.3f}; agrees "
-            f"down to periods of {row['finest_period_px']:.1f} px"
+            f"down to periods of {self._length(float(row['finest_period_px']))}"
             for row, registration in zip(self.rows(names), self.registrations, strict=True)
         ]
         whole, white = (amount(x, self.mean.unit) for x in (self.noise, self.pixel_noise))

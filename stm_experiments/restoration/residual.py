@@ -52,12 +52,13 @@ class Residual(NamedTuple):
         """
         if not self.rms > 0:
             return "The residual is 0 everywhere."
+        unit = unit or "arb. units"
         parts = [f"rms {amount(self.rms, unit)}"]
         if self.peaks:
             share, noise = f"{self.lattice:.1%}", f"{self.lattice_noise:.1%}"
             parts.append(f"lattice peaks {share} of their amplitude before ({noise})")
         else:
-            parts.append("there are no lattice peaks before")
+            parts.append("no lattice peaks were found before")
         if np.isfinite(self.edges):
             parts.append(f"steepest places {self.edges:.2f} times the rms elsewhere (1)")
         parts.append(f"means of rows {self.rows:.1%} of the variance ({self.rows_noise:.1%})")

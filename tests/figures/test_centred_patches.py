@@ -23,6 +23,6 @@ def test_each_number_of_a_code_has_a_row():
     rows = [torch.rand(3, 1, 9, 9) for _ in range(4)]
     figure = traversals(rows, (-1.0, 0.0, 1.0), title="numbers")
     assert len(figure.axes) == 12
-    assert [axes.get_title() for axes in figure.axes[:3]] == ["-1", "+0", "+1"]
+    assert [axes.get_title() for axes in figure.axes[:3]] == ["-1", "0", "+1"]
     with pytest.raises(ValueError, match="2 steps"):
         traversals(rows, (-1.0, 1.0), title="numbers")

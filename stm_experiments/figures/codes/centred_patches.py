@@ -11,7 +11,8 @@ from stm_experiments.figures.canvas import as_patches, draw_image, new_figure, w
 _CAPTION = (
     "Denoised: drawn from the whole code. Centred: drawn from its content alone, which must not "
     "tell where the patch lies; the truth is the same crystal with an atom in the middle and the "
-    "slope of the cut from top to bottom."
+    "slope of the cut from top to bottom. All panels have the same colours, from -1 (dark) to 1 "
+    "(bright)."
 )
 
 
