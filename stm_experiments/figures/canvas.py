@@ -352,9 +352,9 @@ def save_figure(figure: Figure, path: str | Path) -> list[str]:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.set_dpi(DPI)
     layout = figure.get_layout_engine()
-    if layout is not None:  # matplotlib would draw all images once more to lay them out
+    if layout is not None:  # savefig would draw all once more to lay it out
         layout.execute(figure)
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=DPI, pil_kwargs=PNG)
     for name in style().formats:
