@@ -245,7 +245,7 @@ def test_sigkill_and_resume_on_the_command_line(train_in, tiny, tmp_path, no_fig
         start_new_session=True,
     )
     steps, last = 0, killed / "checkpoints" / "last.ckpt"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while steps < 30 and process.poll() is None and time.monotonic() < deadline:
         with suppress(FileNotFoundError):  # it may just be moved
             steps = torch.load(last, weights_only=True)["global_step"]

@@ -26,7 +26,7 @@ def test_real_kills_change_nothing(tmp_path):
     done = subprocess.run(
         [
             *(sys.executable, "-m", "stm_experiments.benchmarks.kills"),
-            *("--kinds", "several_steps", "--kills", "4"),
+            *("--kinds", "several_steps", "--kills", "2"),
             *("--folder", tmp_path),
         ],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -35,7 +35,7 @@ def test_real_kills_change_nothing(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 kills in" in done.stdout
+    assert "2 kills in" in done.stdout
     assert ": 0 ended differently" in done.stdout
     assert not list(tmp_path.iterdir())
 
