@@ -1,4 +1,3 @@
-import http.server
 import json
 import os
 import re
@@ -6,7 +5,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import yaml
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from wandb_server import serving
 
 from stm_experiments.benchmarks.kills.comparison import false_status, unfinished
 from stm_experiments.benchmarks.kills.processes import start, wait, without_figures
@@ -218,66 +217,58 @@ def test_wandb_sees_how_a_run_ended(failed):
     assert ends == [int(failed)]
 
 
-PROJECT = {"id": "1", "name": "p", "entity": {"id": "1", "name": "e"}}
-ANSWERS = {
-    "viewer": {"id": "1", "username": "u", "entity": "e", "flags": "{}", "teams": {"edges": []}},
-    "serverInfo": {"cliVersionInfo": {"max_cli_version": "9.0.0"}, "features": []},
-    "upsertBucket": {
-        "inserted": True,
-        "bucket": {"id": "1", "name": "r", "displayName": "d", "config": "{}", "project": PROJECT},
-    },
-    "createRunFiles": {"runID": "1", "uploadHeaders": [], "files": []},
-    "project": PROJECT,
-}
+# Compiled steps would be compiled anew, for the tests have a home of their own.
+LOGGED = ("logger=wandb", "logger.wandb.log_model=false", "model.fused=false")
 
 
-class HangingServer(http.server.BaseHTTPRequestHandler):
-    """A stand-in for W&B that lets a run begin and never takes what it uploads."""
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path != "/graphql":
-            time.sleep(600)
-        answer = json.dumps({"data": ANSWERS}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_):
-        pass
+def begin(run, *keys):
+    """Start a run in a process of its own; return the process."""
+    keys = [*keys, *LOGGED, f"hydra.run.dir={run}"]
+    return start(keys, run.with_suffix(".txt"), without_figures)
 
 
-@pytest.fixture
-def hanging_server():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), HangingServer)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+def wait_until(is_so, run):
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline, run.with_suffix(".txt").read_text()
+        time.sleep(0.01)
 
 
 def test_a_run_that_is_killed_while_wandb_uploads_is_completed_later(
-    hanging_server, train_in, tiny, tmp_path, monkeypatch, no_figures
+    offline, train_in, tiny, tmp_path, monkeypatch, no_figures
 ):
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    monkeypatch.delenv("WANDB_SERVICE", raising=False)  # not that of the tests before: it is alive
-    monkeypatch.setenv("WANDB_BASE_URL", hanging_server)
-    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
     run = tmp_path / "run"
-    process = start(
-        [*tiny, "logger=wandb", f"hydra.run.dir={run}"], tmp_path / "out.txt", without_figures
-    )
-    deadline = time.monotonic() + 120
-    while not (run / "metrics.json").is_file():
-        assert time.monotonic() < deadline, (tmp_path / "out.txt").read_text()
-        time.sleep(0.01)
-    os.kill(process, signal.SIGKILL)
+    with monkeypatch.context() as online, serving(online, hangs=True):
+        process = begin(run, *tiny)
+        wait_until((run / "metrics.json").is_file, run)
+        os.kill(process, signal.SIGKILL)
     assert wait(process) == -signal.SIGKILL
     assert json.loads((run / "run.json").read_text())["status"] == "running"
     assert not false_status(run)
-    monkeypatch.delenv("WANDB_API_KEY")  # now without an account, and so offline
-    monkeypatch.delenv("WANDB_BASE_URL")
-    train_in(run, "logger=wandb")
+    train_in(run, *LOGGED)  # now without an account, and so offline
     assert unfinished(run, logs=True) == []
+
+
+def test_a_killed_and_resumed_run_is_one_run_on_the_server(offline, tiny, tmp_path, monkeypatch):
+    run, epochs = tmp_path / "run", 40
+    table, keys = run / "metrics.csv", (*tiny, f"trainer.max_epochs={epochs}")
+    with monkeypatch.context() as online, serving(online) as server:
+        process = begin(run, *keys)
+        wait_until(lambda: table.is_file() and len(read_csv(table)) > 1, run)
+        os.kill(process, signal.SIGKILL)
+        assert wait(process) == -signal.SIGKILL
+        before = len(read_csv(table))
+        assert before < epochs
+        (record,) = server.runs.values()
+        assert record.ends == []  # W&B shows such a run as crashed
+        process = begin(run, *keys)
+        assert wait(process) == 0, run.with_suffix(".txt").read_text()
+        assert list(server.runs) == [(run / "wandb_id.txt").read_text()]
+    assert record.ends == [0]
+    losses = {int(row["step"]) - 1: float(row["val/loss"]) for row in read_csv(table)}
+    logged = {step: row["val/loss"] for step, row in record.rows.items() if "val/loss" in row}
+    assert set(list(losses)[before:]) <= set(logged)  # the client sends rows every 15 s
+    for step, loss in logged.items():
+        assert loss == pytest.approx(losses[step])
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert {name: record.summary[name] for name in metrics} == pytest.approx(metrics)

@@ -24,7 +24,8 @@ class WandbRun(WandbLogger):
     """Lightning's logger, with a row at W&B for each step, whose number is that of the step.
 
     Lightning's own numbers the rows from 0 at each start: those of a resumed offline run would be
-    taken for the rows that W&B has already.
+    taken for the rows that W&B has already. A run that is offline leaves others of its process
+    online; after Lightning's they would be offline, too.
 
     Args:
         settings: Those of ``WandbLogger``.
@@ -33,6 +34,8 @@ class WandbRun(WandbLogger):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         del self._wandb_init["anonymous"]  # of which W&B says that it has no effect
+        self._wandb_init["mode"] = "offline" if self._offline else "online"
+        self._offline = False  # else Lightning sets the environment of the process
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
