@@ -67,6 +67,27 @@ def test_a_trial_that_is_worse_than_others_ends_early(optuna, command, tiny, tmp
         assert stopped.startswith("its study ended it") == (trial.state.name == "PRUNED")
 
 
+def test_jobs_run_side_by_side_and_the_highest_similarity_is_the_best(
+    optuna, command, tiny, tmp_path, monkeypatch
+):
+    folder = tmp_path / "sweep"
+    monkeypatch.setattr("stm_experiments.app.launching.cpu_cores", lambda: 2)
+    code, printed, errors = sweep(
+        command, tiny, folder, "hydra/launcher=local_gpus", "hydra.sweeper.n_jobs=2",
+        "hydra.sweeper.n_trials=2", "model=pca", "optimized_metric=test/ssim_noisy",
+        "model.net.components=2,8",
+    )  # fmt: skip
+    assert code == 0, errors
+    study = optuna.load_study(study_name="study", storage=f"sqlite:///{folder}/optuna.db")
+    values = {}
+    for trial in study.trials:
+        (run,) = folder.glob(f"{trial.number}_*")
+        values[trial.number] = json.loads((run / "metrics.json").read_text())["test/ssim_noisy"]
+    assert {trial.number: trial.value for trial in study.trials} == values
+    assert study.best_value == max(values.values())
+    assert "2 jobs, 2 at a time" in printed + errors
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [

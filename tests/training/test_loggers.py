@@ -250,7 +250,7 @@ def test_a_run_that_is_killed_while_wandb_uploads_is_completed_later(
 
 
 def test_a_killed_and_resumed_run_is_one_run_on_the_server(offline, tiny, tmp_path, monkeypatch):
-    run, epochs = tmp_path / "run", 40
+    run, epochs = tmp_path / "run", 20
     table, keys = run / "metrics.csv", (*tiny, f"trainer.max_epochs={epochs}")
     with monkeypatch.context() as online, serving(online) as server:
         process = begin(run, *keys)
