@@ -28,6 +28,7 @@ from stm_experiments.app.logs import log_traceback
 from stm_experiments.app.messages import one_sentence
 from stm_experiments.app.orphans import end_with_sweep
 from stm_experiments.core.config_files import config_dir, read_yaml
+from stm_experiments.core.files import FolderTaken
 from stm_experiments.core.plugins import ENVIRONMENT
 from stm_experiments.core.texts import prepare_output, printable
 
@@ -144,7 +145,7 @@ def _reporting(task: Task, config_name: str) -> Task:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            if not isinstance(error, FileExistsError):  # else the log is another run's
+            if not isinstance(error, FolderTaken):  # else the log is another run's
                 log_traceback()
             job = HydraConfig.get()
             is_swept = job.mode is RunMode.MULTIRUN

@@ -27,6 +27,10 @@ SCAN_BYTES = 4 * 2**30  # of a microscope file or image
 MODEL_BYTES = 4 * 2**30  # of a checkpoint
 
 
+class FolderTaken(FileExistsError):
+    """A folder belongs to another run; nothing may be written there, not even into its log."""
+
+
 class FileRefused(ValueError):
     """A file that is not opened; the message is one sentence that names it."""
 

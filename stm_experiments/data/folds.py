@@ -26,7 +26,8 @@ def fold_shares(count: int, folds: int, fold: int, seed: int) -> dict[str, list[
     if fold >= folds:
         raise ValueError(f"data.fold is from 0 to {folds - 1} with data.folds={folds}, not {fold}")
     if count < folds:
-        raise ValueError(f"data.folds={folds} needs as many files, and there are {count}")
+        remedy = f"set data.folds={count}" if count >= 3 else "add files, or leave out data.folds"
+        raise ValueError(f"data.folds={folds} needs as many files, and there are {count}: {remedy}")
     order = torch.randperm(count, generator=generator(seed, "folds")).tolist()
     parts = [sorted(order[number::folds]) for number in range(folds)]
     test, validation = parts[fold], parts[(fold + 1) % folds]

@@ -18,7 +18,13 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from stm_experiments.core.config_files import read_yaml, to_yaml
-from stm_experiments.core.files import atomic_write_text, open_own, read_json, write_json
+from stm_experiments.core.files import (
+    FolderTaken,
+    atomic_write_text,
+    open_own,
+    read_json,
+    write_json,
+)
 from stm_experiments.core.results.names import with_current_names
 from stm_experiments.core.texts import printable
 from stm_experiments.models import checkpoint
@@ -44,7 +50,7 @@ class RunFolder:
         is_resumed: Whether the folder held an unfinished run; of the first process only.
 
     Raises:
-        FileExistsError: If the folder holds a run with another config, or one that still runs.
+        FolderTaken: If the folder holds a run with another config, or one that still runs.
         PermissionError: If it holds links, through which a run would write into other folders.
         OSError: If it cannot be written.
     """
@@ -75,12 +81,12 @@ class RunFolder:
             refuse_links(path)
             self._lock = self._claim()
         config_file = path / "config.yaml"
-        # A run that failed before it had results can be started anew.
+        # A run that failed before it had results can be started anew, with other settings too; one
+        # that was ended from outside has settings that still count.
         self.is_resumed = config_file.is_file() and self._has_results()
-        if self.is_resumed and read_yaml(config_file) != config:
-            raise FileExistsError(
-                f"{path} holds another run: choose another folder, or resume={path}"
-            )
+        was_ended = config_file.is_file() and record.get("status") in ("running", "interrupted")
+        if (self.is_resumed or was_ended) and read_yaml(config_file) != config:
+            raise FolderTaken(f"{path} holds another run: choose another folder, or resume={path}")
         self.figures.mkdir(parents=True, exist_ok=True)
         self.checkpoints.mkdir(exist_ok=True)
         if not self.is_resumed:
@@ -107,7 +113,7 @@ class RunFolder:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
             lock.seek(0)
-            raise FileExistsError(
+            raise FolderTaken(
                 f"{self.path} is in use by a run that is still under way ({lock.read()}): wait for "
                 "its end, or end it first"
             ) from None

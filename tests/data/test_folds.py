@@ -26,7 +26,8 @@ def test_every_file_is_tested_and_validated_once(count, folds):
     [
         (9, 2, 0, "data.folds must be a whole number of at least 3"),
         (9, 3, 3, "data.fold is from 0 to 2 with data.folds=3, not 3"),
-        (2, 3, 0, "data.folds=3 needs as many files, and there are 2"),
+        (2, 3, 0, "data.folds=3 needs as many files, and there are 2: add files"),
+        (4, 5, 0, "needs as many files, and there are 4: set data.folds=4"),
     ],
 )
 def test_senseless_folds_are_refused(count, folds, fold, message):

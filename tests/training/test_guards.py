@@ -7,10 +7,14 @@ import time
 from functools import partial
 
 import numpy as np
+import pytest
 
-from stm_experiments import evaluate, simulate
+from stm_experiments.core.files import FolderTaken
+from stm_experiments.evaluate import main as evaluate
 from stm_experiments.models import CAEA
 from stm_experiments.models.checkpoint import Card, save
+from stm_experiments.simulate import main as simulate
+from stm_experiments.training.run_folder import RunFolder
 
 TINY = ("data.size=64", "data.validation_images=2", "data.test_images=2", "baselines=[4]")
 
@@ -20,8 +24,8 @@ def test_no_command_writes_over_results(command, tmp_path):
     here = f"hydra.run.dir={tmp_path}/run"
     small = ("data.size=48", "data.test_images=2", "data.images_per_epoch=2", "baselines=[]")
     for main, arguments in (
-        (simulate.main, ("lattice=sc", "size=48", here)),
-        (evaluate.main, (f"checkpoint={tmp_path}/a.ckpt", here, *small)),
+        (simulate, ("lattice=sc", "size=48", here)),
+        (evaluate, (f"checkpoint={tmp_path}/a.ckpt", here, *small)),
     ):
         (tmp_path / "run").mkdir(exist_ok=True)
         (tmp_path / "run" / "metrics.json").write_text("of another run")
@@ -43,6 +47,18 @@ def test_a_run_that_failed_before_it_had_anything_does_not_block_its_folder(
     assert (tmp_path / "config.yaml").is_file()
     train_in(tmp_path)
     assert json.loads((tmp_path / "run.json").read_text())["status"] == "finished"
+
+
+@pytest.mark.parametrize("status", ["running", "interrupted", "failed: no"])
+def test_a_run_that_was_ended_before_its_first_checkpoint_keeps_its_folder(tmp_path, status):
+    RunFolder(tmp_path, {"seed": 1}, {}).finish(status)
+    if status.startswith("failed"):
+        RunFolder(tmp_path, {"seed": 2}, {})
+        return
+    assert not RunFolder(tmp_path, {"seed": 1}, {}).is_resumed
+    with pytest.raises(FolderTaken, match="holds another run: choose another folder"):
+        RunFolder(tmp_path, {"seed": 2}, {})
+    assert "seed: 1" in (tmp_path / "config.yaml").read_text()
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path):
