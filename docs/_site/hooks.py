@@ -111,6 +111,10 @@ def commands_page() -> str:
     for name, command in COMMANDS.items():
         text = help_text([], name).replace(f"{ROOT}/", "")
         parts.append(f"\n## {command}\n\n```yaml\n{text}\n```")
+    parts.append(
+        "\n## Without settings\n\n`stm-view [files]` opens the [window](../viewer.md). `stm-about` "
+        "prints versions, devices, formats and models."
+    )
     return "\n".join(parts)
 
 
