@@ -4,6 +4,7 @@ Run: python docs/_site/tutorials.py build/tutorials
 """
 
 import ast
+import importlib
 import logging
 import sys
 import warnings
@@ -50,8 +51,8 @@ def write(folder: Path) -> None:
     """Run all tutorials; write pictures as .jpg and other results as .txt."""
     folder.mkdir(parents=True, exist_ok=True)
     warnings.filterwarnings("ignore", module="lightning")
-    for part in ("pytorch", "fabric"):
-        logging.getLogger(f"lightning.{part}").setLevel(logging.ERROR)
+    importlib.import_module("lightning.pytorch")  # it sets its own level
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     for name in TUTORIALS:
         for number, value in results(name):
             if isinstance(value, Figure):
