@@ -57,8 +57,9 @@ docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Open build/site/index.html. Its search needs a server: $(BIN)/python -m http.server --directory build/site"
 
+# The source distribution (6 MB), and the wheel from it (5 MB), in dist.
 wheel: install
-	$(BIN)/python -m build --wheel
+	$(BIN)/python -m build
 
 install: $(VENV)/installed
 
