@@ -20,7 +20,6 @@ the error compared with the clean patch says that the input was denoised.
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.functional import mean_squared_error
 
 METRICS = ("mse_noisy", "mse_clean", "psnr_clean", "ssim_noisy", "ssim_clean", "ssim_paper")
 WINDOW = 7  # of SSIM, px: scikit-image's default
@@ -38,6 +37,8 @@ def mse(a: Tensor, b: Tensor) -> Tensor:
     Raises:
         ValueError: If the shapes differ.
     """
+    from torchmetrics.functional import mean_squared_error  # a second, which the report can save
+
     _check_same_shape(a, b)
     # torchmetrics averages over the first axis.
     errors = mean_squared_error(a.flatten(1).T, b.flatten(1).T, num_outputs=len(a))
