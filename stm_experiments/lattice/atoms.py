@@ -44,10 +44,7 @@ def find_atoms(image: Tensor, radius: int = 2, border: int = 2) -> Points:
         Positions (row, column), [P, 2] px; the centre of the first pixel is 0.
     """
     # A plateau, which only an image without noise has, is no maximum.
-    highest, lowest = (
-        sign * F.max_pool2d(sign * image[None, None], 2 * radius + 1, 1, radius)[0, 0]
-        for sign in (1, -1)
-    )
+    highest, lowest = (sign * _largest_within(sign * image, radius) for sign in (1, -1))
     inside = torch.zeros(image.shape, dtype=torch.bool, device=image.device)
     inside[border:-border, border:-border] = True
     place = ((image == highest) & (image > lowest) & inside).nonzero().cpu().numpy()
@@ -61,6 +58,13 @@ def find_atoms(image: Tensor, radius: int = 2, border: int = 2) -> Points:
     safe = np.where(has_top, determinant, 1)
     offset = np.stack([(f * c - 2 * e * b) / safe, (f * b - 2 * d * c) / safe], 1)
     return np.asarray(place + np.where(has_top[:, None], offset.clip(-1, 1), 0))
+
+
+def _largest_within(image: Tensor, radius: int) -> Tensor:
+    """Return the largest value within ``radius`` px along both axes of each pixel, [H, W]."""
+    side = 2 * radius + 1
+    along_rows = F.max_pool2d(image[None, None], (1, side), 1, (0, radius))
+    return F.max_pool2d(along_rows, (side, 1), 1, (radius, 0))[0, 0]
 
 
 def neighbour_distance(points: Points) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 from stm_experiments.core.arrays import Array, Indices
 
 _STRIPS = 10  # of rows; fewer if rows far apart are shifted alike, more for independent ones
+_PLACING = 0.006  # error of a maximum between pixels that is there without noise, px
 
 
 class Cell(NamedTuple):
@@ -77,6 +78,24 @@ def vector_covariance(cell: Indices, kind: Indices, place: Array, rows: int) -> 
     student = (strips - 1) / max(strips - 3, 1)
     covariance: Array = student * (strips - 1) / strips * apart.T @ apart
     return covariance
+
+
+def placing_covariance(cell: Indices, kind: Indices) -> Array:
+    """Return the covariance of the vectors that the placing of maxima between pixels causes.
+
+    It is what is left where an image has no noise: neighbouring strips of it then agree by far
+    better than they are right.
+
+    Args:
+        cell: [A, 2].
+        kind: [A].
+
+    Returns:
+        As of ``vector_covariance``.
+    """
+    terms = np.concatenate([cell, np.eye(kind.max() + 1)[kind]], 1)
+    inverse = np.linalg.pinv(terms.T @ terms, hermitian=True)[:2, :2]
+    return np.asarray(_PLACING**2 * np.kron(inverse, np.eye(2)))
 
 
 def length_errors(vectors: Array, covariance: Array) -> Array:

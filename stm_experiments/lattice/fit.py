@@ -18,7 +18,7 @@ from stm_experiments.core.display.page import as_html
 from stm_experiments.core.images import is_rounding
 from stm_experiments.core.planes import fit_plane
 from stm_experiments.io.scan import Scan
-from stm_experiments.lattice.errors import measure_cell, vector_covariance
+from stm_experiments.lattice.errors import measure_cell, placing_covariance, vector_covariance
 from stm_experiments.lattice.measured import as_measured, fullest_window
 from stm_experiments.lattice.motif import Maxima, Motif, differ_in_height, find_maxima, find_motif
 from stm_experiments.lattice.occupancy.verdict import Candidates, judge_occupancy
@@ -56,6 +56,7 @@ _ONE_SIDED = 0.45  # largest distance of their centre, mean distances
 _SAME_SITE = 0.3  # largest distance of a site in two fits of one scan, the same unit
 _EQUAL = 0.1  # distance within which a maximum of a part is one of the image, the same unit
 _BORDER = 0.75  # nearer to the border the band-pass shifts atoms: they tell no vectors, same unit
+_LIMITS = ("the scatter between strips of the scan", "the placing of maxima between pixels")
 _EDGE = 0.15  # sites closer to the border are left out, distances of nearest neighbours
 
 
@@ -68,8 +69,9 @@ class LatticeFit:
     Attributes:
         vectors: Mean lattice vectors a1, a2, the shortest ones in nm where the pixel size is known,
             else in px; at a right or obtuse angle (``reduce_vectors``), [2, 2] px.
-        covariance: Of their errors, from the scatter between strips of the scan: a1 row, a1
-            column, a2 row, a2 column, [4, 4] px^2.
+        covariance: Of their errors, from the scatter between strips of the scan and the placing of
+            maxima between pixels: a1 row, a1 column, a2 row, a2 column, [4, 4] px^2.
+        error_limit: What these errors are limited by, in words.
         origin: A site of the first kind, [2] px; cells are counted from it.
         basis: Atoms of the cell in units of the vectors, the first at 0, [K, 2] in about
             -0.5 to 0.5.
@@ -96,6 +98,7 @@ class LatticeFit:
 
     vectors: Array
     covariance: Array
+    error_limit: str
     origin: Array
     basis: Array
     sites: Array
@@ -462,12 +465,14 @@ def _describe(
     change = np.round(reduced @ np.linalg.inv(mean.vectors))
     back = np.linalg.inv(change)
     both = np.kron(change, np.eye(2))
+    scatter, placing = vector_covariance(*used, len(valid)), placing_covariance(*used[:2])
     local = sites.lattice.vectors @ (np.eye(2) + around.gradient[keep])
     scale = np.diag(pixel)  # if pixels are not square, strain in nm differs
     strain = np.linalg.inv(scale) @ (np.linalg.inv(mean.vectors) @ local - np.eye(2)) @ scale
     return LatticeFit(
         vectors=change @ mean.vectors,
-        covariance=both @ vector_covariance(*used, len(valid)) @ both.T,
+        covariance=both @ (scatter + placing) @ both.T,
+        error_limit=_LIMITS[int(np.trace(placing) > np.trace(scatter))],
         origin=mean.origin,
         basis=mean.basis @ back,
         sites=place[keep],

@@ -48,6 +48,7 @@ def describe_lattice(fit: LatticeFit, symmetry: Symmetry | None, unit: str) -> d
             errors["vectors_nm"] = _root(covariance)
             errors["reciprocal_per_nm"] = reciprocal_errors(vectors, covariance).tolist()
     about["standard_errors"] = errors
+    about["errors_limited_by"] = fit.error_limit
     symmetry_words, symmetry_values = _describe_symmetry(fit, symmetry)
     about["summary"] = f"{', '.join(fit.facts)}; {symmetry_words}"
     return (

@@ -29,7 +29,7 @@ _REWEIGHTED = 3  # times that neighbours that do not fit lose weight
 _WEAK = 0.1  # least eigenvalue of a local fit: it is less with few neighbours or all on one line
 _MARGIN = 0.15  # around the image in which sites are numbered, shares of its sides
 _MOST = 4_000_000  # sites in and around an image, to bound time and memory
-_BLOCK = 20_000  # sites that are fitted at a time, to bound the memory
+_BLOCK = 2_000  # sites that are fitted at a time: their numbers stay in the cache
 _TOO_FEW = "no lattice was found: too few atoms lie on one"
 
 

@@ -94,6 +94,8 @@ def _trace(block: _Block, is_points: bool) -> Trace:
         picture = header.shaped(numbers)
         if header.frame is not None:
             size = pixel_size_nm(*header.frame, (picture.shape[0], picture.shape[1]))
+    if min(picture.shape) == 1:
+        raise NoImage(f"holds one {'row' if len(picture) == 1 else 'column'} of numbers, no image")
     channel, direction = split_direction(header.channel or "image")
 
     def decode() -> NDArray[np.float64]:
