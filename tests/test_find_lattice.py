@@ -150,7 +150,8 @@ def test_two_cells_are_told_and_the_smaller_one_is_taken(image):
     assert np.linalg.norm(best.runner_up, axis=1) == pytest.approx([10, 20], rel=0.01)
 
 
-def test_a_site_that_is_empty_in_one_image_only_is_unknown(image):
+def test_the_image_itself_tells_which_sites_are_empty(image):
+    """A denoiser that fills a vacancy, and one that makes one."""
     from stm_experiments.recipes.find_lattice import Found, choose_image
 
     missing = image.copy()
@@ -160,10 +161,73 @@ def test_a_site_that_is_empty_in_one_image_only_is_unknown(image):
     missing[near] = np.percentile(image[near], 2)
     first, second = fit_lattice(missing), fit_lattice(image)
     assert (~first.occupied).sum() == 1
-    best = choose_image(
-        Found("image itself", missing, [replace(first, residual=0.0)], None),
-        Found("denoised image", image, [second], None),
-    ).fits[0]
-    assert best.occupied.all()
-    assert best.unknown == pytest.approx(np.array([[row, column]]), abs=0.5)
-    assert len(best.sites) + 1 == len(first.sites)
+    for itself, denoised, empty in ((first, second, 1), (second, first, 0)):
+        found = [
+            Found("image itself", image, [replace(itself, residual=1.0)], None),
+            Found("denoised image", image, [replace(denoised, residual=0.0)], None),
+        ]
+        best = choose_image(*found)
+        fit = best.fits[0]
+        assert best.name == "denoised image"
+        assert (~fit.occupied).sum() == empty
+        assert len(fit.sites) == len(denoised.sites)
+        assert np.abs(fit.sites - denoised.sites).max() < 0.5
+
+
+def test_what_is_unknown_in_the_image_itself_is_unknown(image):
+    from stm_experiments.lattice.fit import with_verdicts
+
+    fit = fit_lattice(image)
+    keep = np.arange(len(fit.sites)) != 60
+    parts = {
+        name: getattr(fit, name)[keep]
+        for name in ("sites", "cell", "kind", "occupied", "height", "shift", "strain")
+    }
+    hidden = replace(
+        fit,
+        **parts,
+        unknown=fit.sites[~keep],
+        unknown_cell=fit.cell[~keep],
+        unknown_kind=fit.kind[~keep],
+    )
+    judged = with_verdicts(fit, hidden)
+    assert judged.unknown == pytest.approx(fit.sites[~keep])
+    assert len(judged.sites) == len(fit.sites) - 1
+    back = with_verdicts(hidden, fit)
+    assert len(back.unknown) == 0
+    assert sorted(back.cell.tolist()) == sorted(fit.cell.tolist())
+
+
+def test_a_refusal_hints_at_the_steps_that_can_help(command, tmp_path):
+    random = np.random.default_rng(0)
+    rows, columns = np.indices((96, 96)) / 96
+    noise = 0.1 * random.standard_normal((96, 96))
+    for name, disturbance, hint in (
+        ("bow", 4 * (rows - 0.5) ** 2 + columns**2, "is a bow: try prepare=[poly2]"),
+        ("rows", random.standard_normal((96, 1)), "offsets of rows: try prepare=[plane,rows_med"),
+        ("noise", 0.0, "can be found"),
+    ):
+        np.save(tmp_path / f"{name}.npy", noise + disturbance)
+        code, _, error = command(
+            find_lattice.main,
+            f"image={tmp_path / name}.npy",
+            "denoise=false",
+            f"hydra.run.dir={tmp_path / name}",
+        )
+        assert code == 1
+        assert hint in error
+        assert (hint == "can be found") == ("prepare=" not in error)
+
+
+def test_steps_come_before_the_search(command, image, tmp_path):
+    np.save(tmp_path / "a.npy", image)
+    code, _, _ = command(
+        find_lattice.main,
+        f"image={tmp_path / 'a.npy'}",
+        "prepare=[{crop: [0, 0, 60, 120]}]",
+        "denoise=false",
+        f"hydra.run.dir={tmp_path / 'out'}",
+    )
+    assert code == 0
+    sites = np.loadtxt(tmp_path / "out" / "a_sites.csv", delimiter=",", skiprows=1, usecols=(1, 2))
+    assert sites.max(0) == pytest.approx([60, 120], abs=11)

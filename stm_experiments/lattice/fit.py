@@ -5,7 +5,7 @@ fit around each atom and its neighbours follows the distortion. Positions are (r
 """
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -243,24 +243,45 @@ def find_grains(
     return fits
 
 
-def without_disputed(fit: LatticeFit, other: LatticeFit) -> LatticeFit:
-    """Count empty sites as unknown at which another fit of the same scan finds an atom.
+def with_verdicts(fit: LatticeFit, other: LatticeFit) -> LatticeFit:
+    """Take the verdict of another fit of the same scan on each site that both have.
 
     Args:
-        fit: Whose sites are returned.
-        other: As of the same scan, denoised.
+        fit: Such as of the denoised image: a denoiser can fill vacancies.
+        other: Such as of the image itself.
     """
-    distance, index = KDTree(other.sites).query(fit.sites)
-    near = distance < _SAME_SITE * fit.spacing
-    disputed = ~fit.occupied & near & other.occupied[index]
-    keep = ~disputed
-    kept = ("sites", "cell", "kind", "occupied", "height", "shift", "strain")
+    reach = _SAME_SITE * fit.spacing
+    tree = KDTree(other.sites)
+    distance, index = tree.query(fit.sites)
+    judged = distance < reach
+    occupied = np.where(judged, other.occupied[index], fit.occupied)
+    shift = np.where(occupied[:, None], fit.shift, 0.0)
+    hidden = np.zeros(len(fit.sites), bool)
+    if len(other.unknown):
+        hidden = ~judged & (KDTree(other.unknown).query(fit.sites)[0] < reach)
+    seen, also = np.zeros(0, bool), np.zeros(0, int)
+    if len(fit.unknown):
+        distance, also = tree.query(fit.unknown)
+        seen = distance < reach
+    also = also[seen]
+    own = {
+        "sites": fit.sites - fit.shift + shift,
+        "occupied": occupied,
+        "shift": shift,
+        **{name: getattr(fit, name) for name in ("cell", "kind", "height", "strain")},
+    }
+    more = {"cell": fit.unknown_cell[seen], "kind": fit.unknown_kind[seen]}
+    more |= {
+        name: getattr(other, name)[also]
+        for name in ("sites", "occupied", "shift", "height", "strain")
+    }
+    both: dict[str, Any] = {name: np.concatenate([own[name][~hidden], more[name]]) for name in own}
     return replace(
         fit,
-        **{name: getattr(fit, name)[keep] for name in kept},
-        unknown=np.concatenate([fit.unknown, fit.sites[disputed]]),
-        unknown_cell=np.concatenate([fit.unknown_cell, fit.cell[disputed]]),
-        unknown_kind=np.concatenate([fit.unknown_kind, fit.kind[disputed]]),
+        **both,
+        unknown=np.concatenate([fit.unknown[~seen], own["sites"][hidden]]),
+        unknown_cell=np.concatenate([fit.unknown_cell[~seen], fit.cell[hidden]]),
+        unknown_kind=np.concatenate([fit.unknown_kind[~seen], fit.kind[hidden]]),
     )
 
 

@@ -15,7 +15,7 @@ from stm_experiments.figures.lattice_map import lattice_map
 from stm_experiments.io import scan_files
 from stm_experiments.io.read import read_other_trace
 from stm_experiments.io.scan import Scan
-from stm_experiments.lattice.fit import LatticeFit, find_grains, without_disputed
+from stm_experiments.lattice.fit import LatticeFit, find_grains, with_verdicts
 from stm_experiments.lattice.grains import Grains, segment_grains
 from stm_experiments.lattice.site_table import describe_grains, describe_lattice, site_table
 from stm_experiments.lattice.symmetry import find_symmetries
@@ -24,10 +24,17 @@ from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
 from stm_experiments.recipes.batch import print_written, work_through
 from stm_experiments.restoration.denoise import DEFAULT, denoise
+from stm_experiments.restoration.preparation import check_steps, prepare
 from stm_experiments.restoration.waves.lattice_waves import doubt_lattice
 
 FEWER = 0.95  # share of the sites of the other image below which an image is left
 CLEAR = 0.03  # residual up to which an image needs no denoiser, distances of nearest neighbours
+MOSTLY = 0.7  # share of the variance that a step takes away, if it is hinted at
+HINTS = {
+    ("poly2",): "a bow",
+    ("plane", "rows_median"): "offsets of rows",
+    ("poly2", "rows_median"): "a bow and offsets of rows",
+}
 DENOISE = ("auto", True, False)
 
 
@@ -46,6 +53,9 @@ def find_lattices(cfg: DictConfig) -> None:
         raise ValueError(f"grains is auto or a whole number of at least 1, not {grains!r}")
     if settings["denoise"] not in DENOISE:
         raise ValueError(f"denoise is auto, true or false, not {settings['denoise']!r}")
+    if not isinstance(settings["prepare"], list):
+        settings["prepare"] = [settings["prepare"]]
+    check_steps(settings["prepare"])
     net = checkpoint.load(settings["checkpoint"] or DEFAULT) if settings["denoise"] else None
     work_through(settings, lambda path, stem: work(path, stem, net, settings))
 
@@ -114,7 +124,8 @@ def choose_image(itself: Found, denoised: Found) -> Found:
 
     That is the one with more sites; if they have about as many, the one with fewer atoms in the
     cell, as noise and denoisers make superlattices; else the one whose atoms lie closer to their
-    sites. A site that is empty there and holds an atom in the other image is unknown.
+    sites. The image itself tells which sites are empty, where the cells are the same: a denoiser
+    fills some of them.
 
     Args:
         itself: Lattices of the image itself.
@@ -130,7 +141,7 @@ def choose_image(itself: Found, denoised: Found) -> Found:
         best, other = (itself, denoised) if order[0] <= order[1] else (denoised, itself)
     rival = other.fits[0]
     if len(rival.basis) == len(best.fits[0].basis):
-        fits = [without_disputed(best.fits[0], rival), *best.fits[1:]]
+        fits = [with_verdicts(best.fits[0], first), *best.fits[1:]]
         return best._replace(fits=fits)
     a, b = np.linalg.norm(rival.vectors * np.array(rival.pixel_nm or (1.0, 1.0)), axis=1)
     unit = "px" if rival.pixel_nm is None else "nm"
@@ -148,6 +159,19 @@ def _find(name: str, data: Array, scan: Scan, grains: int | str) -> Found:
         return Found(name, data, fits, None)
     parts = segment_grains(data, scan.mask, scan.pixel_size)
     return Found(name, data, parts.fits, parts)
+
+
+def hint_at_steps(scan: Scan) -> str:
+    """Return which steps take away most of what a scan varies by, as the end of a sentence.
+
+    Empty if none does.
+    """
+    left = float(prepare(scan, ["plane"]).data[scan.mask].var())
+    for steps, what in HINTS.items():
+        share = 1 - float(prepare(scan, steps).data[scan.mask].var()) / (left or 1.0)
+        if share > MOSTLY:
+            return f"; {share:.0%} of its variance is {what}: try prepare=[{','.join(steps)}]"
+    return ""
 
 
 def describe_found(scan: Scan, found: Found) -> list[dict[str, Any]]:
@@ -168,7 +192,10 @@ def describe_found(scan: Scan, found: Found) -> list[dict[str, Any]]:
         }
         if not about and found.runner_up is not None:
             text["runner_up_vectors_px"] = found.runner_up.tolist()
-        about.append(text if reason is None else text | {"confidence": "low"})
+        if reason is not None:
+            summary = text["summary"].replace("high confidence", "low confidence")
+            text |= {"confidence": "low", "summary": summary}
+        about.append(text)
     if found.grains is None:
         return about
     grains = describe_grains(found.grains)
@@ -177,8 +204,11 @@ def describe_found(scan: Scan, found: Found) -> list[dict[str, Any]]:
 
 def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) -> None:
     """Find the lattice of one image; write a table, a description and a picture."""
-    scan = scan_files.read_as_set(path, settings)
-    found = find_precisely(scan, net, settings)
+    scan = prepare(scan_files.read_as_set(path, settings), settings["prepare"])
+    try:
+        found = find_precisely(scan, net, settings)
+    except LatticeError as error:
+        raise LatticeError(f"{error}{hint_at_steps(scan)}") from error
     fits, about = found.fits, describe_found(scan, found)
     write_json(Path(f"{stem}_lattice.json"), about)
     tables = [site_table(fit, grain) for grain, fit in enumerate(fits)]

@@ -47,3 +47,16 @@ def test_atoms_are_not_doubted():
     ]
     scan = scan_of(profile[0] * profile[1])
     assert doubt_lattice(scan, find_lattice(scan).vectors) is None
+
+
+def test_hums_with_harmonics_are_doubted_too():
+    """Atoms cause sums of two waves; the harmonics of a hum are its own."""
+    first, second = (0.06, 0.07), (0.05, -0.08)
+    data = sum(
+        np.cos(2 * np.pi * n * (k * ROWS + q * COLUMNS)) / n
+        for n in (1, 2)
+        for k, q in (first, second)
+    )
+    scan = scan_of(data)
+    vectors = np.linalg.inv([first, second]).T
+    assert "two plane waves without their sums" in doubt_lattice(scan, vectors)

@@ -1,8 +1,8 @@
 """Whether the waves of a lattice can be the instrument's: two crossed hums look like a lattice.
 
-Atoms are not as smooth as waves, so the spectrum of a lattice has sums and harmonics of its two
-basic waves. Two waves of the instrument have none. The other trace of a scan tells more: a wave of
-the sample is in both traces, one that is locked to time is not, or it is mirrored.
+Atoms are round, so the spectrum of a lattice has sums of its two basic waves. Two waves of the
+instrument have none, at most harmonics of their own. The other trace of a scan tells more: a wave
+of the sample is in both traces, one that is locked to time is not, or it is mirrored.
 """
 
 import math
@@ -55,10 +55,11 @@ def doubt_lattice(scan: Scan, vectors: Array, other: Scan | None = None) -> str 
                 "locked to the scan's time, as hum is"
             )
         return None
-    if len(np.unique(np.abs(orders), axis=0)) == 2 and len(waves) == 2:
+    parts = np.abs(orders @ np.linalg.inv(orders[[0, second]]))  # of the basic waves in each
+    if not (parts > 0.1).all(1).any():
         return (
-            "its spectrum has two plane waves without the sums and harmonics that atoms cause: "
-            "they can be two hums; compare with the other trace or another scan speed"
+            "its spectrum has two plane waves without their sums, which atoms cause: they can be "
+            "two hums; compare with the other trace or another scan speed"
         )
     return None
 
