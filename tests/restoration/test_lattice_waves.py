@@ -60,3 +60,10 @@ def test_hums_with_harmonics_are_doubted_too():
     scan = scan_of(data)
     vectors = np.linalg.inv([first, second]).T
     assert "two plane waves without their sums" in doubt_lattice(scan, vectors)
+
+
+def test_one_hum_is_no_lattice():
+    scan = scan_of(sum(np.cos(2 * np.pi * n * (0.02 * ROWS + 0.1 * COLUMNS)) / n for n in (1, 2)))
+    vectors = np.array([[0.0, 10.0], [8.0, 2.0]])
+    assert "in one direction at most" in doubt_lattice(scan, vectors)
+    assert "in one direction at most" in doubt_lattice(scan_of(np.zeros((SIZE, SIZE))), vectors)

@@ -41,10 +41,15 @@ def doubt_lattice(scan: Scan, vectors: Array, other: Scan | None = None) -> str 
     away = (waves - orders @ np.linalg.inv(vectors).T) * np.array(image.shape)
     own = (np.linalg.norm(away, axis=1) < _NEAR) & orders.any(1)
     waves, orders = waves[own], orders[own]
-    if len(waves) < 2:
-        return None
-    across = np.abs(waves[:, 0] * waves[0, 1] - waves[:, 1] * waves[0, 0])
-    second = int((across > 0.1 * np.linalg.norm(waves, axis=1) * np.linalg.norm(waves[0])).argmax())
+    lengths = np.linalg.norm(waves, axis=1)
+    across = np.abs(waves @ [[0, -1], [1, 0]] @ waves[:1].T)[:, 0] if len(waves) else lengths
+    unlike = across > 0.1 * lengths * lengths[:1]
+    if not unlike.any():
+        return (
+            "the scan as it was recorded shows its waves in one direction at most: noise or a "
+            "denoiser can have made the rest"
+        )
+    second = int(unlike.argmax())
     basic = waves[[0, second]]
     if other is not None and other.data.shape == scan.data.shape:
         differing = sum(not _is_in(_middle(other), image, wave) for wave in basic)
