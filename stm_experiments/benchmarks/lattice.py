@@ -55,7 +55,7 @@ NEAR = 0.2  # largest distance of a site from its true one, distances of nearest
 GRAPHITE, GRAPHITE_PIXEL = 0.246, 0.0205  # lattice constant and pixel, nm
 BORDER = 4.0  # px within which no sites are counted
 STRAIN = VACANCIES = 0.05
-COLUMNS = ("found", "false", "vectors", "rmse", "centred", "bound", "recall", "precision")
+COLUMNS = ("found", "false", "vectors", "rmse", "centred", "bound", "recall", "hidden", "precision")
 
 
 class Truth(NamedTuple):
@@ -81,11 +81,13 @@ class Settings(NamedTuple):
         noise: Name of the noise.
         images: Number of scans of each surface.
         size: Of a scan, px.
+        first: Number of the first scan of each surface, which is its seed.
     """
 
     noise: str
     images: int
     size: int
+    first: int = 0
 
 
 def simulate_lattice_scan(surface: str, settings: Settings, number: int) -> Truth:
@@ -143,8 +145,8 @@ def compare(truth: Truth, fit: LatticeFit | None) -> dict[str, float]:
         against the vectors fitted to the true sites; ``rmse`` and ``centred``: root mean square
         distance of measured atoms from the truth per axis, px, without and with the common shift
         subtracted (the feedback's lag); ``bound``: of ``rmse``, for the white noise alone, px;
-        ``recall``: share of the vacancies found; ``precision``: share of the empty sites that are
-        vacancies.
+        ``recall``: share of the vacancies found; ``hidden``: share of them that are unknown;
+        ``precision``: share of the empty sites that are vacancies.
     """
     if fit is None:
         return {"lattice": 0.0, "found": 0.0, "recall": 0.0, "bound": truth.bound}
@@ -186,12 +188,15 @@ def position_error(truth: Truth, fit: LatticeFit, pairs: Matches) -> dict[str, f
 
 
 def vacancy_measures(truth: Truth, fit: LatticeFit, pairs: Matches) -> dict[str, float]:
-    """Return ``recall`` of the vacancies and ``precision`` of the empty sites."""
+    """Return ``recall`` and ``hidden`` of the vacancies, ``precision`` of the empty sites."""
     measures = {}
     visible = truth.vacant & _counted(truth.sites, truth.noisy.shape)
     if visible.any():
         empty = pairs.first[~fit.occupied[pairs.second]]
         measures["recall"] = float(np.isin(np.arange(len(truth.sites)), empty)[visible].mean())
+        near = NEAR * neighbour_distance(truth.sites)
+        unknown = match_points(truth.sites, fit.unknown, near).first
+        measures["hidden"] = float(np.isin(np.arange(len(truth.sites)), unknown)[visible].mean())
     reported = ~fit.occupied & _counted(fit.sites, truth.noisy.shape)
     if reported.any():
         vacant = pairs.second[truth.vacant[pairs.first]]
@@ -215,7 +220,8 @@ def measure_table(settings: Settings, net: Network | None) -> Table:
         table.add_column(heading, justify="left" if heading in ("surface", "in") else "right")
     for surface, words in track(SURFACES.items(), settings.noise, transient=True):
         truths = [
-            simulate_lattice_scan(surface, settings, number) for number in range(settings.images)
+            simulate_lattice_scan(surface, settings, settings.first + number)
+            for number in range(settings.images)
         ]
         for name, network in {"image itself": None, "default": net}.items():
             if name == "default" and net is None:
@@ -338,17 +344,18 @@ def main() -> None:
         "--noise", nargs="+", default=["realistic", "realistic_hard"], choices=NOISES
     )
     parser.add_argument("--images", type=int, default=6, help="of each surface and noise; 0: none")
+    parser.add_argument("--first", type=int, default=0, help="number of the first of them")
     parser.add_argument("--size", type=int, default=257, help="of the images, px")
     parser.add_argument("--scans", type=int, default=40, help="of graphite; 0: none")
-    parser.add_argument("--first", type=int, default=1000, help="seed of the first of them")
+    parser.add_argument("--first-scan", type=int, default=1000, help="seed of the first of them")
     parser.add_argument("--model", default=DEFAULT, help="that denoises, or none")
     options = parser.parse_args()
     net = None if options.model == "none" else checkpoint.load(options.model)
     for noise in options.noise if options.images else []:
-        table = measure_table(Settings(noise, options.images, options.size), net)
+        table = measure_table(Settings(noise, options.images, options.size, options.first), net)
         Console(width=170).print(table)
     if options.scans:
-        print(coverage_text(options.first, options.scans))
+        print(coverage_text(options.first_scan, options.scans))
 
 
 if __name__ == "__main__":
