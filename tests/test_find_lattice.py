@@ -80,6 +80,19 @@ def test_the_denoised_image_is_left_where_it_is_worse(image, monkeypatch):
     assert recipe.find_precisely(scan, net, settings | {"denoise": True}).name == "denoised image"
 
 
+def test_the_class_is_that_of_the_recorded_image(image):
+    """A denoiser leaves remnants of noise that look like a superlattice."""
+    from stm_experiments.recipes.find_lattice import Found, describe_found
+
+    rows, columns = np.indices(image.shape)
+    flat = image - 0.02 * np.arange(120)
+    remnants = np.cos(2 * np.pi * rows / 30) + np.cos(2 * np.pi * (columns / 30 + rows / 24))
+    scan = Scan(flat, np.ones(image.shape, bool), "m", None, "Z")
+    found = Found("denoised image", flat + 0.1 * np.ptp(flat) * remnants, [fit_lattice(flat)], None)
+    (about,) = describe_found(scan, found)
+    assert (about["bravais"], about["confidence"]) == ("square", "high")
+
+
 def test_dark_atoms(command, image, tmp_path):
     np.save(tmp_path / "dark.npy", -image)
     code, said, _ = command(

@@ -150,6 +150,21 @@ def test_atoms_of_unlike_heights_make_a_larger_cell(height, atoms):
     assert fit.occupied.all()
 
 
+def test_two_unlike_atoms_make_no_superlattice():
+    """A weak wave of twice the period: the heights of each kind differ by less than a tenth."""
+    corners, centres = (
+        sites_of(turned([[0, 14], [14, 0]], 17), [place]) for place in ([0, 0], [0.5, 0.5])
+    )
+    image = drawn(corners, 2.8) + 0.5 * drawn(centres, 2.8)
+    down, across = np.linalg.inv(turned([[0, 14], [14, 0]], 17))[:, 0] / 2
+    rows, columns = np.indices(image.shape)
+    waves = [np.cos(2 * np.pi * (down * rows + across * columns))]
+    waves += [np.cos(2 * np.pi * (across * rows - down * columns))]
+    fit = find_lattice(image + 0.02 * sum(waves))
+    assert len(fit.basis) == 2
+    assert abs(np.linalg.det(fit.vectors)) == pytest.approx(196, rel=0.02)
+
+
 def test_gaps_have_no_sites():
     true, image = example("square")
     mask = np.ones(image.shape, bool)

@@ -30,6 +30,30 @@ def test_simulated_vacancies(surface_name):
     assert measures["recall"] >= 0.95
 
 
+def test_atoms_between_a_vacancy_and_the_usual_height_are_unknown():
+    """Foreign atoms of .36 of the usual height are neither; the vacancies beside them are empty."""
+    rng = np.random.default_rng(4)
+    places = sites_of(VECTORS, [[0, 0]], size=SIZE)
+    draw = rng.random(len(places))
+    vacant, dim = draw < 0.05, (draw > 0.05) & (draw < 0.09)
+    image = drawn(places[~vacant & ~dim], 2.2, SIZE) + 0.36 * drawn(places[dim], 2.2, SIZE)
+    fit = find_lattice(image + 0.01 * rng.standard_normal((SIZE, SIZE)))
+    seen = ((places > 12) & (places < SIZE - 12)).all(1)
+    assert KDTree(places[vacant]).query(fit.sites[~fit.occupied])[0].max() < 1.5
+    assert (KDTree(fit.sites[~fit.occupied]).query(places[vacant & seen])[0] < 1.5).mean() > 0.95
+    assert (KDTree(fit.unknown).query(places[dim & seen])[0] < 1.5).mean() > 0.8
+
+
+def test_heights_that_scatter_widely_make_no_empty_sites():
+    """Two heights at random, as of a disordered alloy: the low atoms are no vacancies."""
+    rng = np.random.default_rng(5)
+    places = sites_of(VECTORS, [[0, 0]], size=SIZE)
+    low = rng.random(len(places)) < 0.4
+    image = drawn(places[~low], 2.2, SIZE) + 0.35 * drawn(places[low], 2.2, SIZE)
+    fit = find_lattice(image + 0.03 * rng.standard_normal((SIZE, SIZE)))
+    assert (~fit.occupied).mean() < 0.02
+
+
 def test_sites_in_gaps_are_unknown():
     image, places, vacant = surface(missing=0.05)
     mask = np.ones(image.shape, bool)

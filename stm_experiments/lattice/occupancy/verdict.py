@@ -11,6 +11,7 @@ the site.
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import KDTree
 
@@ -30,6 +31,7 @@ _REACH = 3.0  # of the heights of empty sites above their mean, deviations
 _RARE = 3.2  # below the usual height, deviations: atoms that are as low by chance are rare
 _NEIGHBOURS = 13  # of the same kind that tell the usual height
 _MANY = 60  # of the same kind that tell its deviation
+_MIXED = 0.5  # height of the lower quarter of the neighbours, below which the kind has two heights
 _DEEP = 0.15  # least depth of an empty site, usual heights of the highest kind
 _LOWER = 0.6  # least depth of an empty site below its neighbours in the image, usual heights
 _SIDE = 1.2  # largest depth of the surroundings below an empty site, usual heights
@@ -107,7 +109,7 @@ def judge_occupancy(image: Array, valid: Mask, candidates: Candidates) -> Occupa
     tall = np.maximum(scale, gain * typical.max())
     doubtful = usual - level_height < _DEEP * tall
     doubtful |= (depth < _LOWER * scale) | (spread > _STEEP * scale)
-    doubtful |= np.abs(shift) > _SHIFTED * scale
+    doubtful |= (np.abs(shift) > _SHIFTED * scale) | (near.lower_quarter(ratio) < _MIXED)
     cell = average_cell(wide, valid, known)
     beside = [_depth_beside(wide, cell, place[block], spacing) for block in blocks]
     doubtful |= np.concatenate(beside) > _SIDE * tall
@@ -187,6 +189,13 @@ class _Neighbours:
 
     def deviation(self, ratio: Array) -> Array:
         """Return the robust standard deviation of the nearest 60 sites' ratios [S] from 1, [S]."""
-        blocks = [self.index[start : start + _BLOCK] for start in range(0, len(ratio), _BLOCK)]
-        medians = [np.median(np.abs(ratio[block] - 1), axis=1) for block in blocks]
+        medians = [np.median(np.abs(ratio[block] - 1), axis=1) for block in self._blocks()]
         return _NORMAL_MAD * np.concatenate(medians)
+
+    def lower_quarter(self, ratio: Array) -> Array:
+        """Return the height above which three quarters of the nearest 60 sites' ratios lie, [S]."""
+        return np.concatenate([np.percentile(ratio[block], 25, axis=1) for block in self._blocks()])
+
+    def _blocks(self) -> list[NDArray[np.int32]]:
+        """Return the neighbours of some sites at a time, to bound the memory."""
+        return [self.index[start : start + _BLOCK] for start in range(0, len(self.index), _BLOCK)]
