@@ -11,7 +11,6 @@ from stm_experiments.lattice.atoms import find_atoms, neighbour_distance
 from stm_experiments.lattice.phases import CellMap
 
 _BAND = (0.16, 0.55)  # widths of the band-pass around atoms, periods
-_EVEN = 3.0  # width of the surroundings whose contrast is made even, periods
 _PROMINENT = 0.5  # least height of a maximum, root mean squares of the band-passed surroundings
 _ENOUGH = 0.4  # share of the cells that hold an atom, for a place to be a site
 _CLOSE = 0.25  # furthest of an atom from its place in the cell, distances of nearest neighbours
@@ -47,7 +46,8 @@ def find_maxima(data: Array, mask: Mask, period: float) -> Maxima:
     """
     narrow, wide = (ndimage.gaussian_filter(data, share * period) for share in _BAND)
     heights = narrow - wide
-    even = heights / (_local_contrast(heights, _EVEN * period) + 1e-3 * heights.std())
+    contrast = np.sqrt(ndimage.gaussian_filter(heights**2, 3 * period)) + 1e-3 * heights.std()
+    even = heights / contrast
     atoms = find_atoms(torch.from_numpy(even), max(1, round(0.25 * period)))
     pixel = tuple(np.round(atoms).astype(int).T)
     atoms = atoms[mask[pixel] & (even[pixel] > _PROMINENT)]
@@ -71,20 +71,6 @@ class Motif(NamedTuple):
     good: Mask
     basis: Array
     score: float
-
-
-def _local_contrast(heights: Array, width: float) -> Array:
-    """Return the root mean square of heights [H, W] around each pixel.
-
-    Two running means have about the weight of a Gaussian, at a cost that does not depend on it.
-
-    Args:
-        heights: [H, W].
-        width: Standard deviation of the weight, px.
-    """
-    side = max(1, round(np.sqrt(6) * width))
-    power = ndimage.uniform_filter(ndimage.uniform_filter(heights**2, side), side)
-    return np.asarray(np.sqrt(np.maximum(power, 0.0)))
 
 
 def find_motif(cells: CellMap, vectors: Array, maxima: Maxima) -> Motif:
