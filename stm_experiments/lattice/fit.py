@@ -446,6 +446,8 @@ def _judge_sites(growth: Growth, maxima: Maxima, data: Array, valid: Mask) -> _J
     disordered = _disordered(around.place, atom, maxima)
     near_core = KDTree(sites.ideal[core]).query(sites.ideal)[0] < reach
     occupied: Mask = inside & near_core & verdict.full & (support > _SUPPORT)
+    if not occupied.any():
+        raise LatticeError("no lattice was found: too few atoms lie on one")
     empty: Mask = core & verdict.low & ~verdict.doubtful & ~disordered
     unknown: Mask = in_image & near_core & (support > _SURROUNDED) & ~occupied & ~empty
     unknown[unknown] = _are_amid(sites.ideal[unknown], sites.ideal[occupied])

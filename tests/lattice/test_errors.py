@@ -6,6 +6,7 @@ import pytest
 from stm_experiments.lattice.errors import (
     angle_error,
     length_errors,
+    placing_covariance,
     reciprocal_errors,
     vector_covariance,
 )
@@ -57,3 +58,13 @@ def test_errors_of_lengths_angle_and_reciprocal_vectors():
         (angle_error(VECTORS, covariance), angles[:, 1] - angles[:, 0]),
     ):
         np.testing.assert_allclose(found, samples.std(0), rtol=0.03)
+
+
+def test_places_without_any_error_have_one_by_their_placing():
+    """Where strips agree exactly, the error of a vector falls as that of any fit to N atoms."""
+    cell, kind, place = measured(0, "atoms")
+    exact = cell @ VECTORS
+    assert np.sqrt(np.diag(vector_covariance(cell, kind, exact + 75, 150))).max() < 1e-9
+    errors = np.sqrt(np.diag(placing_covariance(cell, kind)))
+    assert errors == pytest.approx(0.006 / np.repeat(cell.std(0), 2) / len(cell) ** 0.5, rel=0.1)
+    assert len(place) == len(cell)
