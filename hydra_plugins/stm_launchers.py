@@ -134,7 +134,8 @@ class LocalLauncher(SweepLauncher):
                 process.wait()
             signal.signal(signal.SIGTERM, handler)
         if failed:
-            raise RuntimeError(f"{failed} of {total} jobs did not succeed; the others did")
+            others = "; the others did" if failed < total else ""
+            raise RuntimeError(f"{failed} of {total} jobs did not succeed{others}")
         return [JobReturn(overrides=o, status=JobStatus.COMPLETED) for o in job_overrides]
 
     def start(self, job: Job, place: dict[str, str]) -> subprocess.Popen[bytes]:

@@ -24,7 +24,8 @@ REPEATS = ("seed=", "data.fold=")  # keys over which the table takes means
 def print_comparison(sweep: Path) -> None:
     """Print the table of the jobs in the folder of a sweep, and why jobs failed."""
     runs, console = read_runs(sweep), Console()
-    console.print(fitted(comparison_table(runs), console.width, "metrics.json"))
+    if any(run.finished for run in runs):
+        console.print(fitted(comparison_table(runs), console.width, "metrics.json"))
     for run in runs:
         if run.about.get("status") != "finished":
             line = printable(f"job {run.job_number} {run.status}")

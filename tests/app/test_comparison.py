@@ -41,7 +41,9 @@ def test_without_seeds_there_is_no_column_of_them_and_failures_are_told(tmp_path
         folder.mkdir()
         (folder / "run.json").write_text(json.dumps(run.about))
     print_comparison(tmp_path)
-    assert "job 1 failed: [b]loss" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "job 1 failed: [b]loss" in printed
+    assert "Comparison" not in printed, "no job has a result"
 
 
 def test_a_table_of_seeds_fits_into_a_terminal():
