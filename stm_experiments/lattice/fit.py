@@ -246,6 +246,8 @@ def find_grains(
 def with_verdicts(fit: LatticeFit, other: LatticeFit) -> LatticeFit:
     """Take the verdict of another fit of the same scan on each site that both have.
 
+    A site that holds an atom in the first and is empty in the other is unknown.
+
     Args:
         fit: Such as of the denoised image: a denoiser can fill vacancies.
         other: Such as of the image itself.
@@ -256,9 +258,9 @@ def with_verdicts(fit: LatticeFit, other: LatticeFit) -> LatticeFit:
     judged = distance < reach
     occupied = np.where(judged, other.occupied[index], fit.occupied)
     shift = np.where(occupied[:, None], fit.shift, 0.0)
-    hidden = np.zeros(len(fit.sites), bool)
+    hidden = fit.occupied & ~occupied  # noise can hide an atom, and a denoiser can make one
     if len(other.unknown):
-        hidden = ~judged & (KDTree(other.unknown).query(fit.sites)[0] < reach)
+        hidden |= ~judged & (KDTree(other.unknown).query(fit.sites)[0] < reach)
     seen, also = np.zeros(0, bool), np.zeros(0, int)
     if len(fit.unknown):
         distance, also = tree.query(fit.unknown)

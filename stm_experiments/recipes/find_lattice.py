@@ -124,8 +124,8 @@ def choose_image(itself: Found, denoised: Found) -> Found:
 
     That is the one with more sites; if they have about as many, the one with fewer atoms in the
     cell, as noise and denoisers make superlattices; else the one whose atoms lie closer to their
-    sites. The image itself tells which sites are empty, where the cells are the same: a denoiser
-    fills some of them.
+    sites. Where the cells are the same, the image itself tells which sites are empty; those that
+    hold an atom in the denoised image are unknown.
 
     Args:
         itself: Lattices of the image itself.
