@@ -212,12 +212,12 @@ def _atoms_caption(atoms: UncertainAtoms) -> str:
     """Say what the marks of uncertain atoms mean, or why they are not drawn."""
     if not _is_readable(atoms):
         return (
-            f" Atoms: {len(atoms.invented)} of {atoms.certain + len(atoms.invented)} may be "
-            f"invented, {len(atoms.lost)} lost: too many to be marked."
+            f" Atoms: {len(atoms.invented)} of {atoms.certain + len(atoms.invented)} may be none, "
+            f"and {len(atoms.lost)} may be missing: too many to be marked."
         )
-    caption = " Circles: atoms that may be invented." if len(atoms.invented) else ""
+    caption = " Circles: maxima that may be no atoms." if len(atoms.invented) else ""
     if len(atoms.lost):
-        caption += " Crosses: places where an atom may be lost."
+        caption += " Crosses: places where an atom may be missing."
     return caption
 
 

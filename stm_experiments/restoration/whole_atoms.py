@@ -1,4 +1,4 @@
-"""Which atoms of a denoised scan may be invented, and where one may be lost."""
+"""Which atoms of a denoised scan may be none, and where one may be missing."""
 
 import json
 from functools import cache
@@ -18,6 +18,7 @@ _BAND = (0.16, 0.55)  # widths of the band-pass, periods
 _REACH = 0.25  # of a maximum, periods
 _LEAST = 1e-9  # of the largest height: lower rises are rounding
 _FINEST = 0.7  # px, of the Gaussian before derivatives are taken
+_ALONG = 0.02  # mean squared slope along crests over that across, below which they are stripes
 
 
 class Calibration(NamedTuple):
@@ -53,6 +54,13 @@ class Rises(NamedTuple):
     def reach(self) -> int:
         """Places within this distance along both axes are the same, px."""
         return max(1, round(_REACH * self.period))
+
+    @property
+    def are_stripes(self) -> bool:
+        """Whether the heights change along one direction only."""
+        slopes = np.stack([part.ravel() for part in np.gradient(self.heights)])
+        along, across = np.linalg.eigvalsh(slopes @ slopes.T)
+        return bool(along < _ALONG * across)
 
     def of(self, image: Array) -> Array:
         """Return the rises in another image of the same surface, [H, W]."""
@@ -91,7 +99,8 @@ class UncertainAtoms(NamedTuple):
     """Atoms of a denoised scan that are not certain.
 
     Attributes:
-        invented: Atoms of the result that may be none, row and column, px, [P, 2].
+        invented: Maxima of the result that may be no atoms: made by the denoiser, or noise that
+            stayed; row and column, px, [P, 2].
         lost: Places where the result has no atom and one may be, [Q, 2].
         certain: Number of the other atoms.
         calibration: What "certain" means.
@@ -112,8 +121,8 @@ class UncertainAtoms(NamedTuple):
             )
         share, confidence = self.calibration.share, self.calibration.confidence
         return (
-            f"{self.certain} of {total} atoms are certain, {len(self.invented)} may be invented, "
-            f"and at {len(self.lost)} places one may be lost; over scans of crystals like the "
+            f"{self.certain} of {total} atoms are certain, {len(self.invented)} may be none, "
+            f"and at {len(self.lost)} places one may be missing; over scans of crystals like the "
             f"{self.calibration.scans} simulated ones of the calibration, on average at most "
             f"{share:.0%} of the atoms are wrong without a mark ({confidence:.0%} confidence)"
         )
@@ -128,7 +137,9 @@ def calibration() -> Calibration:
 def find_uncertain_atoms(
     image: Array, output: Array, deviation: Array, measured: Mask
 ) -> UncertainAtoms:
-    """Mark the atoms of a denoised scan that may be invented, and places where one may be lost.
+    """Mark the atoms of a denoised scan that may be none, and places where one may be missing.
+
+    The maxima along the crests of a single wave, such as a hum, are no atoms.
 
     Args:
         image: The scan, [H, W].
@@ -136,7 +147,10 @@ def find_uncertain_atoms(
         deviation: The stated deviation of each px of it, [H, W].
         measured: Places elsewhere are left out, [H, W] bool.
     """
-    atoms, present, gaps, absent = score_atoms(image, output, deviation, find_rises(output))
+    rises = find_rises(output)
+    atoms, present, gaps, absent = score_atoms(image, output, deviation, rises)
+    if rises.are_stripes:
+        present = np.full_like(present, -np.inf)
     known, empty = (measured[tuple(places.T.astype(int))] for places in (atoms, gaps))
     threshold = calibration().threshold
     return UncertainAtoms(

@@ -136,3 +136,16 @@ def test_the_calibration_states_its_guarantee():
     assert (shipped.share, shipped.confidence) == (0.01, 0.95)
     assert shipped.threshold > 0
     assert shipped.scans > 298  # fewer cannot bound one per cent, even without an error
+
+
+def test_a_single_wave_has_no_atoms():
+    rows, columns = np.mgrid[:96, :96]
+    hum = np.sin(2 * np.pi * (columns / 7.3 + rows / 31))
+    found = find_uncertain_atoms(hum, hum, np.full_like(hum, 1e-6), np.ones(hum.shape, bool))
+    assert found.certain == 0
+    assert "read no single atom" in found.sentence()
+    crossed = hum + 0.5 * np.sin(2 * np.pi * rows / 9)
+    found = find_uncertain_atoms(
+        crossed, crossed, np.full_like(hum, 1e-6), np.ones(hum.shape, bool)
+    )
+    assert found.certain > 50
