@@ -68,7 +68,18 @@ def align_medians(data: Array, mask: Mask, unit: str = "") -> Prepared:
     rows = np.flatnonzero(mask.any(axis=1))
     offsets = np.zeros(len(data))
     offsets[rows] = [np.median(data[row, mask[row]]) for row in rows]
-    return _without_offsets(data, mask, offsets, "rows aligned by their medians", unit)
+    aligned = _without_offsets(data, mask, offsets, "rows aligned by their medians", unit)
+    before, after = (
+        float(np.sqrt(np.mean(_row_steps(heights, mask) ** 2))) for heights in (data, aligned.data)
+    )
+    if after <= before:
+        return aligned
+    warning = (
+        f"{aligned.sentence}; this made it worse: neighbouring rows differ by "
+        f"{amount(after, unit)} rms and not by {amount(before, unit)} as before (rows_differences "
+        "follows neighbours)"
+    )
+    return aligned._replace(sentence=warning)
 
 
 def align_differences(data: Array, mask: Mask, unit: str = "") -> Prepared:
@@ -77,14 +88,9 @@ def align_differences(data: Array, mask: Mask, unit: str = "") -> Prepared:
     Unlike ``align_medians`` it keeps islands and terraces whose edges cross the rows. The tilt
     along the slow axis is lost. After missing rows, a row is compared with the last measured one.
     """
-    rows = np.flatnonzero(mask.any(axis=1))
-    steps = np.zeros(len(data))
-    for previous, row in pairwise(rows):
-        both = mask[previous] & mask[row]
-        if both.any():
-            steps[row] = np.median(data[row, both] - data[previous, both])
+    offsets = np.cumsum(_row_steps(data, mask))
     aligned = "rows aligned by the medians of their differences"
-    return _without_offsets(data, mask, np.cumsum(steps), aligned, unit)
+    return _without_offsets(data, mask, offsets, aligned, unit)
 
 
 def clip_outliers(data: Array, mask: Mask, unit: str = "") -> Prepared:
@@ -255,6 +261,16 @@ def _slopes(terms: Array, shape: tuple[int, ...], unit: str) -> str:
     fast = amount(2 * float(terms[0]) / max(width - 1, 1), unit)
     slow = amount(2 * float(terms[1]) / max(height - 1, 1), unit)
     return f"{fast}/px along the fast axis, {slow}/px along the slow axis"
+
+
+def _row_steps(data: Array, mask: Mask) -> Array:
+    """Return the median difference of each row from the last measured one, [H]; 0 without one."""
+    steps = np.zeros(len(data))
+    for previous, row in pairwise(np.flatnonzero(mask.any(axis=1))):
+        both = mask[previous] & mask[row]
+        if both.any():
+            steps[row] = np.median(data[row, both] - data[previous, both])
+    return steps
 
 
 def _without_offsets(data: Array, mask: Mask, offsets: Array, sentence: str, unit: str) -> Prepared:
