@@ -97,7 +97,9 @@ def _seam_sentence(run: NetworkRun) -> list[str]:
         )
     except ValueError:  # as at stride 1, where all pixels lie on the grid
         return []
-    return [f"seam energy {after:.3g}, before {before:.3g} (1: no seams)"]
+    shows = after > 1.1 * before
+    grid = "; the grid of the windows shows: choose a smaller stride" if shows else ""
+    return [f"seam energy {after:.3g}, before {before:.3g} (1: no seams){grid}"]
 
 
 def _wave_sentence(run: NetworkRun, before: Scan) -> list[str]:
