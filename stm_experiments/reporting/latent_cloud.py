@@ -40,15 +40,18 @@ def latent_cloud(codes: Sequence[RunCodes]) -> dict[str, Any]:
             of each is shown.
 
     Returns:
-        ``traces``, ``names`` of the runs, ``colours`` (by name a marker for each run), ``step``
-        between the shown patches, ``sheets`` and ``sides`` of the patches.
+        ``traces``, ``names`` of the runs, ``factors`` in their order, ``colours`` (by factor a
+        marker for each run), ``step`` between the shown patches, ``sheets`` and ``sides`` of the
+        patches.
     """
     step = -(-sum(len(run.columns) for run in codes) // N_POINTS)
     tables = [run.columns[::step].dropna(axis="columns", how="all") for run in codes]
+    factors = _factors(tables)
     return {
         "names": [run.name for run in codes],
         "traces": [_trace(table) for table in tables],
-        "colours": {name: [_marker(table, name) for table in tables] for name in _factors(tables)},
+        "factors": factors,
+        "colours": {name: [_marker(table, name) for table in tables] for name in factors},
         "step": step,
         "sheets": [run.sheet for run in codes],
         "sides": [run.side for run in codes],

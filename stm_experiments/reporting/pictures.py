@@ -12,6 +12,8 @@ HEADINGS = {
     "reconstructions": "Held-out patches: input, first and final reconstruction",
     "latent": "Latent space, first principal components",
     "confusion": "What the probe takes each lattice for, from one patch and from all of an image",
+    "latent_pooled": "Codes of patches, and of whole images",
+    "centred": "Patches turned and centred by the network",
     "traversals": "What each number of the code changes",
     "patches": "Images and the patches cut from them",
     "network": "Networks",

@@ -127,7 +127,7 @@ document.querySelectorAll(".chart, #cloud").forEach((place) => seen.observe(plac
 // The cloud of codes: choices of the run and the colour, the patch under the pointer, arrow keys.
 function drawCloud(cloud) {
   const content = JSON.parse(document.getElementById("cloud-data").textContent);
-  const { names, traces, colours, step, sheets, sides } = content;
+  const { names, traces, factors, colours, step, sheets, sides } = content;
   const panel = document.getElementById("cloud-choices");
   const choose = (label, options) => {
     const select = document.createElement("select");
@@ -138,7 +138,7 @@ function drawCloud(cloud) {
     return select;
   };
   const run = choose("run", names);
-  const factor = choose("coloured by", Object.keys(colours));
+  const factor = choose("coloured by", factors);
   const ink = getComputedStyle(document.documentElement).getPropertyValue("--ink").trim();
   const scene = { camera: { eye: { x: 1.4, y: 1.4, z: 1.0 }, center: { x: 0, y: 0, z: -0.1 } } };
   ["x", "y", "z"].forEach((axis, i) => {
@@ -146,7 +146,7 @@ function drawCloud(cloud) {
   });
   const layout = styled({ scene, margin: { l: 0, r: 0, t: 0, b: 0 }, uirevision: "kept" });
   const update = () => {
-    const markers = colours[Object.keys(colours)[factor.value || 0]];
+    const markers = colours[factors[factor.value || 0]];
     const trace = { ...traces[run.value] };
     if (markers) trace.marker = markers[run.value];
     Plotly.react(cloud, [trace], layout, BUTTONS);
