@@ -30,6 +30,15 @@ def test_a_column_of_equal_values_colours_nothing():
     assert cloud["colours"] == {}
 
 
+def test_the_lattice_colours_first():
+    columns = {name: np.arange(4.0) for name in ("pc1", "pc2", "pc3")}
+    columns |= {"lattice": ["sc", "fcc"] * 2, "azimuth": np.arange(4.0)}
+    assert latent_cloud([RunCodes("run", pd.DataFrame(columns))])["factors"] == [
+        "lattice",
+        "azimuth",
+    ]
+
+
 def test_names_are_escaped_for_plotly():
     odd = "</script><script>alert(1)</script> <b>&'"
     columns = {name: np.arange(4.0) for name in ("pc1", "pc2", "pc3")}
