@@ -53,8 +53,8 @@ def test_a_study_goes_on_after_a_failed_trial_and_when_it_is_started_again(
 def test_a_trial_that_is_worse_than_others_ends_early(optuna, command, tiny, tmp_path, no_figures):
     folder = tmp_path / "sweep"
     code, _, errors = sweep(
-        command, tiny, folder, "trainer.max_epochs=3", "hydra.sweeper.n_trials=5",
-        "hydra.sweeper.pruner=median", "model.optimizer.lr=0.01", "seed=range(0,6)",
+        command, tiny, folder, "trainer.max_epochs=4", "hydra.sweeper.n_trials=7",
+        "hydra.sweeper.pruner=median", "model.optimizer.lr=0.01", "seed=range(0,9)",
     )  # fmt: skip
     assert code == 0, errors
     study = optuna.load_study(study_name="study", storage=f"sqlite:///{folder}/optuna.db")

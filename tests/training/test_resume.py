@@ -55,8 +55,8 @@ def test_a_full_disk_is_named_and_leaves_the_last_good_state(
     save, limits = CheckpointWriter.save_last, resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
-    def fill_the_disk_after(self, trainer):
-        save(self, trainer)
+    def fill_the_disk_after(self, *arguments):
+        save(self, *arguments)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
 
     try:
