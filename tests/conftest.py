@@ -3,6 +3,7 @@
 import logging
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -98,6 +99,17 @@ def no_figures(monkeypatch):
     monkeypatch.setattr(assess, "run_figures", lambda *_: {})
     monkeypatch.setattr(assess, "montage", lambda *_: None)
     monkeypatch.setattr(assess, "save_figure", lambda *_: None)
+
+
+@pytest.fixture
+def svg_words():
+    """Return a function: the texts of an SVG picture, line breaks as spaces."""
+
+    def read(path):
+        texts = ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")
+        return " ".join(" ".join("".join(text.itertext()) for text in texts).split())
+
+    return read
 
 
 @pytest.fixture

@@ -40,14 +40,24 @@ def test_table_of_a_bright_and_a_dark_defect(command, tmp_path):
         assert min(picture.size) > 500
 
 
-def test_an_image_without_defects_and_a_wrong_setting(command, tmp_path):
+def test_an_image_without_defects_and_a_wrong_setting(command, tmp_path, svg_words):
     image = render_topographs("sc", [[0.0, 0.0, 0.2]], size=120)[0, 0].numpy()
     np.save(tmp_path / "perfect.npy", image)
     code, said, _ = command(
-        find_defects.main, f"image={tmp_path}/perfect.npy", f"hydra.run.dir={tmp_path}/out"
+        find_defects.main,
+        f"image={tmp_path}/perfect.npy",
+        "figures.format=[svg]",
+        f"hydra.run.dir={tmp_path}/out",
     )
     assert code == 0
-    assert "no point defects" in said
+    assert "no point defects besides the lattice" in said
+    assert "find_lattice lists its empty sites" in said
+    words = svg_words(tmp_path / "out" / "perfect_defects.svg")
+    assert "Defects in a regular order are taken for the lattice; find_lattice lists its" in words
+    for mark in ("red", "blue", "A mark is", "The true ones"):
+        assert mark not in words
+    log = (tmp_path / "out" / "find_defects.log").read_text(encoding="utf-8").splitlines()
+    assert [line.rpartition("][INFO] ")[2] for line in log] == said.splitlines()
     lines = (tmp_path / "out" / "perfect_defects.csv").read_text().splitlines()
     assert len(lines) == 1
     code, _, errors = command(

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from stm_experiments import find_lattice, load
+from stm_experiments.figures.lattice_map import lattice_map
 from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.fit import find_lattice as fit_lattice
 from stm_experiments.simulator import render_topographs
@@ -114,6 +115,40 @@ def test_one_sentence_without_a_lattice(command, tmp_path):
     assert code == 1
     assert "no lattice was found" in error
     assert "Traceback" not in error
+
+
+def test_one_confidence_of_two_hums(command, tmp_path, svg_words):
+    rows, columns = np.indices((144, 144))
+    hums = np.sin(2 * np.pi * (columns / 9.1 + rows / 40))
+    hums += np.sin(2 * np.pi * (columns / 31 - rows / 11.3))
+    np.save(tmp_path / "a.npy", hums + 0.1 * np.random.default_rng(0).normal(size=hums.shape))
+    out = tmp_path / "out"
+    code, said, _ = command(
+        find_lattice.main,
+        f"image={tmp_path / 'a.npy'}",
+        "denoise=false",
+        "figures.format=[svg]",
+        f"hydra.run.dir={out}",
+    )
+    assert code == 0
+    (about,) = json.loads((out / "a_lattice.json").read_text(encoding="utf-8"))
+    words = svg_words(out / "a_lattice.svg")
+    assert about["confidence"] == "low"
+    assert f"Low confidence: {about['reason']}. " in words
+    assert "two hums" in about["reason"]
+    assert "oblique, low confidence" in words
+    for text in (about["summary"], said, words):
+        assert "high confidence" not in text
+    log = (out / "find_lattice.log").read_text(encoding="utf-8").splitlines()
+    assert [line.rpartition("][INFO] ")[2] for line in log] == said.splitlines()
+
+
+def test_marks_of_atoms_differ_from_those_of_empty_and_unknown_sites(image):
+    fit = fit_lattice(image)
+    lines = lattice_map(image, [fit] * 8, "").axes[0].lines
+    atoms = {(line.get_marker(), line.get_mec()) for line in lines if len(line.get_xdata())}
+    assert len(atoms) == 8
+    assert not {marker for marker, _ in atoms} & set("+xPX")
 
 
 def test_grains_must_be_a_number(command, image, tmp_path):

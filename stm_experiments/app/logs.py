@@ -4,6 +4,7 @@ import logging
 import sys
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 from stm_experiments.core.files import open_own
 from stm_experiments.core.texts import printable
@@ -22,10 +23,25 @@ def quieten_lightning() -> None:
 
 def log_traceback() -> None:
     """Write the traceback of the current exception to the log file, not to the terminal."""
+    _write_to_file(logging.ERROR, "failed", sys.exc_info())
+
+
+def print_and_log(line: str) -> None:
+    """Print a line, and write it to the log file."""
+    print(printable(line))
+    _write_to_file(logging.INFO, line)
+
+
+def _write_to_file(level: int, message: str, error: Any = None) -> None:
+    """Write a message to the log file, not to the terminal.
+
+    Args:
+        level: Of the logging module.
+        message: The text.
+        error: As ``sys.exc_info`` returns it; None: no error.
+    """
     logger = logging.getLogger(__name__)
-    record = logger.makeRecord(
-        logger.name, logging.ERROR, __file__, 0, "failed", (), sys.exc_info()
-    )
+    record = logger.makeRecord(logger.name, level, __file__, 0, "%s", (message,), error)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):
             handler.handle(record)

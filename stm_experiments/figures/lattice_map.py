@@ -17,7 +17,6 @@ from stm_experiments.figures.canvas import (
     Limits,
     add_scale_bar,
     as_image,
-    category,
     centred_power,
     draw_image,
     height_limits,
@@ -36,12 +35,17 @@ _CAPTION = (
 _ARROW = 0.17  # length of the drawn vectors, longer sides of the image
 _BANDS = 8  # of rows, whose mean dilations are compared
 _COLOURS = [CATEGORY_COLOURS[number] for number in (5, 1, 4, 2, 3, 0)]  # without black
+_MARKERS = "o^sDv*<"  # one more than colours; none is like those of empty and unknown sites
 _VECTOR_COLOUR = "#FFD000"
 _PANEL_POINTS = 72 * 4.6  # height or width of a panel of 4.6 inches in points
 
 
 def lattice_map(
-    image: npt.ArrayLike, fits: Sequence[LatticeFit], title: str, labels: Indices | None = None
+    image: npt.ArrayLike,
+    fits: Sequence[LatticeFit],
+    title: str,
+    labels: Indices | None = None,
+    note: str = "",
 ) -> Figure:
     """Draw lattices on their image.
 
@@ -50,6 +54,7 @@ def lattice_map(
         fits: At least one lattice; several if the image has several grains.
         title: Title of the picture.
         labels: The grain of each pixel, [H, W]: their boundaries are drawn; None: unknown.
+        note: Sentences with which the caption begins, such as why the lattice is doubtful.
 
     Raises:
         ValueError: If `image` is not an image.
@@ -59,7 +64,7 @@ def lattice_map(
     strains = np.linalg.eigvalsh(np.concatenate([fit.strain for fit in fits]))
     dilation, shear = strains.mean(1), (strains[:, 1] - strains[:, 0]) / 2
     times = max(1, round(_ARROW * max(heights.shape) / max(_longest(fit) for fit in fits)))
-    caption = _CAPTION.format(
+    caption = note + _CAPTION.format(
         marks=_explain_marks(fits, labels),
         times=f"{times} times as long" if times > 1 else "as long as they are",
         drift=_explain_drift(fits, dilation),
@@ -168,7 +173,7 @@ def _draw_sites(axes: Axes, image: Array, fits: Sequence[LatticeFit], times: int
         size = float(np.clip(0.5 * points, 2, 9))
         for kind in range(len(fit.basis)):
             atoms = fit.sites[fit.occupied & (fit.kind == kind)]
-            colour, marker = _COLOURS[number % len(_COLOURS)], category(number).marker
+            colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
             axes.plot(*atoms.T[::-1], marker, mfc="none", mec=colour, ms=size, mew=0.9)
             number += 1
         axes.plot(*fit.sites[~fit.occupied].T[::-1], "x", color="red", ms=size, mew=1.2)

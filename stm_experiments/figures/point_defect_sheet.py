@@ -52,6 +52,7 @@ def point_defect_sheet(
     rows: Sequence[Sequence[DefectPanel]],
     truths: Sequence[Array | None],
     title: str,
+    note: str = "",
 ) -> Figure:
     """Draw images with the point defects that were found in them.
 
@@ -60,6 +61,7 @@ def point_defect_sheet(
         truths: (row, column) of the true point defects in each row's images, px, [T, 2]; None:
             unknown.
         title: Title of the sheet.
+        note: Sentences with which the caption begins.
 
     Raises:
         ValueError: If there are no images.
@@ -68,10 +70,7 @@ def point_defect_sheet(
         raise ValueError("got no images")
     columns = max(len(row) for row in rows)
     side = 7.0 if columns == len(rows) == 1 else min(4.5, 14 / columns)
-    has_truth = any(truth is not None for truth in truths)
-    caption = "Point defects found: bright (red, tip up) and dark (blue, tip down)."
-    caption += " Green circles: the true ones. " if has_truth else " The true ones are unknown. "
-    caption += _CAVEAT
+    caption = note + _explain_marks([panel for row in rows for panel in row], truths)
     height = len(rows) * (side + 0.5) + 1.2
     figure = new_figure(columns * (side + 0.8) + 0.4, height, title, caption, packed=True)
     grid = figure.subplots(len(rows), columns, squeeze=False)
@@ -82,6 +81,19 @@ def point_defect_sheet(
             axes.set_axis_on()
             _draw_panel(axes, panel, truth, int(side * 12))
     return figure
+
+
+def _explain_marks(panels: Sequence[DefectPanel], truths: Sequence[Array | None]) -> str:
+    """Say what the marks mean that are drawn."""
+    bright = np.concatenate([panel.defects.bright for panel in panels])
+    signs = {"bright (red, tip up)": bright, "dark (blue, tip down)": ~bright}
+    drawn = " and ".join(words for words, mask in signs.items() if mask.any())
+    words = [f"Point defects found: {drawn}."] if drawn else []
+    if any(truth is not None for truth in truths):
+        words.append("Green circles: the true ones.")
+    elif drawn:
+        words.append("The true ones are unknown.")
+    return " ".join([*words, _CAVEAT] if drawn else words)
 
 
 def _draw_panel(axes: Axes, panel: DefectPanel, truth: Array | None, characters: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stm_experiments.app.job import new_folder
-from stm_experiments.app.logs import log_traceback
+from stm_experiments.app.logs import log_traceback, print_and_log
 from stm_experiments.app.messages import one_sentence
 from stm_experiments.core.texts import did_you_mean, printable
 from stm_experiments.io import scan_files
@@ -112,11 +112,11 @@ def check_formats(formats: Any) -> list[str]:
 
 
 def print_written(stem: Path, endings: Sequence[str]) -> None:
-    """Print the names of the files that were written.
+    """Print and log the names of the files that were written.
 
     Args:
         stem: Their folder, and how their names begin.
         endings: How their names end.
     """
     names = ", ".join(f"{stem.name}{ending}" for ending in endings)
-    print(printable(f"{stem.parent}: {names}"))
+    print_and_log(f"{stem.parent}: {names}")

@@ -8,6 +8,7 @@ import numpy as np
 from omegaconf import DictConfig
 from scipy.spatial import KDTree
 
+from stm_experiments.app.logs import print_and_log
 from stm_experiments.app.settings import resolve
 from stm_experiments.core.files import write_csv
 from stm_experiments.core.planes import subtract_plane
@@ -54,17 +55,15 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     """Find the point defects of one image; write a table and a picture."""
     scan = scan_files.read_as_set(path, settings)
     scan = scan if net is None else denoise(scan, net)
-    defects, rows, summary, lacking = search(scan, {key: settings[key] for key in SEARCH})
-    if lacking is not None:
-        print(printable(f"{path.name}: no sites in the table: {lacking}"))
-    write_csv(Path(f"{stem}_defects.csv"), list(COLUMNS), rows)
+    found = search(scan, {key: settings[key] for key in SEARCH})
+    write_csv(Path(f"{stem}_defects.csv"), list(COLUMNS), found.rows)
     levelled = np.where(scan.mask, subtract_plane(scan.data, scan.mask), np.nan)
-    panel = DefectPanel(summary, levelled, defects, scan.pixel_size, scan.unit)
-    figure = point_defect_sheet([[panel]], [None], printable(path.name))
+    panel = DefectPanel(found.summary, levelled, found.defects, scan.pixel_size, scan.unit)
+    caption = "".join(f"{note[0].upper()}{note[1:]}. " for note in found.notes)
+    figure = point_defect_sheet([[panel]], [None], printable(path.name), caption)
     endings = save_figure(figure, f"{stem}_defects.png")
-    print(printable(f"{path.name}: {summary}"))
-    if not rows and lacking is None:
-        print(printable(f"{path.name}: {ORDERED}"))
+    for line in [found.summary, *found.notes]:
+        print_and_log(f"{path.name}: {line}")
     print_written(stem, ["_defects.csv", *(f"_defects{ending}" for ending in endings)])
 
 
@@ -82,6 +81,13 @@ class Search(NamedTuple):
     rows: list[list[Any]]
     summary: str
     lacking: str | None
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the table has to know besides, as parts of sentences."""
+        if self.lacking is not None:
+            return [f"no sites in the table: {self.lacking}"]
+        return [] if self.rows else [ORDERED]
 
 
 def search(scan: Scan, options: Mapping[str, float]) -> Search:

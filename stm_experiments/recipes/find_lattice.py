@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from omegaconf import DictConfig
 
+from stm_experiments.app.logs import print_and_log
 from stm_experiments.app.settings import resolve
 from stm_experiments.core.arrays import Array
 from stm_experiments.core.files import write_csv, write_json
@@ -217,15 +218,18 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     title = "\n".join([printable(path.name), *(text["summary"] for text in about)])
     recorded = np.where(scan.mask, scan.data, np.nan)
     labels = None if found.grains is None else found.grains.labels
-    endings = save_figure(lattice_map(recorded, fits, title, labels), f"{stem}_lattice.png")
+    doubts = dict.fromkeys(text["reason"] for text in about if text["reason"] is not None)
+    note = "".join(f"Low confidence: {doubt}. " for doubt in doubts)
+    figure = lattice_map(recorded, fits, title, labels, note)
+    endings = save_figure(figure, f"{stem}_lattice.png")
     written = ["_lattice.json", *(f"_lattice{ending}" for ending in endings), "_sites.csv"]
     if labels is not None:
         np.save(f"{stem}_grains.npy", labels)
         written.append("_grains.npy")
     for text in about:
-        print(printable(f"{path.name}: {text['summary']}; found in the {found.name}"))
+        print_and_log(f"{path.name}: {text['summary']}; found in the {found.name}")
         if text["reason"] is not None:
-            print(printable(f"{path.name}: low confidence: {text['reason']}"))
+            print_and_log(f"{path.name}: low confidence: {text['reason']}")
         if found.grains is not None:
-            print(printable(f"{path.name}: {text['grain_summary']}"))
+            print_and_log(f"{path.name}: {text['grain_summary']}")
     print_written(stem, written)

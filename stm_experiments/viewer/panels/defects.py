@@ -33,7 +33,7 @@ def find(
 
 def show_defects(viewer: Any, name: str, result: Defects) -> list[str]:
     """Show the defects with their table, and count them."""
-    from stm_experiments.recipes.find_defects import COLUMNS, ORDERED
+    from stm_experiments.recipes.find_defects import COLUMNS
 
     found = result.search
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in found.rows]
@@ -50,8 +50,7 @@ def show_defects(viewer: Any, name: str, result: Defects) -> list[str]:
     )
     viewer.layers.selection.active = points
     show_table(viewer)
-    lacking = [f"no sites in the table: {found.lacking}"] if found.lacking else []
-    return [found.summary, *lacking, *([] if rows else [ORDERED])]
+    return [found.summary, *found.notes]
 
 
 def panel() -> Any:
