@@ -5,7 +5,6 @@ import is imported where it is used.
 """
 
 import logging
-import math
 import os
 import signal
 import subprocess
@@ -59,8 +58,30 @@ class SweepLauncher(Launcher):
         return jobs
 
 
+def check_jobs_per_gpu(number: int) -> None:
+    """Refuse what is no number of jobs.
+
+    Raises:
+        ValueError: If it is no whole number of at least 1.
+    """
+    if not isinstance(number, int) or number < 1:
+        raise ValueError(
+            f"hydra.launcher.jobs_per_gpu is a whole number of at least 1, not {number!r}"
+        )
+
+
 class DryRunLauncher(SweepLauncher):
-    """Prints the jobs and their folders, starts none and leaves no files (``--dry-run``)."""
+    """Prints the jobs and their folders, starts none and leaves no files (``--dry-run``).
+
+    Args:
+        jobs_per_gpu: That of the launcher that was chosen, which is checked.
+
+    Raises:
+        ValueError: If ``jobs_per_gpu`` is no number of jobs.
+    """
+
+    def __init__(self, jobs_per_gpu: int) -> None:
+        check_jobs_per_gpu(jobs_per_gpu)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -89,9 +110,13 @@ class LocalLauncher(SweepLauncher):
         jobs_per_gpu: Number of jobs that share a GPU, if each job has one.
         cores_per_job: CPU cores of a job, on a machine without GPUs; None: the jobs share all
             cores, at least one for each that runs.
+
+    Raises:
+        ValueError: If ``jobs_per_gpu`` is no number of jobs.
     """
 
     def __init__(self, gpus_per_job: int, jobs_per_gpu: int, cores_per_job: int | None) -> None:
+        check_jobs_per_gpu(jobs_per_gpu)
         self.gpus_per_job = gpus_per_job
         self.jobs_per_gpu = jobs_per_gpu
         self.cores_per_job = cores_per_job
@@ -201,11 +226,9 @@ def places(gpus_per_job: int, jobs_per_gpu: int, cores_per_job: int) -> list[dic
         raise ValueError(
             f"hydra.launcher.{unit}_per_job is from 1 to {total}, what this machine has, not {size}"
         )
-    most = 1 if gpus and size > 1 else math.inf
-    if not isinstance(jobs_per_gpu, int) or not 1 <= jobs_per_gpu <= most:
+    if gpus and size > 1 and jobs_per_gpu > 1:
         raise ValueError(
-            "hydra.launcher.jobs_per_gpu is a whole number of at least 1, and 1 where a job has "
-            f"several GPUs, not {jobs_per_gpu}"
+            f"hydra.launcher.jobs_per_gpu is 1 where a job has several GPUs, not {jobs_per_gpu}"
         )
     groups = [",".join(gpus[i * size : (i + 1) * size]) for i in range(total // size)]
     groups *= jobs_per_gpu if gpus else 1

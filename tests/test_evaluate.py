@@ -40,15 +40,15 @@ def test_models_and_lattices_make_a_matrix(models, command):
     assert code == 0
     metrics = json.loads((models / "run" / "metrics.json").read_text())
     for key in (
-        "CAEA fcc fcc/test/sc/mse_noisy",
-        "CAEA sc sc/test/fcc/mse_noisy",
+        "CAE-A fcc fcc/test/sc/mse_noisy",
+        "CAE-A sc sc/test/fcc/mse_noisy",
         "PCA-4/test/sc/mse_noisy",
     ):
         assert f"{metrics[key]:.5f}" in printed
     assert "trained on (row) and tested on (column)" in " ".join(printed.split())
     rows = (models / "run" / "matrix.csv").read_text().splitlines()
     assert rows[0] == "model,sc,fcc"
-    assert float(rows[1].split(",")[1]) == metrics["CAEA fcc fcc/test/sc/mse_noisy"]
+    assert float(rows[1].split(",")[1]) == metrics["CAE-A fcc fcc/test/sc/mse_noisy"]
     assert (models / "run" / "matrix.png").stat().st_size > 5000
 
 
@@ -56,7 +56,7 @@ def test_bare_weights_score_as_the_same_network_does(models, command):
     command(main, f"checkpoint={models}/sc.ckpt", f"hydra.run.dir={models}/a", *SMALL)
     command(main, f"checkpoint={models}/bare.pth", "net=cae_a", f"hydra.run.dir={models}/b", *SMALL)
     card, bare = (json.loads((models / run / "metrics.json").read_text()) for run in "ab")
-    assert card == {name.replace("bare/", "CAEA sc/"): value for name, value in bare.items()}
+    assert card == {name.replace("bare/", "CAE-A sc/"): value for name, value in bare.items()}
 
 
 def test_weights_of_another_network_are_refused(models):

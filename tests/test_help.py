@@ -45,6 +45,7 @@ def test_help_explains_every_key_of_the_command(door, command):
     for line in keys:
         assert line in page
     assert "override hydra" not in page
+    assert "\n\n\n" not in page, "a heading has nothing below it"
 
 
 @pytest.mark.parametrize("door", PLAIN)

@@ -71,6 +71,7 @@ def test_a_card_shows_the_error_beside_that_of_the_baselines(shown):
     ]
     assert len(widths) == 2  # the interval is no bar
     assert widths[0] == pytest.approx(2 * widths[1], rel=0.01)
+    assert "CAEA" not in shown["net"]._repr_html_()
     assert "6,212 weights" in shown["net"]._repr_html_()
     assert "mean squared error" not in shown["untrained"]._repr_html_()
 
@@ -80,6 +81,19 @@ def test_a_run_shows_its_curves_and_its_result(shown):
     assert page.count("<polyline") == 2
     assert "val/loss 0.022" in page
     assert "<rect" in page
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        (RUN / "x", "no such folder"),
+        (RUN.parent, "a sweep: .*such as paper_"),
+        (RUN.parents[2], "no run in"),
+    ],
+)
+def test_a_folder_that_is_no_run_is_refused(folder, message):
+    with pytest.raises(ValueError, match=message):
+        stm.read_run(folder)
 
 
 def test_a_result_shows_the_scan_before(shown):

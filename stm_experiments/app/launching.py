@@ -59,7 +59,10 @@ class SweepStart(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Note the folder, choose the launcher; called by Hydra once, before the first job."""
         if self.dry_run:
-            launcher = {"_target_": "hydra_plugins.stm_launchers.DryRunLauncher"}
+            launcher = {
+                "_target_": "hydra_plugins.stm_launchers.DryRunLauncher",
+                "jobs_per_gpu": config.hydra.launcher.get("jobs_per_gpu", 1),
+            }
         else:
             self.folders.append(Path(config.hydra.sweep.dir).absolute())
             if not suits_processes(config.hydra):

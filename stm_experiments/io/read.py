@@ -4,7 +4,7 @@ import contextlib
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from stm_experiments.core.arrays import Array
 from stm_experiments.core.files import SCAN_BYTES, FileRefused, check_regular
 from stm_experiments.core.texts import did_you_mean, printable
 from stm_experiments.io.formats import find_reader, why_unread
+from stm_experiments.io.given_units import with_given_units
 from stm_experiments.io.metadata import Metadata
 from stm_experiments.io.scan import NotAScanError, Scan, ScanError
 from stm_experiments.io.trace import NoImage, Trace, Unreadable, why_not_read
@@ -29,6 +30,9 @@ def read_scan(
     channel: str | None = None,
     direction: str = "forward",
     frame: int | None = None,
+    *,
+    unit: str | None = None,
+    pixel_nm: float | Sequence[float] | None = None,
 ) -> Scan:
     """Read one channel of a microscope file or image.
 
@@ -46,6 +50,10 @@ def read_scan(
             the second pass of a scan up and down again. ``"forward"`` reads the backward scan of a
             file that holds backward scans alone.
         frame: Number of an image in a movie, from 0; None: the file is no movie.
+        unit: Of the values, such as ``m``, ``nm``, ``pA`` or ``mV``, where the file does not state
+            it; they are converted to m, A or V. None: the file's.
+        pixel_nm: Size of a pixel, nm, or its height and width, where the file does not state it;
+            None: the file's.
 
     Returns:
         The scan. Pixels that are NaN, infinite or beyond the end of an unfinished scan are masked.
@@ -53,8 +61,10 @@ def read_scan(
     Raises:
         ScanError: If the file cannot be read, lacks the channel, direction or frame (the message
             lists those that exist), holds less than one measured row, or a constant topography
-            beside channels that hold data, and no channel was named.
+            beside channels that hold data, and no channel was named; or if it states another unit
+            or pixel size.
         NotAScanError: If it is no scan, or of a format that is not read.
+        ValueError: If ``unit`` or ``pixel_nm`` is wrong.
     """
     path = Path(path)
     with one_sentence(path):
@@ -63,7 +73,7 @@ def read_scan(
         data = _decode(trace)
         if channel is None:
             _check_varied(trace, traces, data[np.isfinite(data)])
-    return _as_scan(path, trace, data, traces)
+    return with_given_units(_as_scan(path, trace, data, traces), path, unit, pixel_nm)
 
 
 def read_scans(path: str | Path, most: int) -> list[Scan]:

@@ -56,7 +56,7 @@ class Card:
 
     def _repr_html_(self) -> str:
         """Show the scores and the facts in a notebook."""
-        return as_html(self.network, [self.chart()], self.facts)
+        return as_html(self.network, [self.chart(self.network)], self.facts)
 
     @property
     def facts(self) -> list[str]:
@@ -71,12 +71,16 @@ class Card:
             *([self.source] if self.source else []),
         ]
 
-    def chart(self) -> str:
-        """Return its test error beside those of its baselines as SVG; empty without scores."""
+    def chart(self, label: str) -> str:
+        """Return its test error beside those of its baselines as SVG; empty without scores.
+
+        Args:
+            label: The network's name in the chart.
+        """
         model = self.config.get("model")
         target = model.get("target") if isinstance(model, dict) else None
         measure = "mse_clean" if target == "clean" else "mse_noisy"
-        return draw_scores(self.scores, measure, self.network)
+        return draw_scores(self.scores, measure, label)
 
 
 class Inference(NamedTuple):
@@ -142,7 +146,7 @@ class NetworkModule(nn.Module):
         """Show the card and the number of weights in a notebook."""
         weights = sum(each.numel() for each in self.parameters())
         card = self.card or Card(type(self).__name__, {}, self.window)
-        return as_html(self.label, [card.chart()], [f"{weights:,} weights", *card.facts])
+        return as_html(self.label, [card.chart(self.label)], [f"{weights:,} weights", *card.facts])
 
 
 class AutoencoderModule(NetworkModule):

@@ -15,7 +15,8 @@ from stm_experiments.core.texts import printable
 from stm_experiments.figures.canvas import save_figure
 from stm_experiments.figures.scans.frame_comparison import CorrelationCurve, frame_comparison
 from stm_experiments.io import scan_files
-from stm_experiments.io.read import count_frames
+from stm_experiments.io.given_units import check_unit_settings
+from stm_experiments.io.read import count_frames, read_scan
 from stm_experiments.io.scan import Scan
 from stm_experiments.recipes.batch import check_formats, print_written
 from stm_experiments.restoration.denoise import denoise
@@ -46,7 +47,7 @@ def align(cfg: DictConfig) -> None:
         raise ValueError("image= or images= names the frames")
     paths = [path for pattern in patterns for path in scan_files.find_scan_files(str(pattern))]
     endings = check_formats(settings["formats"])
-    scan_files.check_unit_settings(settings["unit"], settings["pixel_nm"])
+    check_unit_settings(settings["unit"], settings["pixel_nm"])
     folder = new_folder()
     frames = read_frames(paths, settings)
     first = frames[0].scan
@@ -70,21 +71,18 @@ def read_frames(paths: list[Path], settings: dict[str, Any]) -> list[Frame]:
     way = settings["direction"]
     if len(paths) > 1:
         stems = scan_files.result_stems(paths)
-        return [
-            Frame(stems[path], scan_files.read_with_units(path, direction=way, **reading))
-            for path in paths
-        ]
+        return [Frame(stems[path], read_scan(path, direction=way, **reading)) for path in paths]
     (path,) = paths
     if count := count_frames(path):
         return [
             Frame(
                 f"{path.stem}_{frame}",
-                scan_files.read_with_units(path, direction=way, frame=frame, **reading),
+                read_scan(path, direction=way, frame=frame, **reading),
             )
             for frame in range(count)
         ]
     return [
-        Frame(f"{path.stem}_{way}", scan_files.read_with_units(path, direction=way, **reading))
+        Frame(f"{path.stem}_{way}", read_scan(path, direction=way, **reading))
         for way in ("forward", "backward")
     ]
 

@@ -10,6 +10,7 @@ from stm_experiments.app.logs import log_traceback, print_and_log
 from stm_experiments.app.messages import one_sentence
 from stm_experiments.core.texts import did_you_mean, printable
 from stm_experiments.io import scan_files
+from stm_experiments.io.given_units import check_unit_settings
 from stm_experiments.io.scan import WRITERS, NotAScanError
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def work_through(
     """
     paths = scan_files.find_scan_files(settings["image"])
     left_out = scan_files.passed_over(settings["image"])
-    scan_files.check_unit_settings(settings["unit"], settings["pixel_nm"])
+    check_unit_settings(settings["unit"], settings["pixel_nm"])
     folder = new_folder()
     stems = scan_files.result_stems(paths, ending)
     for_each_file(paths, lambda path: work(path, folder / stems[path]), left_out)

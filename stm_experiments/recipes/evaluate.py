@@ -79,7 +79,7 @@ def load_models(pattern: str, net_name: str | None) -> dict[str, Network]:
             net = checkpoint.load_weights(path, build.build_network(net_name))
         name = path.stem
         if net.card is not None:
-            name = f"{net.card.network} {'+'.join(net.card.lattice)}".strip()
+            name = f"{net.label} {'+'.join(net.card.lattice)}".strip()
             if len(names) > 1:
                 # The run folder tells models apart that are alike.
                 run = path.parent.parent if path.parent.name == "checkpoints" else path

@@ -25,7 +25,7 @@ from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
 from stm_experiments.recipes.batch import print_written, work_through
 from stm_experiments.restoration.denoise import DEFAULT, denoise
-from stm_experiments.restoration.preparation import check_steps, prepare
+from stm_experiments.restoration.preparation import check_steps, listed, prepare
 from stm_experiments.restoration.waves.lattice_waves import doubt_lattice
 
 FEWER = 0.95  # share of the sites of the other image below which an image is left
@@ -54,8 +54,7 @@ def find_lattices(cfg: DictConfig) -> None:
         raise ValueError(f"grains is auto or a whole number of at least 1, not {grains!r}")
     if settings["denoise"] not in DENOISE:
         raise ValueError(f"denoise is auto, true or false, not {settings['denoise']!r}")
-    if not isinstance(settings["prepare"], list):
-        settings["prepare"] = [settings["prepare"]]
+    settings["prepare"] = listed(settings["prepare"])
     check_steps(settings["prepare"])
     net = checkpoint.load(settings["checkpoint"] or DEFAULT) if settings["denoise"] else None
     work_through(settings, lambda path, stem: work(path, stem, net, settings))

@@ -8,7 +8,7 @@ from stm_experiments.core.texts import printable
 from stm_experiments.data.sites.site_data import read_site_images
 from stm_experiments.evaluation.site_report import examine_sites, write_sites
 from stm_experiments.figures.canvas import save_figure
-from stm_experiments.io import scan_files
+from stm_experiments.io.given_units import check_unit_settings
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Variational
 
@@ -24,7 +24,7 @@ def find_sites(cfg: DictConfig) -> None:
     """
     settings = resolve(cfg)
     folder = new_folder()
-    scan_files.check_unit_settings(None, settings["pixel_nm"])
+    check_unit_settings(None, settings["pixel_nm"])
     net = checkpoint.load(settings["checkpoint"])
     width = net.card.config.get("data", {}).get("width") if net.card else None
     if not isinstance(net, Variational) or width is None:

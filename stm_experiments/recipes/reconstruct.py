@@ -21,6 +21,7 @@ from stm_experiments.recipes.batch import list_scans, print_written, work_throug
 from stm_experiments.restoration.denoise import DEFAULT, check_denoising, denoise
 from stm_experiments.restoration.denoised import Comparison, Denoised, compare_with_clean
 from stm_experiments.restoration.history import picture_title
+from stm_experiments.restoration.preparation import listed
 
 DENOISING = ("stride", "uncertainty", "prepare", "remove_waves", "normalisation")
 log = logging.getLogger(__name__)
@@ -38,8 +39,7 @@ def reconstruct(cfg: DictConfig) -> None:
     settings = resolve(cfg)
     if settings["list"]:
         return list_scans(settings["image"])
-    if not isinstance(settings["prepare"], list):
-        settings["prepare"] = [settings["prepare"]]
+    settings["prepare"] = listed(settings["prepare"])
     net = checkpoint.load(settings["checkpoint"] or DEFAULT)
     checked = {key: settings[key] for key in DENOISING if key != "uncertainty"}
     check_denoising(net, **checked)

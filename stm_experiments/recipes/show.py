@@ -15,7 +15,7 @@ from stm_experiments.io import scan_files
 from stm_experiments.io.metadata import describe
 from stm_experiments.io.scan import Scan
 from stm_experiments.recipes.batch import check_formats, list_scans, print_written, work_through
-from stm_experiments.restoration.preparation import check_steps, prepare
+from stm_experiments.restoration.preparation import check_steps, listed, prepare
 from stm_experiments.restoration.profiles import Profile, line_profile
 
 
@@ -31,8 +31,7 @@ def show(cfg: DictConfig) -> None:
     settings = resolve(cfg)
     if settings["list"]:
         return list_scans(settings["image"])
-    if not isinstance(settings["prepare"], list):
-        settings["prepare"] = [settings["prepare"]]
+    settings["prepare"] = listed(settings["prepare"])
     check_steps(settings["prepare"])
     endings = check_formats(settings["formats"])
     work_through(settings, lambda path, stem: work(path, stem, settings, endings))

@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,8 @@ from stm_experiments.app.completion import (
 )
 from stm_experiments.app.prolong import prolonged_config
 from stm_experiments.app.settings import new_config, saved_config
-from stm_experiments.core.results.measures import measure_of
+from stm_experiments.core.plugins import plugins_in_use
+from stm_experiments.core.results.measures import Measure, check_metric, measure_of
 from stm_experiments.core.results.names import current_name
 from stm_experiments.core.texts import did_you_mean, printable
 from stm_experiments.evaluation.assess import SAMPLES
@@ -63,6 +65,24 @@ def train(cfg: DictConfig) -> float:
     return math.nan
 
 
+def check_optimized(name: str, own: Mapping[str, Measure]) -> None:
+    """Refuse, before the training, a metric that no run has; a plugin may log any.
+
+    Args:
+        name: The value of ``optimized_metric``.
+        own: Measures of the run's own objective.
+
+    Raises:
+        ValueError: If there is none of that name.
+    """
+    if plugins_in_use():
+        return
+    try:
+        check_metric(current_name(name), own)
+    except ValueError as error:
+        raise ValueError(f"optimized_metric={error}") from None
+
+
 def optimized(metrics: dict[str, float], name: str) -> float:
     """Return the metric that a sweeper optimises; NaN if that is the default one and not there.
 
@@ -80,6 +100,8 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     seed_everything(settings["seed"], workers=True, verbose=False)
     model = build.build_model(settings)
     net = model.net
+    best_by = settings.get("optimized_metric", DEFAULT_METRIC)
+    check_optimized(best_by, model.measures)
     data = build.build_data(settings, net.window)
     run.settle(data.files)
     last = run.last_checkpoint(model)
@@ -96,7 +118,6 @@ def run_once(settings: dict[str, Any], run: RunFolder) -> dict[str, float]:
     history = callbacks.History(run.path / "metrics.csv", fit.logs_steps(settings))
     samples = data.samples(SAMPLES)
     first = callbacks.FirstReconstruction(net, samples.noisy)
-    best_by = settings.get("optimized_metric", DEFAULT_METRIC)
     is_highest = measure_of(best_by, model.measures).highest_is_best
     minutes = settings["checkpoint_minutes"]
     writer = callbacks.CheckpointWriter(run.checkpoints, minutes, card, best_by, is_highest)

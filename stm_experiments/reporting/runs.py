@@ -23,6 +23,9 @@ from stm_experiments.core.texts import printable
 from stm_experiments.reporting import checks
 from stm_experiments.reporting.paper.published import CONFIGURATIONS, NETWORKS, configuration_of
 
+# Files of a run, one of which every run folder has.
+RECORDS = ("run.json", "config.yaml", "metrics.json", "metrics.csv", "train.log")
+
 Curve = list[tuple[float, float]]  # (epoch, value)
 SQUARED_ERROR = "mean squared error per px"
 
@@ -229,9 +232,10 @@ def read_run(folder: str | Path) -> Run:
     """Read a run folder; files that are absent count as empty.
 
     Raises:
-        ValueError: If a file cannot be read.
+        ValueError: If it is no folder of a run, or a file cannot be read.
     """
     folder = Path(folder)
+    _check_run_folder(folder)
     about = _read_mapping(folder / "run.json")
     checks.check_about(about)
     config = _read_mapping(folder / "config.yaml")
@@ -250,6 +254,24 @@ def read_run(folder: str | Path) -> Run:
         statistic,
         checks.check_tables(_read_mapping(folder / "latent.json"), "latent.json"),
     )
+
+
+def _check_run_folder(folder: Path) -> None:
+    """Refuse a folder that no run has written.
+
+    Raises:
+        ValueError: If it is absent, a sweep's, or another.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: there is no such folder")
+    if any((folder / name).exists() for name in RECORDS):
+        return
+    jobs = sorted(record.parent.name for record in folder.glob("*/run.json"))
+    if jobs:
+        raise ValueError(
+            f"{folder} is a sweep: its runs are in the folders in it, such as {jobs[0]}"
+        )
+    raise ValueError(f"{folder}: there is no run in that folder (no run.json)")
 
 
 def _read_or_explain(folder: Path) -> Run:

@@ -37,7 +37,7 @@ def denoise(
     *,
     stride: int = 4,
     uncertainty: bool = False,
-    prepare: Sequence[preparation.StepOrName] = (),
+    prepare: preparation.StepOrName | Sequence[preparation.StepOrName] = (),
     remove_waves: bool = False,
     normalisation: str | None = None,
     progress: tiling.Progress | None = None,
@@ -67,7 +67,7 @@ def denoise(
             ``surface_denoiser``.
         stride: Step between windows, px, for networks that have one.
         uncertainty: Whether to return the uncertainty of each pixel (up to 4 times slower).
-        prepare: Steps to apply first, of ``stm_experiments.restoration.preparation``.
+        prepare: Step or steps to apply first, of ``stm_experiments.restoration.preparation``.
         remove_waves: Whether plane waves that look like the instrument's, such as striations and
             hum, are subtracted first; the history names them in any case. The other trace of the
             scan's file, if there is one, tells them from waves of the sample.
@@ -82,12 +82,13 @@ def denoise(
         ValueError: If the scan, the model or a setting cannot be used.
     """
     net = load(checkpoint or DEFAULT) if isinstance(checkpoint, str | Path | None) else checkpoint
-    check_denoising(net, stride, prepare, normalisation, remove_waves=remove_waves)
+    steps = preparation.listed(prepare)
+    check_denoising(net, stride, steps, normalisation, remove_waves=remove_waves)
     # A filter was not trained on any map: it gets the one that suits scans.
     kind = normalisation or (net.card.normalisation if net.card else "plane")
     recorded = as_scan(scan)
     before = treat_waves(
-        preparation.prepare(recorded, prepare), read_other_trace(recorded), remove=remove_waves
+        preparation.prepare(recorded, steps), read_other_trace(recorded), remove=remove_waves
     )
     run = run_network(
         whole_image_network(net), before, kind, stride, uncertainty=uncertainty, progress=progress
@@ -95,7 +96,7 @@ def denoise(
     return described(
         before,
         run,
-        [*map(preparation.step_name, prepare), *["removal of waves"] * remove_waves],
+        [*map(preparation.step_name, steps), *["removal of waves"] * remove_waves],
     )
 
 
@@ -116,8 +117,8 @@ def check_denoising(
         raise ValueError(f"normalisation is {' or '.join(NORMALISATIONS)}, not {normalisation!r}")
     if not isinstance(remove_waves, bool):
         raise ValueError(f"remove_waves is true or false, not {remove_waves!r}")
-    if not isinstance(stride, int) or isinstance(stride, bool):
-        raise ValueError(f"stride is a whole number of px, not {stride!r}")
+    if not isinstance(stride, int) or isinstance(stride, bool) or stride < 1:
+        raise ValueError(f"stride is a whole number of px, at least 1, not {stride!r}")
     if net.window is not None:
         tiling.window_starts(net.window, net.window, stride)
     preparation.check_steps(prepare)

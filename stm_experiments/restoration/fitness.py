@@ -69,9 +69,9 @@ def assess_fitness(image: Tensor, mixture: WholeMixture, scale: float, unit: str
         fits = network > 0 and network > max(filters) - _BEHIND
         verdict = Verdict.INSIDE if fits else Verdict.OUTSIDE
         reasons = [
-            f"{noise} rms of noise were measured; the network alone would change the error by "
-            f"{_change(network)}, the best Wiener filter of the scan's own patches by "
-            f"{_change(max(filters))}, their mixture by {_change(total)} (estimates)",
+            f"{noise} rms of noise were measured; the network alone would "
+            f"{_change(network, 'the error')}, the best Wiener filter of the scan's own patches "
+            f"would {_change(max(filters))}, their mixture would {_change(total)} (estimates)",
             f"of the result, {share:.0%} come from the network, {used - share:.0%} from the "
             f"filters, {max(0.0, 1 - used):.0%} from the scan itself",
         ]
@@ -119,12 +119,11 @@ def _gain(noise: float, error: float) -> float:
     return -10 * math.log10(max(error / noise, _LEAST_SHARE)) if noise > 0 else 0.0
 
 
-def _change(gain: float) -> str:
-    """Say by how much a gain changes the error."""
-    known = 10 ** (-gain / 10) > _LEAST_SHARE
-    if not known:
-        return f"more than {-gain:+.0f} dB"
-    return f"{-gain:+.1f} dB" + (" (worse)" if gain < 0 else "")
+def _change(gain: float, error: str = "it") -> str:
+    """Say by how many dB a gain lowers or raises the error."""
+    if 10 ** (-gain / 10) <= _LEAST_SHARE:
+        return f"lower {error} by more than {gain:.0f} dB"
+    return f"{'raise' if gain < 0 else 'lower'} {error} by {abs(gain):.1f} dB"
 
 
 def _noise_sentences(image: Tensor, scale: float, unit: str) -> list[str]:

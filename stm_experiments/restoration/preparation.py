@@ -198,6 +198,13 @@ STEPS_WITH_ARGUMENT: dict[str, _Step] = {
 StepOrName = str | Mapping[str, Any]  # "plane", or {"crop": [0, 0, 128, 128]}
 
 
+def listed(steps: StepOrName | Sequence[StepOrName]) -> list[StepOrName]:
+    """Return steps as a list: what is no list, such as a name, is one step."""
+    if isinstance(steps, Sequence) and not isinstance(steps, str):
+        return list(steps)
+    return [steps]
+
+
 def check_steps(steps: Sequence[StepOrName]) -> None:
     """Check the names and arguments of steps.
 

@@ -271,6 +271,8 @@ def simulate(
     Raises:
         ValueError: If the arguments do not fit together.
     """
+    if np.ndim(seeds) == 0:
+        raise ValueError(f"seeds has the seed of each image, such as [0, 1, 2], not {seeds!r}")
     simulator = Simulator(
         noise=by_name(noise, NOISES, "noise"),
         preset=by_name(preset, PRESETS, "preset"),

@@ -170,15 +170,18 @@ def test_more_devices_than_there_are_is_an_error(command, machine, tmp_path, giv
     assert "error: hydra.launcher.gpus_per_job is from 1 to 2, what this machine has" in errors
 
 
-@pytest.mark.parametrize(("each", "shared"), [(2, 2), (1, 0)])
-def test_jobs_that_cannot_share_gpus_are_an_error(command, machine, tmp_path, each, shared):
+@pytest.mark.parametrize(
+    ("each", "shared", "flags"), [(2, 2, ()), (1, 0, ()), (1, 0, ("--dry-run",))]
+)
+def test_jobs_that_cannot_share_gpus_are_an_error(command, machine, tmp_path, each, shared, flags):
     machine(gpus=2, cores=2)
     settings = (f"hydra.launcher.gpus_per_job={each}", f"hydra.launcher.jobs_per_gpu={shared}")
     code, _, errors = command(
-        main, "-m", "seed=0,1", LOCAL, *settings, f"hydra.sweep.dir={tmp_path}"
+        main, "-m", *flags, "seed=0,1", LOCAL, *settings, f"hydra.sweep.dir={tmp_path}"
     )
     assert code == 1
-    assert "error: hydra.launcher.jobs_per_gpu is a whole number of at least 1, and 1" in errors
+    wanted = "1 where a job has several GPUs" if shared else "a whole number of at least 1"
+    assert f"error: hydra.launcher.jobs_per_gpu is {wanted}, not {shared}" in errors
 
 
 def test_a_job_that_fails_or_is_killed_does_so_alone(command, machine, jobs_run, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from stm_experiments import train
+from stm_experiments.recipes.train import optimized
 
 CONSTANT = ("scheduler=constant", "model.fused=false")
 
@@ -61,4 +62,8 @@ def test_a_metric_that_no_run_has_is_named(command, tiny, tmp_path, no_figures):
     keys = ("optimized_metric=test/mse_nosy", f"hydra.run.dir={tmp_path / 'run'}")
     code, _, errors = command(train.main, *tiny, *keys)
     assert code == 1
-    assert "optimized_metric=test/mse_nosy: metrics.json of this run has none" in errors
+    assert "optimized_metric=test/mse_nosy: no run has this number" in errors
+    assert "did you mean 'test/mse_noisy'?" in errors
+    assert not list((tmp_path / "run" / "checkpoints").iterdir()), "nothing was trained"
+    with pytest.raises(ValueError, match="this run has none"):
+        optimized({"test/latent/probe": 0.5}, "test/latent/prob")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stm_experiments.core.results.measures import MEASURES, Measure, measure_of
+from stm_experiments.core.results.measures import MEASURES, Measure, check_metric, measure_of
 from stm_experiments.core.results.names import (
     Name,
     metric_name,
@@ -32,6 +32,17 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_a_name_is_read_as_it_is_made(text, name):
     assert read_name(text) == name
     assert metric_name(name.measure, name.split, network=name.network, part=name.part) == text
+
+
+def test_numbers_of_runs_are_known_and_misspelt_ones_refused():
+    run = json.loads(
+        (ROOT / "docs/data/paper_published/paper_baseline_fcc/metrics.json").read_text()
+    )
+    for text in (*with_current_names(run), "train/grad_norm", "test/sites/new", "val/largest"):
+        check_metric(text, {"largest": Measure("largest error")})
+    for text, hint in (("val/lss", "mean 'val/loss'"), ("loss", "such as val/loss")):
+        with pytest.raises(ValueError, match=f"{text}: .*{hint}"):
+            check_metric(text, {})
 
 
 def test_what_has_no_split_is_no_name():

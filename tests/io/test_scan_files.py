@@ -1,13 +1,11 @@
 import numpy as np
 import pytest
 
-from stm_experiments.io import ScanError
+from stm_experiments.io import ScanError, read_scan
 from stm_experiments.io.scan_files import (
-    check_unit_settings,
     find_scan_files,
     passed_over,
     read_partner,
-    read_with_units,
     result_stems,
 )
 
@@ -75,28 +73,28 @@ def test_equal_stems_get_names_of_their_own(tmp_path):
 
 
 def test_units_are_put_in_where_the_file_is_silent(folder):
-    plain = read_with_units(folder / "b.npy", None, "forward", None, None)
+    plain = read_scan(folder / "b.npy")
     assert (plain.unit, plain.pixel_size, plain.history) == ("", None, ())
-    scan = read_with_units(folder / "b.npy", None, "forward", "m", 0.5)
+    scan = read_scan(folder / "b.npy", unit="m", pixel_nm=0.5)
     assert (scan.unit, scan.pixel_size) == ("m", (0.5, 0.5))
     assert scan.history == ("unit m as given", "pixel of 0.5 nm as given")
     scan.save(folder / "known.tiff")
-    same = read_with_units(folder / "known.tiff", None, "forward", "m", 0.5)
+    same = read_scan(folder / "known.tiff", unit="m", pixel_nm=0.5)
     assert (same.unit, same.pixel_size) == ("m", pytest.approx((0.5, 0.5)))
     with pytest.raises(ScanError, match="values are in m, not A"):
-        read_with_units(folder / "known.tiff", None, "forward", "A", None)
+        read_scan(folder / "known.tiff", unit="A")
     with pytest.raises(ScanError, match=r"a pixel is 0\.5 x 0\.5 nm, not 0\.6 nm"):
-        read_with_units(folder / "known.tiff", None, "forward", None, 0.6)
+        read_scan(folder / "known.tiff", pixel_nm=0.6)
 
 
 def test_units_with_a_prefix_are_converted(folder):
-    plain = read_with_units(folder / "b.npy", None, "forward", None, None)
-    scan = read_with_units(folder / "b.npy", None, "forward", "nm", None)
+    plain = read_scan(folder / "b.npy")
+    scan = read_scan(folder / "b.npy", unit="nm")
     np.testing.assert_allclose(scan.data, 1e-9 * plain.data)
     assert (scan.unit, scan.history) == ("m", ("unit nm as given",))
     for unit in ("furlong", "K", 3):
         with pytest.raises(ValueError, match="unit is m, A or V, with a prefix"):
-            check_unit_settings(unit, None)
+            read_scan(folder / "b.npy", unit=unit)
 
 
 def test_the_partner_is_a_file_or_named_alike(folder):
@@ -112,10 +110,10 @@ def test_a_unit_that_makes_heights_impossible_is_doubted(tmp_path, caplog):
     np.save(tmp_path / "a.npy", heights)
     for unit, doubted in (("m", False), ("nm", True), ("A", False)):
         caplog.clear()
-        read_with_units(tmp_path / "a.npy", None, "forward", unit, None)
+        read_scan(tmp_path / "a.npy", unit=unit)
         assert ("with unit=nm its heights span 0.000" in caplog.text) is doubted
     np.save(tmp_path / "b.npy", 1e10 * heights)
-    read_with_units(tmp_path / "b.npy", None, "forward", "m", None)
+    read_scan(tmp_path / "b.npy", unit="m")
     assert "b.npy: with unit=m its heights span" in caplog.text
 
 
@@ -123,5 +121,5 @@ def test_infinite_values_are_named(tmp_path, caplog):
     heights = np.random.default_rng(0).normal(size=(8, 8))
     heights[0, :3], heights[1, 0] = np.inf, np.nan
     np.save(tmp_path / "inf.npy", heights)
-    assert read_with_units(tmp_path / "inf.npy", None, "forward", None, None).mask.sum() == 60
+    assert read_scan(tmp_path / "inf.npy").mask.sum() == 60
     assert "inf.npy: 3 of 64 values are infinite and count as not measured." in caplog.text

@@ -83,7 +83,7 @@ def test_an_identity_gives_the_scan_back(net, normalisation, mask):
 def test_an_identity_gives_the_prepared_scan_back(step):
     given = scan(mask=unfinished())
     expected = prepare(given, [step])
-    after = denoise(given, Windows(), prepare=[step])
+    after = denoise(given, Windows(), prepare=step)
     np.testing.assert_array_equal(after.mask, expected.mask)
     measured = expected.mask
     np.testing.assert_allclose(after.data[measured], expected.data[measured], rtol=0, atol=1e-16)
@@ -247,6 +247,7 @@ def test_a_name_loads_a_shipped_model(tmp_path, monkeypatch):
         ({"normalisation": "best"}, "minmax or plane, not 'best'"),
         ({"stride": 10}, "between 1 and the window"),
         ({"stride": 2.5}, "whole number of px"),
+        ({"stride": 0}, "at least 1"),
         ({"prepare": ["level"]}, "no step 'level'"),
         ({"scan": np.zeros((30, 30))}, "constant"),
         ({"scan": np.zeros((3, 30, 30))}, r"expected real numbers \[H, W\]"),

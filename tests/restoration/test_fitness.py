@@ -66,6 +66,7 @@ def test_a_network_that_is_right_is_inside():
     result = denoise(noisy(clean, 0.2), mixed(clean), normalisation="minmax")
     assert result.fitness.verdict is Verdict.INSIDE
     assert result.fitness.expected_gain > 6
+    assert "the network alone would lower the error by" in " ".join(result.history)
 
 
 def test_a_network_that_is_wrong_is_outside():
@@ -74,6 +75,7 @@ def test_a_network_that_is_wrong_is_outside():
     assert result.fitness.expected_gain > 3, "the filters of the scan's own patches are left"
     said = [line for line in result.history if line.startswith(Verdict.OUTSIDE.value)]
     assert len(said) == 1
+    assert "the network alone would raise the error by" in said[0]
 
 
 def test_a_scan_without_noise_stays():

@@ -193,6 +193,8 @@ def test_bad_batches_and_lattices_are_refused():
         simulate([sc], [1, 2], none, physical)
     with pytest.raises(ValueError, match="one lattice and one seed per image"):
         simulate([], [], none, physical)
+    with pytest.raises(ValueError, match=r"seed of each image, such as \[0, 1, 2\], not 3"):
+        simulate("sc", 3)
     with pytest.raises(ValueError, match="domains must be 1 or 2"):
         simulate([sc], [1], none, physical, domains=3)
     with pytest.raises(ValueError, match="2 orientations were given for 1 images"):

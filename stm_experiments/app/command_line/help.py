@@ -32,7 +32,8 @@ def help_text(arguments: Sequence[str], config_name: str) -> str:
         config = compose(config_name, overrides=[*extra, *overrides], return_hydra_config=True)
     about, groups, keys = sections(file.read_text(encoding="utf-8"))
     parts = [about, f"Keys, set as key=value (from {file}):", keys]
-    parts += ["Config groups, set as group=file or group.key=value:", groups]
+    if groups:
+        parts += ["Config groups, set as group=file or group.key=value:", groups]
     names = {name for name in config.hydra.runtime.choices if "/" not in name}
     if "experiment" in names:
         parts += [f"experiment is one of {', '.join(choices('experiment'))}."]

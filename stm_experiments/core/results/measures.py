@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from stm_experiments.core.results.names import INTERVAL, read_name
+from stm_experiments.core.texts import did_you_mean
 
 
 class Measure(NamedTuple):
@@ -66,6 +67,28 @@ def measure_of(name: str, own: Mapping[str, Measure] | None = None) -> Measure:
     if measure.startswith("auroc_"):  # of one kind of defect
         return MEASURES["auroc"]._replace(label=f"AUROC of {measure[6:].replace('_', ' ')}")
     return Measure(measure.replace("_", " "))
+
+
+def check_metric(text: str, own: Mapping[str, Measure]) -> None:
+    """Refuse a name that no number of a run without plugins has.
+
+    The measures of a part, such as ``test/latent/probe``, are not checked.
+
+    Args:
+        text: Such as ``val/loss``.
+        own: Measures of the run's own objective.
+
+    Raises:
+        ValueError: If there is no such number.
+    """
+    name = read_name(text)
+    known = {**MEASURES, **own}
+    if name is None:
+        raise ValueError(f"{text}: a number is named <split>/<measure>, such as val/loss")
+    measure = name.measure.removesuffix(INTERVAL)
+    if not name.part and measure not in known:
+        near = did_you_mean(text, [text.removesuffix(name.measure) + each for each in known])
+        raise ValueError(f"{text}: no run has this number{near}")
 
 
 def is_measured(column: str) -> bool:

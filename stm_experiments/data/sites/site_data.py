@@ -11,7 +11,8 @@ from stm_experiments.core.texts import printable
 from stm_experiments.data.settings import PatchSettings, check_whole_numbers, part_of
 from stm_experiments.data.sites.site_loader import SiteImages
 from stm_experiments.data.sites.sites import SiteImage, make_site_image
-from stm_experiments.io.scan_files import find_scan_files, read_with_units
+from stm_experiments.io.read import read_scan
+from stm_experiments.io.scan_files import find_scan_files
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ def read_site_images(
     paths = find_scan_files(root)
     for path in paths:
         try:
-            scan = read_with_units(path, channel, "forward", None, pixel_nm)
+            scan = read_scan(path, channel, pixel_nm=pixel_nm)
             image = make_site_image(
                 printable(path.name),
                 scan.data,
