@@ -159,6 +159,15 @@ def broad_power(image: Tensor) -> Tensor:
     return result
 
 
+def mean_power(spectrum: Tensor, width: int) -> float:
+    """Return the mean square of noise from its spectrum [H, W//2 + 1]."""
+    twice = torch.full((spectrum.shape[1],), 2.0, dtype=spectrum.dtype, device=spectrum.device)
+    twice[0] = 1
+    if width % 2 == 0:
+        twice[-1] = 1
+    return float((spectrum * twice).sum()) / (len(spectrum) * width)
+
+
 def sample_noise(spectrum: Tensor, width: int, generator: torch.Generator) -> Tensor:
     """Draw noise of a given spectrum [H, W//2 + 1], [H, W] float64."""
     shape = (len(spectrum), width)

@@ -6,7 +6,12 @@ from enum import Enum
 
 from torch import Tensor
 
-from stm_experiments.core.noise import correlated_noise, noise_levels, noise_spectrum
+from stm_experiments.core.noise import (
+    correlated_noise,
+    mean_power,
+    noise_levels,
+    noise_spectrum,
+)
 from stm_experiments.core.units import amount
 from stm_experiments.restoration.local_risk import SMALLEST, WholeMixture
 
@@ -93,7 +98,7 @@ def surplus_sentence(image: Tensor, output: Tensor, scale: float, unit: str) -> 
     part = _centre(image)
     if min(part.shape) < SMALLEST:
         return []
-    noise = float(noise_spectrum(part).mean())
+    noise = mean_power(noise_spectrum(part), part.shape[1])
     surplus = float((_centre(output) - part).square().mean()) - noise
     if surplus <= noise:
         return []

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stm_experiments.core.noise import noise_spectrum, sample_noise
+from stm_experiments.core.noise import mean_power, noise_spectrum, sample_noise
 from stm_experiments.models import tiling
 from stm_experiments.models.baselines.patch_wiener import PatchWiener, filtered_by_all
 from stm_experiments.models.interfaces import Network, NetworkModule
@@ -212,7 +212,7 @@ def mix(image: Tensor, spectrum: Tensor, experts: Experts, rules: MixtureRules) 
     shape = image.shape
     generator = torch.Generator().manual_seed(0)
     probe = sample_noise(spectrum.cpu(), shape[1], generator).to(image)
-    noise = _mean_power(spectrum, shape[1])
+    noise = mean_power(spectrum, shape[1])
     estimates = experts(image, spectrum)
     answers = experts(image + rules.probe * probe, spectrum)
     linear = torch.stack(
@@ -306,15 +306,6 @@ def _if_better(
     first, second = (_error(quadratic, linear, 0.0, weights) for weights in (plain, other))
     tiny = torch.finfo(first.dtype).tiny
     return torch.lerp(plain, other, ((first - second) / max(wanted, tiny) - 1).clamp(0, 1))
-
-
-def _mean_power(spectrum: Tensor, width: int) -> float:
-    """Return the mean square of noise from its spectrum [H, W//2 + 1]."""
-    twice = torch.full((spectrum.shape[1],), 2.0, dtype=spectrum.dtype, device=spectrum.device)
-    twice[0] = 1
-    if width % 2 == 0:
-        twice[-1] = 1
-    return float((spectrum * twice).sum()) / (len(spectrum) * width)
 
 
 def _spread(terms: Tensor, shape: torch.Size, side: int) -> Tensor:
