@@ -13,13 +13,16 @@ from stm_experiments.lattice.symmetry import Symmetry
 _SAME_CELL = 0.15  # largest distance from a whole number of the sites' cells
 
 
-def describe_lattice(fit: LatticeFit, symmetry: Symmetry | None, unit: str) -> dict[str, Any]:
+def describe_lattice(
+    fit: LatticeFit, symmetry: Symmetry | None, unit: str, *, is_doubtful: bool = False
+) -> dict[str, Any]:
     """Return a lattice in plain numbers.
 
     Args:
         fit: The lattice.
         symmetry: Of the same lattice; None: it could not be judged.
         unit: Of the image's heights.
+        is_doubtful: Whether the lattice may be none, so that its class has a low confidence.
 
     Returns:
         ``summary``, one sentence; lengths and angle (nm if the size of a pixel is known, and px);
@@ -49,7 +52,7 @@ def describe_lattice(fit: LatticeFit, symmetry: Symmetry | None, unit: str) -> d
             errors["reciprocal_per_nm"] = reciprocal_errors(vectors, covariance).tolist()
     about["standard_errors"] = errors
     about["errors_limited_by"] = fit.error_limit
-    symmetry_words, symmetry_values = _describe_symmetry(fit, symmetry)
+    symmetry_words, symmetry_values = _describe_symmetry(fit, symmetry, is_doubtful=is_doubtful)
     about["summary"] = f"{', '.join(fit.facts)}; {symmetry_words}"
     return (
         about
@@ -72,16 +75,19 @@ def _root(covariance: Array) -> list[list[float]]:
     return errors
 
 
-def _describe_symmetry(fit: LatticeFit, symmetry: Symmetry | None) -> tuple[str, dict[str, Any]]:
+def _describe_symmetry(
+    fit: LatticeFit, symmetry: Symmetry | None, *, is_doubtful: bool
+) -> tuple[str, dict[str, Any]]:
     """Return a lattice's class in words and as values.
 
-    The class has a low confidence if its cell is none of the sites' cell or of several such cells.
+    The class has a low confidence if the lattice is doubtful, or if its cell is none of the sites'
+    cell or of several such cells.
     """
     if symmetry is None:
         return "class unknown", {"bravais": None, "confidence": "low", "runner_up": None}
     cells = symmetry.vectors @ np.linalg.inv(fit.vectors)
     is_multiple = bool(np.abs(cells - np.round(cells)).max() < _SAME_CELL)
-    confidence = symmetry.confidence if is_multiple else "low"
+    confidence = symmetry.confidence if is_multiple and not is_doubtful else "low"
     words = f"{symmetry.bravais}, {confidence} confidence (next: {symmetry.runner_up})"
     if round(abs(float(np.linalg.det(cells)))) > 1:
         unit = "px" if fit.pixel_nm is None else "nm"

@@ -186,15 +186,10 @@ def describe_found(scan: Scan, found: Found) -> list[dict[str, Any]]:
     for fit, symmetry in zip(found.fits, symmetries, strict=True):
         doubts = [doubt_lattice(scan, fit.vectors, other), None if about else found.doubt]
         reason = "; ".join(doubt for doubt in doubts if doubt) or None
-        text = describe_lattice(fit, symmetry, scan.unit) | {
-            "found_in": found.name,
-            "reason": reason,
-        }
+        text = describe_lattice(fit, symmetry, scan.unit, is_doubtful=reason is not None)
+        text |= {"found_in": found.name, "reason": reason}
         if not about and found.runner_up is not None:
             text["runner_up_vectors_px"] = found.runner_up.tolist()
-        if reason is not None:
-            summary = text["summary"].replace("high confidence", "low confidence")
-            text |= {"confidence": "low", "summary": summary}
         about.append(text)
     if found.grains is None:
         return about
