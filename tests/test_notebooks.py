@@ -97,7 +97,9 @@ def test_a_folder_that_is_no_run_is_refused(folder, message):
 
 
 def test_a_result_shows_the_scan_before(shown):
-    assert shown["denoised"]._repr_html_().count("<img") == 2
+    box = shown["denoised"]._repr_html_()
+    assert box.count("<img") == 3
+    assert "removed, without its plane" in box
 
 
 def test_pictures_stay_small_and_leave_out_what_is_no_number():

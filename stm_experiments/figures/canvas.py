@@ -101,7 +101,10 @@ def add_caption(figure: Figure, width: float, caption: str) -> Text:
 
 def wrapped(text: str, characters: int) -> str:
     """Break a text into lines; dollar signs, as in file names, are shown and not parsed."""
-    lines = [textwrap.fill(line, max(characters, 8)) for line in text.splitlines()]
+    lines = [
+        textwrap.fill(line, max(characters, 8), break_on_hyphens=False)
+        for line in text.splitlines()
+    ]
     return "\n".join(lines).replace("$", r"\$")
 
 

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from stm_experiments.core.arrays import Array
 from stm_experiments.core.display.page import as_html, as_image
 from stm_experiments.core.files import atomic_write
 from stm_experiments.core.images import ImageError
@@ -84,23 +85,24 @@ class Scan:
         """Show a picture and the facts in a notebook."""
         return self.html()
 
-    def html(self, before: "Scan | None" = None, remarks: Sequence[str] = ()) -> str:
-        """Return a small picture, the facts, the metadata and remarks as HTML.
+    def html(self, pictures: Mapping[str, Array] | None = None, remarks: Sequence[str] = ()) -> str:
+        """Return small pictures, the facts, the metadata and remarks as HTML.
 
         Args:
-            before: A scan whose picture is put before its own, if any.
+            pictures: Heights [H, W] in the scan's unit, by their title; None: those of the scan.
             remarks: Lines of text.
         """
-        titled = {"": self} if before is None else {"before, ": before, "after, ": self}
         lines = [*self.facts, *describe(self.metadata), *remarks]
-        pictures = [scan.picture(title) for title, scan in titled.items()]
-        return as_html(self.name or "scan", pictures, lines)
+        shown = pictures or {"": self.data}
+        images = [self._picture(title, heights) for title, heights in shown.items()]
+        return as_html(self.name or "scan", images, lines)
 
-    def picture(self, title: str = "") -> str:
-        """Return a small picture without the scan's plane, with a line below it, as HTML."""
-        small = preview(self.data, self.mask, self.pixel_size or (1.0, 1.0))
+    def _picture(self, title: str, heights: Array) -> str:
+        """Return a small picture of heights without their plane, with a line below it, as HTML."""
+        small = preview(heights, self.mask, self.pixel_size or (1.0, 1.0))
         span = amount(small.span, self.unit)
-        return as_image(small.png, f"{title}without its plane: {span} from dark to bright")
+        start = f"{title}, " if title else ""
+        return as_image(small.png, f"{start}without its plane: {span} from dark to bright")
 
     @property
     def facts(self) -> list[str]:

@@ -72,8 +72,11 @@ class Denoised(Scan):
     uncertain_atoms: UncertainAtoms | None = None
 
     def _repr_html_(self) -> str:
-        """Show scan and result in a notebook, with what was done and what was judged."""
-        return self.html(self.before, self.history)
+        """Show scan, result and residual in a notebook, with what was done and what was judged."""
+        before = self.before.data
+        return self.html(
+            {"before": before, "after": self.data, "removed": before - self.data}, self.history
+        )
 
     @property
     def scale(self) -> float:

@@ -1,6 +1,7 @@
 """Training on known stripes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from stm_experiments.core.batch import Batch
+from stm_experiments.core.results.measures import Measure
 from stm_experiments.models import Destripe
 from stm_experiments.training.reconstruction import Reconstruction
 
@@ -18,6 +20,14 @@ _EXACT = 1e-6
 _FINDING_WEIGHT = 10.0
 # Limit of the loss of knowing, nats: bounds the first steps, with expected errors near 0.
 _LARGEST_KNOWING = 10.0
+
+
+class Terms(NamedTuple):
+    """The weighted terms of the loss, means over the patches of a batch; their sum is the loss."""
+
+    finding: Tensor
+    repairing: Tensor  # 0 without gaps
+    knowing: Tensor  # 0 without gaps
 
 
 class Destriping(Reconstruction):
@@ -42,6 +52,11 @@ class Destriping(Reconstruction):
     """
 
     loss_label = "sum of the terms of finding, repairing and knowing"
+    measures: ClassVar[Mapping[str, Measure]] = {
+        "finding": Measure("10 times the cross-entropy of stripes", "nats per px"),
+        "repairing": Measure("half the logarithm of the squared error in gaps", "per patch"),
+        "knowing": Measure("half the negative log-likelihood of errors in gaps", "nats per px"),
+    }
     net: Destripe
 
     def __init__(
@@ -59,7 +74,19 @@ class Destriping(Reconstruction):
         self.finder_only = finder_only
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the sum of the terms.
+        """Return the sum of the terms; errors as for ``terms``."""
+        return torch.stack(self.terms(batch)).sum()
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Log ``val/loss`` and its terms, ``val/finding``, ``val/repairing``, ``val/knowing``."""
+        if len(batch.noisy):
+            terms = self.terms(batch)
+        else:  # of a small last batch, whose patches other processes have
+            terms = Terms(*torch.zeros(3, device=batch.noisy.device))
+        self.log_validation(batch, loss=torch.stack(terms).sum(), **terms._asdict())
+
+    def terms(self, batch: Batch) -> Terms:
+        """Return the terms of the loss.
 
         Raises:
             ValueError: If the data have no clean images, or do not know their stripes.
@@ -71,19 +98,16 @@ class Destriping(Reconstruction):
         noisy, clean = (batch.noisy - level) / unit, (batch.clean - level) / unit
         logits = self.net.logits(noisy)
         finding = _FINDING_WEIGHT * F.binary_cross_entropy_with_logits(logits, stripes.to(noisy))
-
-        if self.finder_only:
-            return finding
         gaps = stripes | (logits.detach() > 0)
         damaged = gaps.any(3).any(2).any(1)
-        if not damaged.any():
-            return finding
-        repair = self.repair_loss(noisy[damaged], clean[damaged], gaps[damaged])
-        share = int(damaged.sum()) / len(damaged)
-        return finding + share * repair
+        if self.finder_only or not damaged.any():
+            return Terms(finding, torch.zeros_like(finding), torch.zeros_like(finding))
+        repairing, knowing = self.repair_terms(noisy[damaged], clean[damaged], gaps[damaged])
+        share = int(damaged.sum()) / len(damaged) / 2
+        return Terms(finding, share * repairing, share * knowing)
 
-    def repair_loss(self, noisy: Tensor, clean: Tensor, gaps: Tensor) -> Tensor:
-        """Return the mean of the terms of repairing and knowing, over patches with gaps.
+    def repair_terms(self, noisy: Tensor, clean: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the terms of repairing and knowing, means over patches with gaps.
 
         Args:
             noisy: Patches of standard deviation 1, [B, 1, h, w].
@@ -96,4 +120,4 @@ class Destriping(Reconstruction):
         repairing = (errors.sum((1, 2, 3)) / count + _EXACT).log().mean()
         likelihood = deviation.log() + errors.detach() / (2 * deviation.square() + _EXACT)
         knowing = ((likelihood * gaps).sum((1, 2, 3)) / count).mean()
-        return (repairing + torch.clamp(knowing, max=_LARGEST_KNOWING)) / 2
+        return repairing, torch.clamp(knowing, max=_LARGEST_KNOWING)

@@ -60,7 +60,7 @@ def test_patches_without_stripes_train_the_finder_alone():
 def test_finding_has_the_same_weight_in_batches_with_and_without_gaps():
     """With the errors of repairing left out, a batch's loss is the mean of its patches' losses."""
     objective = Destriping(Destripe(4, 4))
-    objective.repair_loss = lambda noisy, clean, gaps: torch.zeros(())
+    objective.repair_terms = lambda noisy, clean, gaps: (torch.zeros(()), torch.zeros(()))
     with torch.no_grad():
         plain, striped = (objective.loss(batch(kind, count=1)) for kind in (False, True))
         mixed = concatenate([batch(False, count=1), batch(True, count=1)])
