@@ -10,8 +10,6 @@ from stm_experiments.lattice.fit import LatticeFit
 from stm_experiments.lattice.grains import Grains
 from stm_experiments.lattice.symmetry import Symmetry
 
-_SAME_CELL = 0.15  # largest distance from a whole number of the sites' cells
-
 
 def describe_lattice(
     fit: LatticeFit, symmetry: Symmetry | None, unit: str, *, is_doubtful: bool = False
@@ -80,19 +78,21 @@ def _describe_symmetry(
 ) -> tuple[str, dict[str, Any]]:
     """Return a lattice's class in words and as values.
 
-    The class has a low confidence if the lattice is doubtful, or if its cell is none of the sites'
-    cell or of several such cells.
+    The class has a low confidence if the lattice is doubtful.
     """
     if symmetry is None:
         return "class unknown", {"bravais": None, "confidence": "low", "runner_up": None}
-    cells = symmetry.vectors @ np.linalg.inv(fit.vectors)
-    is_multiple = bool(np.abs(cells - np.round(cells)).max() < _SAME_CELL)
-    confidence = symmetry.confidence if is_multiple and not is_doubtful else "low"
+    confidence = "low" if is_doubtful else symmetry.confidence
     words = f"{symmetry.bravais}, {confidence} confidence (next: {symmetry.runner_up})"
-    if round(abs(float(np.linalg.det(cells)))) > 1:
-        unit = "px" if fit.pixel_nm is None else "nm"
-        a, b = np.linalg.norm(symmetry.vectors * (fit.pixel_nm or (1.0, 1.0)), axis=1)
+    pixel = np.array(fit.pixel_nm or (1.0, 1.0))
+    unit = "px" if fit.pixel_nm is None else "nm"
+    if round(abs(float(np.linalg.det(symmetry.vectors @ np.linalg.inv(fit.vectors))))) > 1:
+        a, b = np.linalg.norm(symmetry.vectors * pixel, axis=1)
         words += f"; heights repeat after a = {a:.4g} {unit}, b = {b:.4g} {unit} only"
+    foreign = None
+    if symmetry.foreign is not None:
+        foreign = float(1 / np.linalg.norm(symmetry.foreign / pixel))
+        words += f"; a strong wave of {foreign:.3g} {unit} does not belong to this cell"
     return words, {
         "bravais": symmetry.bravais,
         "confidence": confidence,
@@ -100,6 +100,7 @@ def _describe_symmetry(
         "symmetry_vectors_px": symmetry.vectors.tolist(),
         "symmetry_strain": symmetry.strain,
         "symmetry_asymmetry": symmetry.asymmetry,
+        f"foreign_period_{unit}": foreign,
     }
 
 

@@ -25,6 +25,7 @@ from stm_experiments.lattice.vectors import (
     explained_waves,
     find_bragg_vectors,
     reduce_vectors,
+    refine_lattice,
 )
 
 BRAVAIS = ("hexagonal", "square", "rectangular", "centred rectangular", "oblique")
@@ -33,7 +34,10 @@ _DRIFT = 0.05  # strain up to which it may: a scan that drifted by a tenth of it
 _ASYMMETRY = 0.1  # of amplitudes that counts as an effect of tip and noise
 _CLEAR = 2.5  # ratio of a misfit to its limit, or of the limit to it, of a clear case
 _AS_GOOD = 0.01  # explained amplitude that a larger cell has to add
+_CLOSE = 0.4  # furthest of a Bragg peak from one of a superlattice, frequency steps
 _EXPLAINED = 0.8  # least amplitude of the Bragg peaks that a lattice explains in a clear case
+_SAME_CELL = 0.1  # furthest of a multiple of a cell from whole numbers of its vectors
+_STRONG = 0.3  # least amplitude of a foreign wave that is told, of the strongest one's
 _SIGNIFICANT = 15.0  # power of a wave over the background
 _BLUR = 0.5  # largest logarithm of a ratio of amplitudes that a tip may cause
 _RING = 4  # width of the rings of equal radius whose median is the background, frequency steps
@@ -55,6 +59,9 @@ class Symmetry(NamedTuple):
             class's shape.
         asymmetry: Root mean square difference of the amplitudes that the class's symmetry turns
             into each other, relative to their root mean square; noise is subtracted.
+        foreign: Wave vector (row, column) of the strongest wave that the cell does not explain,
+            such as of periodic steps or a charge-density wave, [2] 1/px; None: there is no strong
+            one.
     """
 
     bravais: str
@@ -63,6 +70,7 @@ class Symmetry(NamedTuple):
     vectors: Array
     strain: float
     asymmetry: float
+    foreign: Array | None
 
 
 class _Waves(NamedTuple):
@@ -95,6 +103,7 @@ def find_symmetry(
     image: Scan | ArrayLike,
     mask: Mask | None = None,
     pixel_nm: tuple[float, float] | None = None,
+    sites: Array | None = None,
 ) -> Symmetry:
     """Find the Bravais class of the lattice that an image shows.
 
@@ -104,6 +113,8 @@ def find_symmetry(
         image: A scan, or [H, W] in any unit.
         mask: True where the lattice is, [H, W]; None: the scan's mask, or everywhere.
         pixel_nm: Size of a pixel along axes 0 and 1, nm; None: the scan's, or square pixels.
+        sites: Vectors of the lattice of the sites, (row, column) each, [2, 2] px: the cell is
+            theirs or a multiple of it. None: not known.
 
     Raises:
         LatticeError: If the Bragg peaks give no lattice.
@@ -111,10 +122,16 @@ def find_symmetry(
     measured = as_measured(image, mask, pixel_nm)
     data = _cut_out(measured.data, measured.mask)
     bragg, amplitude = find_bragg_vectors(data)
-    lattices = candidate_lattices(bragg, amplitude, min(data.shape)) if len(bragg) > 1 else []
+    size = min(data.shape)
+    lattices = candidate_lattices(bragg, amplitude, size) if len(bragg) > 1 else []
+    if sites is not None and len(bragg) > 1:
+        own = refine_lattice(sites, bragg, amplitude, size)
+        lattices = [] if own is None else [own, *_multiples(lattices, own.vectors)]
     if not lattices:
         raise LatticeError("no lattice was found: its symmetry cannot be judged")
-    lattice = _true_cell(lattices, bragg, min(data.shape))
+    lattice = _true_cell(lattices, bragg, amplitude, size)
+    own_waves = explained_waves(lattice.vectors, bragg, size)
+    foreign = ~own_waves & (amplitude > _STRONG * amplitude[own_waves].max(initial=0.0))
     pixel = np.array(measured.pixel_nm or (1.0, 1.0))
     vectors = reduce_vectors(lattice.vectors * pixel)
     waves = _measure_waves(data, vectors / pixel, float(np.linalg.norm(bragg, axis=1).max()))
@@ -124,7 +141,15 @@ def find_symmetry(
     fit = fits.get(bravais, _Fit(0.0, 0.0, 0.0))
     unsure = _noise_share(waves) > _ASYMMETRY or lattice.explained < _EXPLAINED
     confidence = "low" if unsure or margin < _CLEAR else "high"
-    return Symmetry(bravais, confidence, runner_up, vectors / pixel, fit.strain, fit.asymmetry)
+    return Symmetry(
+        bravais,
+        confidence,
+        runner_up,
+        vectors / pixel,
+        fit.strain,
+        fit.asymmetry,
+        bragg[foreign][0] if foreign.any() else None,
+    )
 
 
 def find_symmetries(
@@ -148,7 +173,7 @@ def find_symmetries(
             grain = covered_area(fit, measured.data.shape)
             area = grain if area is None else area & grain
         try:
-            symmetries.append(find_symmetry(measured.data, area, fit.pixel_nm))
+            symmetries.append(find_symmetry(measured.data, area, fit.pixel_nm, fit.vectors))
         except LatticeError:
             symmetries.append(None)
     return symmetries
@@ -172,21 +197,49 @@ def _cut_out(data: Array, mask: Mask | None) -> Array:
     return np.where(valid, data, data[valid].mean())
 
 
-def _true_cell(lattices: list[LatticeCandidate], bragg: Array, size: int) -> LatticeCandidate:
+def _multiples(lattices: list[LatticeCandidate], vectors: Array) -> list[LatticeCandidate]:
+    """Return the lattices whose cell consists of several cells of the lattice of some vectors."""
+    found = []
+    for lattice in lattices:
+        times = lattice.vectors @ np.linalg.inv(vectors)
+        is_whole = np.abs(times - np.round(times)).max() < _SAME_CELL
+        if is_whole and abs(np.linalg.det(times)) > 1.5:
+            found.append(lattice)
+    return found
+
+
+def _true_cell(
+    lattices: list[LatticeCandidate], bragg: Array, amplitude: Array, size: int
+) -> LatticeCandidate:
     """Return the smallest cell that explains the Bragg peaks.
 
     A larger cell needs more than one wave as evidence: a single one, or several along one line, can
-    come from the instrument.
+    come from the instrument. It also has to explain more than it leaves: some of its waves lie near
+    some peaks by chance, and those of incommensurate waves lie near none.
+
+    Args:
+        lattices: Candidates.
+        bragg: Bragg vectors (row, column), [P, 2] 1/px.
+        amplitude: Their amplitudes, [P].
+        size: Shorter side of the image, px.
     """
     lattices = sorted(lattices, key=lambda lattice: abs(np.linalg.det(lattice.vectors)))
     best = lattices[0]
     for lattice in lattices[1:]:
-        more = explained_waves(lattice.vectors, bragg, size)
-        more &= ~explained_waves(best.vectors, bragg, size)
-        gain = lattice.explained - best.explained
-        if gain > _AS_GOOD and np.linalg.matrix_rank(bragg[more], tol=1 / size) == 2:
+        explained = explained_waves(lattice.vectors, bragg, size, _CLOSE)
+        more = explained & ~explained_waves(best.vectors, bragg, size)
+        rest = ~explained_waves(lattice.vectors, bragg, size)
+        gain = amplitude[more].sum()
+        if _are_on_a_line(bragg[more], size) or gain < _AS_GOOD * amplitude.sum():
+            continue
+        if gain > amplitude[rest].sum() or _are_on_a_line(bragg[rest], size):
             best = lattice
     return best
+
+
+def _are_on_a_line(waves: Array, size: int) -> bool:
+    """Return whether wave vectors [P, 2] 1/px have one direction at most."""
+    return bool(np.linalg.matrix_rank(waves, tol=1 / size) < 2)
 
 
 def _measure_waves(data: Array, vectors: Array, radius: float) -> _Waves:

@@ -118,7 +118,7 @@ def candidate_lattices(
         best: list[LatticeCandidate] = []
         strongest = members[np.argsort(-explained[members], kind="stable")]
         for pair in pairs[strongest[: 8 * per_octave]]:
-            lattice = _refined(reduce_vectors(np.linalg.inv(pair).T), bragg, amplitude, size)
+            lattice = refine_lattice(reduce_vectors(np.linalg.inv(pair).T), bragg, amplitude, size)
             if lattice is None or any(
                 _same(lattice.vectors, other.vectors) for other in lattices + best
             ):
@@ -130,21 +130,31 @@ def candidate_lattices(
     return lattices
 
 
-def explained_waves(vectors: Array, bragg: Array, size: int) -> Mask:
+def explained_waves(vectors: Array, bragg: Array, size: int, tolerance: float = _TOLERANCE) -> Mask:
     """Return which Bragg vectors are waves of a lattice, [P].
 
     Args:
         vectors: Of the lattice, (row, column) each, [2, 2] px.
         bragg: Bragg vectors (row, column), [P, 2] 1/px.
         size: Shorter side of the image, px.
+        tolerance: Largest distance from a wave of the lattice, frequency steps.
     """
     index = np.round(bragg @ vectors.T)
     away = np.linalg.norm(bragg - index @ np.linalg.inv(vectors).T, axis=1)
-    return np.asarray((away * size < _TOLERANCE) & index.any(1), bool)
+    return np.asarray((away * size < tolerance) & index.any(1), bool)
 
 
-def _refined(vectors: Array, bragg: Array, amplitude: Array, size: int) -> LatticeCandidate | None:
-    """Fit a lattice to the Bragg peaks near its reciprocal lattice; None if they are collinear."""
+def refine_lattice(
+    vectors: Array, bragg: Array, amplitude: Array, size: int
+) -> LatticeCandidate | None:
+    """Fit a lattice to the Bragg peaks near its reciprocal lattice; None if they are collinear.
+
+    Args:
+        vectors: (row, column) each, [2, 2] px.
+        bragg: Bragg vectors (row, column), [P, 2] 1/px.
+        amplitude: Their amplitudes, [P].
+        size: Shorter side of the image, px.
+    """
     for _ in range(3):
         index = np.round(bragg @ vectors.T)
         near = explained_waves(vectors, bragg, size)

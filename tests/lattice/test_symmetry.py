@@ -5,8 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from stm_experiments import render_topographs
 from stm_experiments.benchmarks import bravais
+from stm_experiments.lattice.fit import find_lattice
+from stm_experiments.lattice.site_table import describe_lattice
 from stm_experiments.lattice.symmetry import BRAVAIS, find_symmetry
 from stm_experiments.lattice.vectors import LatticeError
 
@@ -89,6 +93,20 @@ def test_one_wave_of_the_instrument_is_no_superlattice():
     image = drawn(*CELLS["hexagonal"], 8)
     image += 0.3 * image.std() * np.sin(2 * np.pi * (0.031 * rows + 0.011 * columns))
     assert find_symmetry(image).bravais == "hexagonal"
+
+
+def test_steps_of_a_vicinal_surface_make_no_superlattice():
+    """The steps of a tilted crystal repeat with a period that no cell of its atoms has."""
+    image = render_topographs("sc", torch.tensor([[0.5, 0.8, 0.1]]))[0, 0].double().numpy()
+    image += 0.05 * image.std() * np.random.default_rng(0).standard_normal(image.shape)
+    fit = find_lattice(image)
+    found = find_symmetry(image, sites=fit.vectors)
+    assert abs(np.linalg.det(found.vectors)) == pytest.approx(124, rel=0.02)
+    assert found.confidence == "low"
+    apart = 10 / math.sin(0.8 * math.pi / 4)  # steps of one lattice constant, 10 px
+    assert 1 / np.linalg.norm(found.foreign) == pytest.approx(apart, rel=0.01)
+    words = describe_lattice(fit, found, "m")["summary"]
+    assert "a strong wave of 17 px does not belong to this cell" in words
 
 
 def test_pixels_that_are_not_square():
