@@ -1,20 +1,18 @@
 """The command ``stm-align``: align repeated frames, or both traces of a scan, and compare them."""
 
-from omegaconf import DictConfig
-
-from stm_experiments.app.launching import launch
+from stm_experiments.app.launching import Task, launch
 
 
-def run(cfg: DictConfig) -> None:
-    """Import the recipe, which takes seconds, only when its config is composed."""
+def recipe() -> Task:
+    """Import what the command does, which takes seconds."""
     from stm_experiments.recipes.align import align
 
-    align(cfg)
+    return align
 
 
 def main() -> None:
     """Run the command ``stm-align``."""
-    launch(run, "align")
+    launch(recipe, "align")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,18 @@
 """The command ``stm-evaluate``: score trained models on any data."""
 
-from omegaconf import DictConfig
-
-from stm_experiments.app.launching import launch
+from stm_experiments.app.launching import Task, launch
 
 
-def run(cfg: DictConfig) -> None:
-    """Import the recipe, which takes seconds, only when its config is composed."""
+def recipe() -> Task:
+    """Import what the command does, which takes seconds."""
     from stm_experiments.recipes.evaluate import evaluate
 
-    evaluate(cfg)
+    return evaluate
 
 
 def main() -> None:
     """Run the command ``stm-evaluate``."""
-    launch(run, "evaluate")
+    launch(recipe, "evaluate")
 
 
 if __name__ == "__main__":

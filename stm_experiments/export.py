@@ -1,20 +1,18 @@
 """The command ``stm-export``: write a trained network for other programs."""
 
-from omegaconf import DictConfig
-
-from stm_experiments.app.launching import launch
+from stm_experiments.app.launching import Task, launch
 
 
-def run(cfg: DictConfig) -> None:
-    """Import the recipe, which takes seconds, only when its config is composed."""
+def recipe() -> Task:
+    """Import what the command does, which takes seconds."""
     from stm_experiments.recipes.export import write_export
 
-    write_export(cfg)
+    return write_export
 
 
 def main() -> None:
     """Run the command ``stm-export``."""
-    launch(run, "export")
+    launch(recipe, "export")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,18 @@
 """The command ``stm-find-defects``: find the point defects of images."""
 
-from omegaconf import DictConfig
-
-from stm_experiments.app.launching import launch
+from stm_experiments.app.launching import Task, launch
 
 
-def run(cfg: DictConfig) -> None:
-    """Import the recipe, which takes seconds, only when its config is composed."""
+def recipe() -> Task:
+    """Import what the command does, which takes seconds."""
     from stm_experiments.recipes.find_defects import find_defects
 
-    find_defects(cfg)
+    return find_defects
 
 
 def main() -> None:
     """Run the command ``stm-find-defects``."""
-    launch(run, "find_defects")
+    launch(recipe, "find_defects")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,18 @@
 """The command ``stm-find-lattice``: find the lattice of images."""
 
-from omegaconf import DictConfig
-
-from stm_experiments.app.launching import launch
+from stm_experiments.app.launching import Task, launch
 
 
-def run(cfg: DictConfig) -> None:
-    """Import the recipe, which takes seconds, only when its config is composed."""
+def recipe() -> Task:
+    """Import what the command does, which takes seconds."""
     from stm_experiments.recipes.find_lattice import find_lattices
 
-    find_lattices(cfg)
+    return find_lattices
 
 
 def main() -> None:
     """Run the command ``stm-find-lattice``."""
-    launch(run, "find_lattice")
+    launch(recipe, "find_lattice")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,18 @@
 """The command ``stm-reconstruct``: denoise scans."""
 
-from omegaconf import DictConfig
-
-from stm_experiments.app.launching import launch
+from stm_experiments.app.launching import Task, launch
 
 
-def run(cfg: DictConfig) -> None:
-    """Import the recipe, which takes seconds, only when its config is composed."""
+def recipe() -> Task:
+    """Import what the command does, which takes seconds."""
     from stm_experiments.recipes.reconstruct import reconstruct
 
-    reconstruct(cfg)
+    return reconstruct
 
 
 def main() -> None:
     """Run the command ``stm-reconstruct``."""
-    launch(run, "reconstruct")
+    launch(recipe, "reconstruct")
 
 
 if __name__ == "__main__":

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from stm_experiments.app.launching import launch
+from stm_experiments.app.launching import Task, launch
 
 
-def run(cfg: DictConfig) -> None:
-    """Import the recipe, which takes seconds, only when its config is composed."""
+def recipe() -> Task:
+    """Import what the command does, which takes seconds."""
     from stm_experiments.recipes.report import report
 
-    report(cfg)
+    return report
 
 
 def report_folder(runs: str) -> str:
@@ -32,7 +32,7 @@ def report_folder(runs: str) -> str:
 def main() -> None:
     """Run the command ``stm-report``."""
     OmegaConf.register_new_resolver("report_folder", report_folder, replace=True)
-    launch(run, "report")
+    launch(recipe, "report")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,18 @@
 """The command ``stm-show``: level and draw scans."""
 
-from omegaconf import DictConfig
-
-from stm_experiments.app.launching import launch
+from stm_experiments.app.launching import Task, launch
 
 
-def run(cfg: DictConfig) -> None:
-    """Import the recipe, which takes seconds, only when its config is composed."""
+def recipe() -> Task:
+    """Import what the command does, which takes seconds."""
     from stm_experiments.recipes.show import show
 
-    show(cfg)
+    return show
 
 
 def main() -> None:
     """Run the command ``stm-show``."""
-    launch(run, "show")
+    launch(recipe, "show")
 
 
 if __name__ == "__main__":

@@ -4,16 +4,14 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from omegaconf import DictConfig
-
-from stm_experiments.app.launching import launch
+from stm_experiments.app.launching import Task, launch
 
 
-def run(cfg: DictConfig) -> None:
-    """Import the recipe, which takes seconds, only when its config is composed."""
+def recipe() -> Task:
+    """Import what the command does, which takes seconds."""
     from stm_experiments.recipes.simulate import simulate_sheet
 
-    simulate_sheet(cfg)
+    return simulate_sheet
 
 
 class Door(ModuleType):
@@ -35,7 +33,7 @@ sys.modules[__name__].__class__ = Door
 
 def main() -> None:
     """Run the command ``stm-simulate``."""
-    launch(run, "simulate")
+    launch(recipe, "simulate")
 
 
 if __name__ == "__main__":

@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-from omegaconf import DictConfig
-
-from stm_experiments.app.launching import launch
+from stm_experiments.app.launching import Task, launch
 
 
-def run(cfg: DictConfig) -> float:
-    """Import the recipe, which takes seconds, only when its config is composed."""
+def recipe() -> Task:
+    """Import what the command does, which takes seconds."""
     from stm_experiments.recipes.train import train
 
-    return train(cfg)
+    return train
 
 
 def print_comparison(sweep: Path) -> None:
@@ -23,7 +21,7 @@ def print_comparison(sweep: Path) -> None:
 
 def main() -> None:
     """Run the command ``stm-train``; a sweep ends with a table of its jobs."""
-    launch(run, "train", after_sweep=print_comparison)
+    launch(recipe, "train", after_sweep=print_comparison)
 
 
 if __name__ == "__main__":

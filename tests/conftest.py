@@ -1,5 +1,6 @@
 """Configs and whole training runs inside the test process, at sizes that take a second."""
 
+import gc
 import logging
 import sys
 from pathlib import Path
@@ -21,6 +22,12 @@ TINY = (
     "trainer.max_epochs=2",
     "baselines=[4]",
 )
+
+
+def pytest_collection_finish():
+    """Keep what was imported out of garbage collections, which would go through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

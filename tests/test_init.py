@@ -6,7 +6,7 @@ from stm_experiments.models import CAEA, CAEB, checkpoint
 from stm_experiments.models.checkpoint import Card, CheckpointError
 
 
-def test_a_run_starts_from_the_weights_of_another(train_in, tmp_path):
+def test_a_run_starts_from_the_weights_of_another(train_in, tmp_path, no_figures):
     first, second = tmp_path / "first", tmp_path / "second"
     train_in(first)
     init = f"init={first}/checkpoints/best.ckpt"

@@ -1,6 +1,4 @@
 import math
-import subprocess
-import sys
 
 import numpy as np
 import tifffile
@@ -10,13 +8,9 @@ from stm_experiments import render_topographs
 from stm_experiments.simulate import main
 
 
-def simulate(*overrides):
-    command = [sys.executable, "-m", "stm_experiments.simulate", *overrides]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_the_arrays_are_those_of_the_asked_orientation(tmp_path):
-    done = simulate(
+def test_the_arrays_are_those_of_the_asked_orientation(tmp_path, command):
+    code, _, errors = command(
+        main,
         "lattice=[sc,hex1]",
         "noise=none",
         "preset=released",
@@ -25,7 +19,7 @@ def test_the_arrays_are_those_of_the_asked_orientation(tmp_path):
         "save=npz",
         f"hydra.run.dir={tmp_path}",
     )
-    assert done.returncode == 0, done.stderr
+    assert code == 0, errors
     arrays = np.load(tmp_path / "topographs.npz")
     assert list(arrays["lattice"]) == ["sc", "hex1"]
     for name, clean, noisy in zip(arrays["lattice"], arrays["clean"], arrays["noisy"], strict=True):
@@ -35,9 +29,10 @@ def test_the_arrays_are_those_of_the_asked_orientation(tmp_path):
     assert Image.open(tmp_path / "topographs.png").width > 500
 
 
-def test_tiffs_are_float_and_errors_are_one_sentence(tmp_path):
-    done = simulate("lattice=bcc", "count=2", "size=48", "save=tiff", f"hydra.run.dir={tmp_path}")
-    assert done.returncode == 0, done.stderr
+def test_tiffs_are_float_and_errors_are_one_sentence(tmp_path, command):
+    arguments = ("lattice=bcc", "count=2", "size=48", "save=tiff", f"hydra.run.dir={tmp_path}")
+    code, _, errors = command(main, *arguments)
+    assert code == 0, errors
     noisy = tifffile.imread(tmp_path / "bcc_1_noisy.tiff")
     clean = tifffile.imread(tmp_path / "bcc_1_clean.tiff")
     assert noisy.dtype == np.float32
@@ -46,11 +41,11 @@ def test_tiffs_are_float_and_errors_are_one_sentence(tmp_path):
     assert np.std(noisy - clean) > 0.3 * clean.max() / 8
     assert not math.isclose(clean.std(), 0)
 
-    wrong = simulate("orientation=[.1,.2]", f"hydra.run.dir={tmp_path}/wrong")
-    assert wrong.returncode == 1
-    assert wrong.stderr.count("\n") == 1
-    assert "shape" in wrong.stderr
-    assert "Traceback" not in wrong.stderr
+    code, _, errors = command(main, "orientation=[.1,.2]", f"hydra.run.dir={tmp_path}/wrong")
+    assert code == 1
+    assert errors.count("\n") == 1
+    assert "shape" in errors
+    assert "Traceback" not in errors
 
 
 def test_every_artefact_alone_makes_a_sheet(tmp_path, command):

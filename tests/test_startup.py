@@ -3,9 +3,11 @@
 import subprocess
 import sys
 
+import pytest
 from test_imports import DOORS
 
 HEAVY = ("torch", "numpy", "scipy", "sklearn", "skimage", "matplotlib", "lightning", "pandas")
+UNTRAINED = [door for door in DOORS if door not in ("train", "evaluate", "view")]
 START = """
 import importlib, sys
 def start(door, *arguments):
@@ -32,24 +34,28 @@ def test_a_wrong_setting_is_refused_before_the_imports():
     assert imported("assert start('train', 'model=cae_z') == 1", HEAVY) == []
 
 
-def test_commands_without_training_do_not_import_lightning():
-    recipes = [door for door in DOORS if door not in ("train", "evaluate", "view")]
-    code = "\n".join(f"import stm_experiments.recipes.{recipe}" for recipe in recipes)
-    heavy = ("lightning", "torchmetrics", "torch._dynamo", "scipy.signal", "wandb")
-    assert imported(code, heavy) == []
+@pytest.fixture(scope="module")
+def recipes():
+    """What is imported after some recipes of one process, and then after all without training."""
+    some = ("show",), ("align", "find_defects", "find_lattice", "reconstruct"), UNTRAINED
+    lines = ["imported = []"]
+    for names in some:
+        lines += [f"import stm_experiments.recipes.{name}" for name in names]
+        lines += ["imported.append(' '.join(sys.modules))"]
+    code = "\n".join(["import sys", *lines, "print(*imported, sep='\\n')"])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return [set(line.split()) for line in done.stdout.splitlines()]
 
 
-def test_restoring_scans_needs_no_simulation_and_no_statistics():
-    recipes = "align, find_defects, find_lattice, reconstruct"
-    code = f"from stm_experiments.recipes import {recipes}"
-    rooms = tuple(f"stm_experiments.{room}" for room in ("simulator", "training", "data"))
-    assert imported(code, ("lightning", "sklearn", "pandas", "plotly", *rooms)) == []
+def test_levelling_and_drawing_a_scan_needs_no_torch(recipes):
+    assert not {"torch", "stm_experiments.models", "skimage"} & recipes[0]
 
 
-def test_levelling_and_drawing_a_scan_needs_no_torch():
-    assert (
-        imported(
-            "import stm_experiments.recipes.show", ("torch", "stm_experiments.models", "skimage")
-        )
-        == []
-    )
+def test_restoring_scans_needs_no_simulation_and_no_statistics(recipes):
+    rooms = {f"stm_experiments.{room}" for room in ("simulator", "training", "data")}
+    assert not {"lightning", "sklearn", "pandas", "plotly", *rooms} & recipes[1]
+
+
+def test_commands_without_training_do_not_import_lightning(recipes):
+    heavy = {"lightning", "torchmetrics", "torch._dynamo", "scipy.signal", "wandb"}
+    assert not heavy & recipes[2]
