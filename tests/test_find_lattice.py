@@ -81,6 +81,31 @@ def test_the_denoised_image_is_left_where_it_is_worse(image, monkeypatch):
     assert recipe.find_precisely(scan, net, settings | {"denoise": True}).name == "denoised image"
 
 
+def test_a_part_of_a_large_scan_tells_whether_to_denoise_it(image, monkeypatch):
+    from stm_experiments.recipes import find_lattice as recipe
+
+    monkeypatch.setattr(recipe, "TRIAL", 80)
+    noise = 0.4 * np.ptp(image - 0.02 * np.arange(120))
+    noisy = image + noise * np.random.default_rng(0).normal(size=image.shape)
+    scan = Scan(noisy, np.ones(image.shape, bool), "m", None, "Z")
+    settings = {"denoise": "auto", "invert": False, "grains": 1}
+    for result, tried, name in (
+        (noisy, [80], "image itself"),
+        (image, [80, 120], "denoised image"),
+    ):
+        sides = []
+
+        def denoise(scan, net, result=result, sides=sides):
+            sides.append(len(scan.data))
+            margin = (120 - len(scan.data)) // 2
+            middle = slice(margin, 120 - margin)
+            return replace(scan, data=result[middle, middle])
+
+        monkeypatch.setattr(recipe, "denoise", denoise)
+        assert recipe.find_precisely(scan, load("surface_denoiser"), settings).name == name
+        assert sides == tried
+
+
 def test_the_class_is_that_of_the_recorded_image(image):
     """A denoiser leaves remnants of noise that look like a superlattice."""
     from stm_experiments.recipes.find_lattice import Found, describe_found

@@ -40,7 +40,7 @@ from stm_experiments.lattice.vectors import (
     reduce_vectors,
 )
 
-LARGEST = 2048  # px; of larger images a part tells the lattice
+PART = 768  # px; of larger images a part tells the lattice
 _SCALES = (1.0, 0.6, 0.36)  # on which atoms are searched for, typical periods of the Bragg peaks
 _FEWEST = 12  # atoms of a lattice
 _LEAST_SCORE = 0.3  # of a lattice
@@ -318,7 +318,7 @@ def _best_match(data: Array, valid: Mask) -> _Match:
     Raises:
         LatticeError: If no lattice explains them.
     """
-    window = fullest_window(valid, LARGEST)
+    window = fullest_window(valid, PART)
     if data[window].shape == data.shape:
         return _match_part(data, valid)
     try:

@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from stm_experiments.core.arrays import Array, Indices, Mask
 from stm_experiments.io.scan import Scan
-from stm_experiments.lattice.fit import LARGEST, LatticeFit, covered_area
+from stm_experiments.lattice.fit import LatticeFit, covered_area
 from stm_experiments.lattice.measured import as_measured, fullest_window
 from stm_experiments.lattice.vectors import (
     LatticeCandidate,
@@ -29,6 +29,7 @@ from stm_experiments.lattice.vectors import (
 )
 
 BRAVAIS = ("hexagonal", "square", "rectangular", "centred rectangular", "oblique")
+_LARGEST = 2048  # px; of larger images a part is judged
 _STRAIN = 0.012  # that counts as a distortion of the scan, and not as another class
 _DRIFT = 0.05  # strain up to which it may: a scan that drifted by a tenth of its height
 _ASYMMETRY = 0.1  # of amplitudes that counts as an effect of tip and noise
@@ -192,7 +193,7 @@ def _cut_out(data: Array, mask: Mask | None) -> Array:
     if min(len(rows), len(columns)) < 24:
         raise LatticeError("a lattice needs an image of at least 24 px")
     inside = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    part = fullest_window(valid[inside], LARGEST)
+    part = fullest_window(valid[inside], _LARGEST)
     data, valid = data[inside][part], valid[inside][part]
     return np.where(valid, data, data[valid].mean())
 

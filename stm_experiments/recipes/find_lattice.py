@@ -1,5 +1,6 @@
 """The lattice of an image: its vectors, its sites with positions and strain, a picture of them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,9 @@ from stm_experiments.io import scan_files
 from stm_experiments.io.read import read_other_trace
 from stm_experiments.io.scan import Scan
 from stm_experiments.lattice.fit import LatticeFit, find_grains, with_verdicts
+from stm_experiments.lattice.fit import find_lattice as fit_lattice
 from stm_experiments.lattice.grains import Grains, segment_grains
+from stm_experiments.lattice.measured import fullest_window
 from stm_experiments.lattice.site_table import describe_grains, describe_lattice, site_table
 from stm_experiments.lattice.symmetry import find_symmetries
 from stm_experiments.lattice.vectors import LatticeError
@@ -30,6 +33,8 @@ from stm_experiments.restoration.waves.lattice_waves import doubt_lattice
 
 FEWER = 0.95  # share of the sites of the other image below which an image is left
 CLEAR = 0.03  # residual up to which an image needs no denoiser, distances of nearest neighbours
+TRIAL = 384  # px; of a scan twice as large as this square, a part tells whether a denoiser helps
+CLOSER = 0.9  # residual of the denoised part up to which it does, of that of the part itself
 MOSTLY = 0.7  # share of the variance that a step takes away, if it is hinted at
 HINTS = {
     ("poly2",): "a bow",
@@ -84,7 +89,8 @@ def find_precisely(scan: Scan, net: Network | None, settings: dict[str, Any]) ->
     """Find the lattices of a scan in the image itself or in the denoised one.
 
     With ``denoise=auto`` the denoised image is tried too, unless the atoms of the image itself lie
-    close to their sites: a denoiser must not make a lattice worse (``choose_image``).
+    close to their sites, or a part of a large scan tells that a denoiser gains little. It must not
+    make a lattice worse (``choose_image``).
 
     Args:
         scan: The scan.
@@ -100,9 +106,11 @@ def find_precisely(scan: Scan, net: Network | None, settings: dict[str, Any]) ->
             itself = _find("image itself", sign * scan.data, scan, settings["grains"])
         except LatticeError as error:
             refusal = error
-    if net is None or (itself is not None and _is_clear(itself.fits[0])):
-        if itself is None:
-            raise refusal or LatticeError("no lattice was found")
+    if itself is None and net is None:
+        raise refusal or LatticeError("no lattice was found")
+    if itself is not None and (
+        net is None or _is_clear(itself.fits[0]) or not _is_worth_denoising(scan, net, sign)
+    ):
         return itself
     try:
         data = denoise(scan, net).data
@@ -117,6 +125,27 @@ def find_precisely(scan: Scan, net: Network | None, settings: dict[str, Any]) ->
 def _is_clear(fit: LatticeFit) -> bool:
     """Return whether atoms lie so close to their sites that there is nothing to denoise."""
     return fit.residual < CLEAR * fit.spacing
+
+
+def _is_worth_denoising(scan: Scan, net: Network, sign: int) -> bool:
+    """Return whether a denoiser adds sites or brings atoms closer to them in a part of a scan.
+
+    A scan that is not much larger than the part is always worth it.
+    """
+    if scan.data.size < 2 * TRIAL**2:
+        return True
+    window = fullest_window(scan.mask, TRIAL)
+    part = replace(scan, data=scan.data[window], mask=scan.mask[window])
+    try:
+        first = fit_lattice(sign * part.data, part.mask)
+    except LatticeError:
+        return True
+    try:
+        second = fit_lattice(sign * denoise(part, net).data, part.mask)
+    except LatticeError:
+        return False
+    is_closer = second.residual / second.spacing < CLOSER * first.residual / first.spacing
+    return is_closer or len(first.sites) < FEWER * len(second.sites)
 
 
 def choose_image(itself: Found, denoised: Found) -> Found:
