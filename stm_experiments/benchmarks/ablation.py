@@ -52,7 +52,7 @@ from stm_experiments.core.seeds import seed_of
 from stm_experiments.models import Destripe, checkpoint
 from stm_experiments.models.networks.destripe import Estimate
 from stm_experiments.restoration.denoise import DEFAULT, denoise
-from stm_experiments.restoration.local_risk import LocalRisk, MixtureRules
+from stm_experiments.restoration.mixture.local_risk import LocalRisk, MixtureRules
 from stm_experiments.restoration.stripe_repair import StripeRepair, StripeRules
 from stm_experiments.restoration.waves.plane_waves import strongest_wave
 from stm_experiments.restoration.waves.wave_report import ReportRules, removed_wave

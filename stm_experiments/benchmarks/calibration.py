@@ -29,7 +29,7 @@ from stm_experiments.benchmarks.quality.images import simulated_image
 from stm_experiments.core.normalisation import normalise_plane
 from stm_experiments.models import checkpoint, tiling
 from stm_experiments.models.interfaces import Network
-from stm_experiments.restoration.local_risk import LocalRisk
+from stm_experiments.restoration.mixture.local_risk import LocalRisk
 from stm_experiments.restoration.whole_network import whole_image_network
 from stm_experiments.simulator import CUT_LATTICES
 

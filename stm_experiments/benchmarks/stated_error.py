@@ -28,9 +28,9 @@ from stm_experiments.core.normalisation import denormalise, normalise_plane
 from stm_experiments.core.planes import subtract_plane
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.models import checkpoint
-from stm_experiments.restoration import local_risk
 from stm_experiments.restoration.denoise import DEFAULT
-from stm_experiments.restoration.stated_error import StatedError, error_covariates
+from stm_experiments.restoration.mixture import local_risk
+from stm_experiments.restoration.mixture.stated_error import StatedError, error_covariates
 from stm_experiments.simulator.surface.any_surface import draw_any_surface
 
 SHAPES = ((192, 192), (192, 256), (128, 128), (256, 224))  # px

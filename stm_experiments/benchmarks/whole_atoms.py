@@ -38,8 +38,8 @@ from stm_experiments.core.arrays import Array, Mask
 from stm_experiments.core.files import atomic_write_text
 from stm_experiments.models import checkpoint
 from stm_experiments.restoration.denoise import DEFAULT, run_network
-from stm_experiments.restoration.local_risk import LocalRisk
 from stm_experiments.restoration.measured import as_scan
+from stm_experiments.restoration.mixture.local_risk import LocalRisk
 from stm_experiments.restoration.whole_atoms import (
     ATOM,
     NONE,

@@ -22,8 +22,8 @@ from stm_experiments.restoration import preparation
 from stm_experiments.restoration.denoised import Denoised, NetworkRun
 from stm_experiments.restoration.fitness import assess_fitness
 from stm_experiments.restoration.history import history_of, model_name
-from stm_experiments.restoration.local_risk import LocalRisk
 from stm_experiments.restoration.measured import as_scan, measured_part
+from stm_experiments.restoration.mixture.local_risk import LocalRisk
 from stm_experiments.restoration.waves.instrument_waves import treat_waves
 from stm_experiments.restoration.whole_atoms import UncertainAtoms, find_uncertain_atoms
 from stm_experiments.restoration.whole_network import whole_image_network
@@ -49,10 +49,10 @@ def denoise(
     value of their nearest neighbour for the network; pixels that were not measured stay masked.
 
     The uncertainty of a mixture of experts is fitted to true errors on simulated surfaces with
-    noise of all kinds (``restoration.stated_error``): over such scans, 68 and 95 % of the pixels
-    are within one and two of it; a single scan can be far from that. A network that states its own
-    is believed (``Uncertain``). Otherwise it is the standard deviation of the results for the 4
-    symmetries that keep rows rows (``tiling.apply_with_deviation``), times the factor
+    noise of all kinds (``restoration.mixture.stated_error``): over such scans, 68 and 95 % of the
+    pixels are within one and two of it; a single scan can be far from that. A network that states
+    its own is believed (``Uncertain``). Otherwise it is the standard deviation of the results for
+    the 4 symmetries that keep rows rows (``tiling.apply_with_deviation``), times the factor
     ``calibration`` of the model's card, which makes it as large as the true error is on simulated
     images (root mean square; 1 if the card has none). That contains no error that the network
     always makes in the same way, such as an atom that it tends to invent. The result itself does

@@ -13,7 +13,8 @@ from stm_experiments.core.noise import (
     noise_spectrum,
 )
 from stm_experiments.core.units import amount
-from stm_experiments.restoration.local_risk import SMALLEST, WholeMixture
+from stm_experiments.restoration.mixture.local_risk import SMALLEST, WholeMixture
+from stm_experiments.restoration.mixture.single_features import CERTAIN
 
 _LINES = 4.0  # level of whole lines over that of slow changes from which lines count as offset
 _CORRELATED = 3.0  # ratio of the levels of slow and fast changes from which noise is called slow
@@ -79,8 +80,19 @@ def assess_fitness(image: Tensor, mixture: WholeMixture, scale: float, unit: str
             f"would {_change(max(filters))}, their mixture would {_change(total)} (estimates)",
             f"of the result, {share:.0%} come from the network, {used - share:.0%} from the "
             f"filters, {max(0.0, 1 - used):.0%} from the scan itself",
+            *_returned_sentence(mixture.returned),
         ]
     return Fitness(verdict, (*reasons, *_noise_sentences(image, scale, unit)), total)
+
+
+def _returned_sentence(share: float) -> list[str]:
+    """Say where the result follows the scan; nothing where it does so nowhere."""
+    if share == 0:
+        return []
+    return [
+        f"on {share:.2%} of the pixels the estimates lack something that is more than "
+        f"{CERTAIN:g} deviations of the noise, such as a vacancy: there the result follows the scan"
+    ]
 
 
 def surplus_sentence(image: Tensor, output: Tensor, scale: float, unit: str) -> list[str]:

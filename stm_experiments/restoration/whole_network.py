@@ -5,7 +5,7 @@ from stm_experiments.models.networks.denoiser import Denoiser
 from stm_experiments.models.networks.destripe import Destripe
 from stm_experiments.models.networks.surface_denoiser import SurfaceDenoiser
 from stm_experiments.models.networks.swin_denoiser import SwinDenoiser
-from stm_experiments.restoration.local_risk import LocalRisk
+from stm_experiments.restoration.mixture.local_risk import LocalRisk
 from stm_experiments.restoration.stripe_repair import StripeRepair
 
 

@@ -13,7 +13,7 @@ from stm_experiments.models.networks.swin_denoiser import (
     join_windows,
     split_windows,
 )
-from stm_experiments.restoration.local_risk import LocalRisk
+from stm_experiments.restoration.mixture.local_risk import LocalRisk
 from stm_experiments.restoration.whole_network import whole_image_network
 
 SIDE = 4

@@ -11,7 +11,7 @@ from stm_experiments.models.checkpoint import load
 from stm_experiments.models.interfaces import NetworkModule
 from stm_experiments.restoration.denoise import denoise
 from stm_experiments.restoration.fitness import Verdict
-from stm_experiments.restoration.local_risk import LocalRisk
+from stm_experiments.restoration.mixture.local_risk import LocalRisk
 
 SHAPE = (128, 128)
 

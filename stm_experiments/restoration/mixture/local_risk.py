@@ -13,7 +13,8 @@ from stm_experiments.core.noise import mean_power, noise_spectrum, sample_noise
 from stm_experiments.models import tiling
 from stm_experiments.models.baselines.patch_wiener import PatchWiener, filtered_by_all
 from stm_experiments.models.interfaces import Network, NetworkModule
-from stm_experiments.restoration.stated_error import (
+from stm_experiments.restoration.mixture.single_features import lost_features
+from stm_experiments.restoration.mixture.stated_error import (
     MixtureTerms,
     averaged,
     block_means,
@@ -68,12 +69,14 @@ class Mixture(NamedTuple):
         shares: Mean weight of each expert, the network first; what is missing to 1 is the image
             itself, [K].
         alone: Estimated mean squared error of each expert alone, [K].
+        returned: Share of the pixels to which single features were given back.
     """
 
     terms: MixtureTerms
     error: float
     shares: Tensor
     alone: Tensor
+    returned: float = 0.0
 
     @property
     def output(self) -> Tensor:
@@ -107,6 +110,7 @@ class WholeMixture(NamedTuple):
         alone: Estimated mean squared error of each expert alone, [K].
         noise: Mean squared noise.
         error: Estimated mean squared error.
+        returned: Share of the pixels to which single features were given back.
     """
 
     output: Tensor
@@ -115,6 +119,7 @@ class WholeMixture(NamedTuple):
     alone: Tensor
     noise: float
     error: float
+    returned: float
 
 
 class LocalRisk(NetworkModule):
@@ -132,7 +137,8 @@ class LocalRisk(NetworkModule):
     gets no weight. The weights are found for the whole image first, without the network unless it
     is needed, then for each place with a preference for those of the whole. What does not clearly
     decrease the estimated error is left out: on mere noise, it would add specks where the estimate
-    is too low by chance. An image for which nothing is gained stays as it is.
+    is too low by chance. An image for which nothing is gained stays as it is. Features that occur
+    once and that no expert has are given back (``lost_features``).
 
     Args:
         net: The denoiser, for images of any size.
@@ -178,7 +184,7 @@ class LocalRisk(NetworkModule):
 
         def run(piece: Tensor) -> Tensor:
             mixture = self.mixture(piece)
-            errors = torch.tensor([mixture.noise, mixture.error])
+            errors = torch.tensor([mixture.noise, mixture.error, mixture.returned])
             summaries.append(torch.cat((errors, mixture.shares.cpu(), mixture.alone.cpu())))
             pixels.append(piece.numel())
             return torch.stack([mixture.output, mixture.risk] if deviation else [mixture.output])
@@ -189,10 +195,9 @@ class LocalRisk(NetworkModule):
             )
         weights = torch.tensor(pixels, dtype=torch.float32)
         means = weights @ torch.stack(summaries).float() / weights.sum()
-        shares, alone = means[2:].chunk(2)
-        noise, error = means[:2].tolist()
+        shares, alone = means[3:].chunk(2)
         deviations = maps[1].sqrt() if deviation else None
-        return WholeMixture(maps[0], deviations, shares, alone, noise, error)
+        return WholeMixture(maps[0], deviations, shares, alone, *means[:3].tolist())
 
     def _estimates(self, image: Tensor, spectrum: Tensor) -> list[Tensor]:
         """Denoise one image by the network and by each filter."""
@@ -237,6 +242,8 @@ def mix(image: Tensor, spectrum: Tensor, experts: Experts, rules: MixtureRules) 
     output = image.clone()
     for weight, change in zip(_spread(weights, shape, rules.block), changes, strict=True):
         output += weight * change
+    features = lost_features(image, output)
+    output += features.heights
     change = (_times(quadratic, weights) * weights).sum(0)
     squares = quadratic.diagonal(dim1=0, dim2=1).movedim(-1, 0)
     terms = MixtureTerms(
@@ -254,6 +261,7 @@ def mix(image: Tensor, spectrum: Tensor, experts: Experts, rules: MixtureRules) 
         error=mean_error,
         shares=weights.mean((1, 2)),
         alone=noise + quadratic.mean((2, 3)).diagonal() + 2 * linear.mean((1, 2)),
+        returned=features.share,
     )
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from stm_experiments.benchmarks.quality.surfaces.catalogue import SURFACES
 from stm_experiments.models.interfaces import NetworkModule
-from stm_experiments.restoration.local_risk import LocalRisk, MixtureRules, _project
+from stm_experiments.restoration.mixture.local_risk import LocalRisk, MixtureRules, _project
 
 SIZE = 112
 FEW = MixtureRules(patches=((9, 9), (17, 17)))

@@ -9,8 +9,12 @@ from torch.nn import functional as F
 from stm_experiments.benchmarks.quality.surfaces.catalogue import SURFACES
 from stm_experiments.core.noise import broad_power
 from stm_experiments.models.interfaces import NetworkModule
-from stm_experiments.restoration.local_risk import LocalRisk, MixtureRules
-from stm_experiments.restoration.stated_error import error_covariates, fitted_error, stated_variance
+from stm_experiments.restoration.mixture.local_risk import LocalRisk, MixtureRules
+from stm_experiments.restoration.mixture.stated_error import (
+    error_covariates,
+    fitted_error,
+    stated_variance,
+)
 
 SIZE = 128
 FEW = MixtureRules(patches=((9, 9), (17, 17)))
