@@ -250,6 +250,8 @@ def test_errors_are_one_sentence(folder, reconstruct, monkeypatch, tmp_path):
         ((image, "direction=backward"), "backward"),
         ((image, f"clean={folder}/absent.npy"), "absent.npy: no such file"),
         ((image, "list=perhaps"), "list is true or false"),
+        ((image, "alone=perhaps"), "alone is true or false"),
+        ((image, "alone=true"), "leave alone=true away"),
         ((image, "checkpoint=null"), "no model of that name comes with the package"),
     ):
         code, _, errors = reconstruct(*overrides)

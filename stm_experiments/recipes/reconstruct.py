@@ -22,6 +22,7 @@ from stm_experiments.restoration.denoise import DEFAULT, check_denoising, denois
 from stm_experiments.restoration.denoised import Comparison, Denoised, compare_with_clean
 from stm_experiments.restoration.history import picture_title
 from stm_experiments.restoration.preparation import listed
+from stm_experiments.restoration.whole_network import NetworkAlone
 
 DENOISING = ("stride", "uncertainty", "prepare", "remove_waves", "normalisation")
 log = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ def reconstruct(cfg: DictConfig) -> None:
     net = checkpoint.load(settings["checkpoint"] or DEFAULT)
     checked = {key: settings[key] for key in DENOISING if key != "uncertainty"}
     check_denoising(net, **checked)
+    if settings["alone"]:
+        net = NetworkAlone(net)
     work_through(
         settings, lambda path, stem: restore(path, stem, net, settings), ending="_reconstructed"
     )

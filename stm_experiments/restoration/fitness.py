@@ -20,6 +20,7 @@ _LINES = 4.0  # level of whole lines over that of slow changes from which lines 
 _CORRELATED = 3.0  # ratio of the levels of slow and fast changes from which noise is called slow
 _BEHIND = 2.0  # dB behind the best filter from which the network counts as unfit
 _LEAST_SHARE = 0.05  # of the noise; a smaller error cannot be told from the noise's own uncertainty
+_TOGETHER = 0.2  # correlation of successive steps from line to line above which they are no offsets
 _SEEN = 0.002  # level from which noise that is correlated between lines counts, of half the range
 _CENTRE = 1024  # px, side of the part that is judged by its levels
 
@@ -155,10 +156,7 @@ def _noise_sentences(image: Tensor, scale: float, unit: str) -> list[str]:
     if whole_lines > _LINES**2 * neighbour:
         rms = math.sqrt(float(whole_lines - neighbour) / part.shape[1])
         offset = amount(rms * scale, unit)
-        sentences.append(
-            f"whole lines are offset by about {offset} rms: prepare=rows_differences aligns them, "
-            "which also removes steps along the lines"
-        )
+        sentences.append(f"whole lines are offset by about {offset} rms: {_advice(part)}")
     if slow > _CORRELATED * fast:
         sentences.append(
             "the noise is slow along the fast axis (1/f): part of it cannot be told from the "
@@ -170,3 +168,17 @@ def _noise_sentences(image: Tensor, scale: float, unit: str) -> list[str]:
             "cannot be told from the sample and stays"
         )
     return sentences
+
+
+def _advice(image: Tensor) -> str:
+    """Say what to do about lines that are offset; see docs/denoising.md for how often it helps.
+
+    Lines with offsets of their own step to and fro. Lines of a wave along the slow axis, or of a
+    slope of the sample, step the same way several times.
+    """
+    steps = image.diff(dim=0).median(1).values
+    steps = steps - steps.mean()
+    together = (steps[1:] * steps[:-1]).mean() > _TOGETHER * steps.square().mean()
+    if together:
+        return "they rise and fall together like a wave or the sample, so rows_differences harms"
+    return "prepare=rows_differences aligns them, which also removes steps along the lines"

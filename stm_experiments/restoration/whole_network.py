@@ -1,6 +1,8 @@
 """The network for whole images that belongs to a trained network."""
 
-from stm_experiments.models.interfaces import Network
+from torch import Tensor
+
+from stm_experiments.models.interfaces import Network, NetworkModule
 from stm_experiments.models.networks.denoiser import Denoiser
 from stm_experiments.models.networks.destripe import Destripe
 from stm_experiments.models.networks.surface_denoiser import SurfaceDenoiser
@@ -23,3 +25,29 @@ def whole_image_network(net: Network) -> Network:
     if isinstance(net, Destripe):
         return StripeRepair(net).train(net.training)
     return net
+
+
+class NetworkAlone(NetworkModule):
+    """A denoiser that ``denoise`` applies once, without the mixture that keeps a scan from harm.
+
+    Args:
+        net: A denoiser of whole images.
+
+    Raises:
+        ValueError: If it is of a kind that is never mixed.
+    """
+
+    def __init__(self, net: Network) -> None:
+        if not isinstance(whole_image_network(net), LocalRisk):
+            raise ValueError(
+                f"{net.label} is not mixed with other estimates: leave alone=true away (it is for "
+                "denoisers of whole images, such as checkpoint=denoiser)"
+            )
+        super().__init__()
+        self.net = net
+        self.label, self.window, self.card = f"{net.label} alone", net.window, net.card
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Denoise images [B, 1, H, W] by one pass."""
+        result: Tensor = self.net(images)
+        return result

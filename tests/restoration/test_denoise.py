@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional as F
 
 import stm_experiments
+from stm_experiments.core.normalisation import denormalise, normalise_plane
 from stm_experiments.io import Scan, ScanError, read_scan
 from stm_experiments.models import CAEA, checkpoint
 from stm_experiments.models.checkpoint import CheckpointError
@@ -15,6 +16,7 @@ from stm_experiments.restoration.denoised import compare_with_clean
 from stm_experiments.restoration.history import picture_title
 from stm_experiments.restoration.measured import as_scan
 from stm_experiments.restoration.preparation import STEPS, prepare
+from stm_experiments.restoration.whole_network import NetworkAlone
 
 
 class Identity(NetworkModule):
@@ -268,3 +270,17 @@ def test_a_scan_without_measured_pixels_is_an_error():
     empty = Scan(np.zeros((9, 9)), np.zeros((9, 9), dtype=bool), "m", None, "Z", name="a.sxm")
     with pytest.raises(ScanError, match=r"a\.sxm: no pixel was measured"):
         denoise(empty, Identity())
+
+
+def test_a_network_alone_is_one_pass_without_the_mixture():
+    net = checkpoint.load("denoiser")
+    result = denoise(scan(), NetworkAlone(net))
+    pixels, affine = normalise_plane(heights(), "a")
+    with torch.no_grad():
+        expected = net(torch.from_numpy(pixels)[None, None])[0, 0].numpy()
+    np.testing.assert_allclose(result.data, denormalise(expected, affine), rtol=0, atol=1e-16)
+    assert result.fitness is None
+    assert result.model.startswith("denoiser alone (denoiser")
+    assert not np.allclose(result.data, denoise(scan(), net).data, rtol=0, atol=1e-14)
+    with pytest.raises(ValueError, match="is not mixed with other estimates"):
+        NetworkAlone(CAEA())
