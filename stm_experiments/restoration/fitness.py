@@ -173,8 +173,8 @@ def _noise_sentences(image: Tensor, scale: float, unit: str) -> list[str]:
 def _advice(image: Tensor) -> str:
     """Say what to do about lines that are offset; see docs/denoising.md for how often it helps.
 
-    Lines with offsets of their own step to and fro. Lines of a wave along the slow axis, or of a
-    slope of the sample, step the same way several times.
+    Lines with offsets of their own step up and down by turns. Lines of a wave along the slow axis,
+    or of a slope of the sample, step the same way several times.
     """
     steps = image.diff(dim=0).median(1).values
     steps = steps - steps.mean()

@@ -1,6 +1,6 @@
 """The denoisers that the collection compares: a noisy image in, an estimate out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -40,7 +40,11 @@ _SIGMAS = (1.0, 1.5, 2.0)  # over the true deviation of the noise
 
 
 def mixture(
-    name: str | None = None, *, uncertainty: bool = False, remove_waves: bool = False
+    name: str | None = None,
+    *,
+    uncertainty: bool = False,
+    remove_waves: bool = False,
+    prepare: Sequence[str] = (),
 ) -> Candidates:
     """Return ``stm_experiments.denoise`` as users call it.
 
@@ -48,6 +52,7 @@ def mixture(
         name: A trained model; None: the shipped one.
         uncertainty: See ``denoise``.
         remove_waves: See ``denoise``.
+        prepare: See ``denoise``.
 
     Raises:
         ValueError: If the model cannot be loaded.
@@ -55,7 +60,9 @@ def mixture(
     net = checkpoint.load(name or DEFAULT)
 
     def run(image: Array) -> Estimate:
-        result = denoise(image, net, uncertainty=uncertainty, remove_waves=remove_waves)
+        result = denoise(
+            image, net, uncertainty=uncertainty, remove_waves=remove_waves, prepare=prepare
+        )
         return Estimate(result.data, result.uncertainty)
 
     return lambda case: {"": run}
@@ -104,6 +111,7 @@ METHODS: dict[str, Callable[[], Candidates]] = {
     "denoise": mixture,
     "denoise with uncertainty": partial(mixture, uncertainty=True),
     "denoise, remove_waves": partial(mixture, remove_waves=True),
+    "denoise, rows aligned": partial(mixture, prepare=["rows_differences"]),
     "network alone": partial(network_alone, DEFAULT),
     "patch PCA": lambda: patch_pca,
     "Gaussian": lambda: gaussian,
