@@ -1,5 +1,6 @@
 """Configs and whole training runs inside the test process, at sizes that take a second."""
 
+import copy
 import gc
 import logging
 import sys
@@ -8,6 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
+from hydra._internal.config_repository import ConfigRepository
+
+from stm_experiments.core.config_files import config_dir
 
 # Together these make a run of two epochs in about a second.
 TINY = (
@@ -28,6 +32,24 @@ def pytest_collection_finish():
     """Keep what was imported out of garbage collections, which would go through it again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def files_of_configs_are_parsed_once():
+    """Let Hydra parse each of the package's config files once, and not for each config."""
+    parse, parsed = ConfigRepository.load_config, {}
+
+    def load(repository, config_path):
+        places = [source.full_path() for source in repository.get_sources()]
+        if {place for place in places if place.startswith("file:")} != {f"file://{config_dir()}"}:
+            return parse(repository, config_path)
+        if parsed.get(config_path) is None:
+            parsed[config_path] = parse(repository, config_path)
+        return copy.deepcopy(parsed[config_path])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ConfigRepository, "load_config", load)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +92,6 @@ def compose_config():
     from omegaconf import OmegaConf, open_dict
 
     from stm_experiments.app import job  # noqa: F401 - registers the resolvers
-    from stm_experiments.core.config_files import config_dir
 
     def composed(*overrides, name="train", output_dir="outputs"):
         with initialize_config_dir(str(config_dir()), version_base="1.3", job_name=name):

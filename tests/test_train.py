@@ -230,16 +230,16 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(train_in, tmp_path, n
     assert same_outcome(damaged, whole) == []
 
 
-def test_sigkill_and_resume_on_the_command_line(train_in, tiny, tmp_path, no_figures):
+def test_sigkill_and_resume_on_the_command_line(train_in, command, tiny, tmp_path, no_figures):
+    from stm_experiments.train import main
+
     more = ("data.patches_per_image=128", "trainer.max_epochs=4", "checkpoint_minutes=0")
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     train_in(whole, *more)
 
-    program = [sys.executable, "-m", "stm_experiments.train"]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     process = subprocess.Popen(
-        [*program, *tiny, *more, f"hydra.run.dir={killed}"],
-        env=environment,
+        [*(sys.executable, "-m", "stm_experiments.train"), *tiny, *more, f"hydra.run.dir={killed}"],
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -258,10 +258,8 @@ def test_sigkill_and_resume_on_the_command_line(train_in, tiny, tmp_path, no_fig
     assert about(killed)["status"] == "running"
 
     odd = killed.rename(tmp_path / "Si(111) 7x7, a=b's ün")
-    resumed = subprocess.run(
-        [*program, f"resume={odd}"], env=environment, capture_output=True, text=True, check=False
-    )
-    assert resumed.returncode == 0, resumed.stderr
+    code, _, errors = command(main, f"resume={odd}")
+    assert code == 0, errors
     assert same_outcome(odd, whole) == []
     assert about(odd)["status"] == "finished"
     assert {path.name for path in tmp_path.iterdir()} == {"whole", odd.name}

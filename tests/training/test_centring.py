@@ -84,7 +84,8 @@ def test_the_loss_weighs_both_decoders(some_batch):
 
 
 def test_a_run_is_resumed_exactly_and_measures_content_and_pose(train_in, check_resume):
-    whole = check_resume(Centred, 4, lambda folder: train_in(folder, *SMALL))
+    few = ("lattice=[sc,fcc]", "data.test_images=8")
+    whole = check_resume(Centred, 4, lambda folder: train_in(folder, *SMALL, *few))
 
     metrics = json.loads((whole / "metrics.json").read_text())
     assert 0 <= metrics["test/content/probe"] <= 1

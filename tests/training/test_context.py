@@ -14,8 +14,8 @@ from stm_experiments.training import Context
 from stm_experiments.training.contrastive import contrast
 
 SMALL = (
-    *("experiment=context_code", "model.net.width=32", "model.net.latent=3"),
-    *("data.images_per_epoch=10", "data.validation_images=5", "data.test_images=20"),
+    *("experiment=context_code", "lattice=[sc,fcc]", "model.net.width=32", "model.net.latent=3"),
+    *("data.images_per_epoch=10", "data.validation_images=4", "data.test_images=8"),
     *("data.patches_per_image=8", "trainer.max_epochs=3", "baselines=[10]"),
 )
 
