@@ -1,7 +1,6 @@
 """Several processes that share each batch: the same samples, weights and metrics as one process.
 
-This file is also the program that makes the runs: it forks the processes of each, so that Lightning
-is imported once.
+The processes of most runs are copies of this one, so that nothing is imported again.
 """
 
 import csv
@@ -48,6 +47,7 @@ def be(rank, ranks, port):
     from stm_experiments.benchmarks.kills import processes as kills
 
     kills.without_figures()
+    torch.set_num_threads(1)
     if ranks > 1:
         os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         rank_zero_only.rank = rank
@@ -65,11 +65,12 @@ def start(folder, arguments, ranks):
     ]
 
 
-def make_runs(root):
-    """Makes all runs, and writes their exit codes."""
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The folder of all runs."""
     from stm_experiments.benchmarks.kills import processes as kills
 
-    codes = {}
+    root = tmp_path_factory.mktemp("ddp")
     for name, overrides in RUNS.items():
         folder, ranks = root / name, 2 if TWO[0] in overrides else 1
         folder.mkdir()
@@ -84,19 +85,9 @@ def make_runs(root):
                 kills.wait(process)
             assert not (folder / "run/metrics.json").exists()
             processes = start(folder, [f"resume={folder}/run"], ranks)
-        codes[name] = [kills.wait(process) for process in processes]
-    (root / "codes.json").write_text(json.dumps(codes))
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    root = tmp_path_factory.mktemp("ddp")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, __file__, root], check=True, env=environment, timeout=300)
-    codes = json.loads((root / "codes.json").read_text())
-    for name in RUNS:
-        said = [path.read_text() for path in (root / name).glob("*.txt")]
-        assert set(codes[name]) == {1 if name == "diverged" else 0}, (name, codes[name], said)
+        codes = {kills.wait(process) for process in processes}
+        said = [path.read_text() for path in folder.glob("*.txt")]
+        assert codes == {1 if name == "diverged" else 0}, (name, codes, said)
     return root
 
 
@@ -227,7 +218,3 @@ def test_processes_without_a_common_folder_are_refused(command, tmp_path, monkey
     code, _, errors = command(main, *RUN, *TWO)
     assert code == 1
     assert "2 processes need one folder: add hydra.run.dir=" in errors
-
-
-if __name__ == "__main__":
-    make_runs(Path(sys.argv[1]))

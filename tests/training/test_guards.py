@@ -1,14 +1,13 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from functools import partial
 
 import numpy as np
 import pytest
 
+from stm_experiments.benchmarks.kills.processes import start, wait
 from stm_experiments.core.files import FolderTaken
 from stm_experiments.evaluate import main as evaluate
 from stm_experiments.models import CAEA
@@ -37,7 +36,7 @@ def test_no_command_writes_over_results(command, tmp_path):
 
 
 def test_a_run_that_failed_before_it_had_anything_does_not_block_its_folder(
-    train_in, tmp_path, command
+    train_in, tmp_path, command, no_figures
 ):
     from stm_experiments.train import main
 
@@ -62,25 +61,20 @@ def test_a_run_that_was_ended_before_its_first_checkpoint_keeps_its_folder(tmp_p
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path):
-    command = [
-        *(sys.executable, "-m", "stm_experiments.train", *TINY),
-        *("trainer.max_epochs=500", "data.images_per_epoch=8", f"hydra.run.dir={tmp_path}"),
-    ]
+    run, said = tmp_path / "run", tmp_path / "said.txt"
+    arguments = [*TINY, "trainer.max_epochs=500", "data.images_per_epoch=8", f"hydra.run.dir={run}"]
     # Jobs in the background of a shell start with Ctrl-C ignored, and so would their children.
-    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    run = subprocess.Popen(command, **pipes, preexec_fn=listen)
-    waited = time.monotonic()
-    while not (tmp_path / "checkpoints" / "last.ckpt").exists():
-        assert run.poll() is None
-        assert time.monotonic() - waited < 60
+    listen = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    process, began = start(arguments, said, listen), time.monotonic()
+    while not (run / "checkpoints" / "last.ckpt").exists():
+        assert time.monotonic() - began < 60, said.read_text()
         time.sleep(0.1)
-    os.kill(run.pid, signal.SIGINT)
-    _, errors = run.communicate(timeout=60)
-    assert run.returncode == 130
-    assert f"interrupted; resume with: python train.py resume={tmp_path}" in errors
-    assert "Traceback" not in errors
-    assert json.loads((tmp_path / "run.json").read_text())["status"] == "interrupted"
+    os.kill(process, signal.SIGINT)
+    assert wait(process) == 130
+    text = said.read_text()
+    assert f"interrupted; resume with: python train.py resume={run}" in text
+    assert "Traceback" not in text
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
 
 
 def test_hidden_files_are_not_images(tmp_path):

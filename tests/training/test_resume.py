@@ -1,7 +1,6 @@
 """Interrupted runs: kills, signals, full disks and time limits leave a run that goes on."""
 
 import json
-import os
 import re
 import resource
 import shutil
@@ -21,22 +20,15 @@ def about(folder):
     return json.loads((folder / "run.json").read_text())
 
 
-def test_real_kills_change_nothing(tmp_path):
+def test_real_kills_change_nothing(command, tmp_path):
     """A small part of the benchmark: one of its kinds of run, and few kills."""
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "stm_experiments.benchmarks.kills"),
-            *("--kinds", "several_steps", "--kills", "2"),
-            *("--folder", tmp_path),
-        ],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 kills in" in done.stdout
-    assert ": 0 ended differently" in done.stdout
+    from stm_experiments.benchmarks.kills.__main__ import main
+
+    few = ("--kinds", "several_steps", "--kills", "2", "--folder", tmp_path)
+    code, said, errors = command(main, *few)
+    assert code == 0, said + errors
+    assert "2 kills in" in said
+    assert ": 0 ended differently" in said
     assert not list(tmp_path.iterdir())
 
 

@@ -37,6 +37,8 @@ def start(
         file = os.open(output, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
         os.dup2(file, 1)
         os.dup2(file, 2)
+        # Of a test, whose own outputs do not end in those files.
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
         sys.argv = [f"{door}.py", *arguments]
         prepare()
         DOORS[door].main()
