@@ -162,6 +162,11 @@ def _noise_sentences(image: Tensor, scale: float, unit: str) -> list[str]:
             "the noise is slow along the fast axis (1/f): part of it cannot be told from the "
             "sample and stays"
         )
+    if sentences:
+        sentences.append(
+            "slow noise stays in part; if the sample is flat here, without steps, islands, moiré "
+            "or waves, reconstruct checkpoint=denoiser alone=true removes more of it"
+        )
     if correlated_noise(part) > _SEEN:
         sentences.append(
             "the noise is correlated between lines, as after smoothing or compression: most of it "

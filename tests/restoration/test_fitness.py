@@ -102,8 +102,17 @@ def test_lines_that_are_offset_are_told_and_stay(width):
     line = "whole lines are offset"
     striped = denoise(scan + offsets, mixed(), normalisation="minmax")
     plain = denoise(scan, mixed(), normalisation="minmax")
-    assert any(line in sentence for sentence in striped.fitness.sentences())
-    assert not any(line in sentence for sentence in plain.fitness.sentences())
+    for sentence in (line, "slow noise stays in part"):
+        assert any(sentence in reason for reason in striped.fitness.sentences())
+        assert not any(sentence in reason for reason in plain.fitness.sentences())
+
+
+def test_lines_that_rise_and_fall_together_are_not_to_be_aligned():
+    wave = 0.4 * np.sin(2 * np.pi * np.arange(128) / 12)[:, None]
+    scan = noisy(surface("kagome") + wave, 0.05)
+    result = denoise(scan, mixed(), normalisation="minmax")
+    (told,) = (line for line in result.history if line.startswith("whole lines are offset"))
+    assert "rows_differences harms" in told
 
 
 def test_noise_that_is_correlated_between_lines_is_told():
