@@ -80,10 +80,10 @@ SURFACES = [
     Case("Lone molecules on bare ground, white noise of .01 c", True,
          "Nothing repeats itself here, so that filters know little: the network does the work.",
          partial(collected, "molecules", "white_0.01")),
-    Case("Vacancies of a fine honeycomb, white noise of .3 c", False,
-         "Each vacancy is filled in part: the mean error is smallest by the filters, which know "
-         "perfect cells. The network alone fills less. With `uncertainty=true` the history "
-         "says that no single atom can be trusted.",
+    Case("Vacancies of a fine honeycomb, white noise of .3 c", True,
+         "The filters know perfect cells and fill all nine vacancies. What they removed shows "
+         "that, and is given back. With `uncertainty=true` the history says that most single atoms "
+         "cannot be trusted.",
          partial(collected, "vacancies", "white_0.3"), uncertainty=True),
     Case("Noise that is smooth over 3 px, as after resampling", False,
          "Such noise looks like the sample. It is hardly measured, hardly anything is removed, and "
@@ -102,8 +102,9 @@ FIRST_VERSION = [
          "not: the noise that `denoise` measures has no striation.",
          partial(collected, "bcc", "paper")),
     Case("Realistic noise on a lattice of the training", True,
-         "The network alone knows the slow noise of its training, and `denoise` does not measure "
-         "it.", partial(collected, "fcc", "realistic")),
+         "The network alone takes all that is slow for noise. `denoise` cannot tell slow noise "
+         "from the sample (`alone=true` uses the network alone).",
+         partial(collected, "fcc", "realistic")),
     Case("A moiré, white noise of .1 c", True,
          "It was not trained on it, and does well at this strength of noise.",
          partial(collected, "moire", "white_0.1")),
