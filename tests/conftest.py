@@ -28,10 +28,15 @@ TINY = (
 )
 
 
+def pytest_collection():
+    """Collect no garbage while the tests are imported; see ``app.launching.imported``."""
+    gc.disable()
+
+
 def pytest_collection_finish():
-    """Keep what was imported out of garbage collections, which would go through it again."""
-    gc.collect()
+    """Leave what was imported out of all later collections."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
