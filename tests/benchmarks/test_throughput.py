@@ -5,6 +5,7 @@ import torch
 
 pytest.importorskip("numba", reason="the fused step needs numba")
 from stm_experiments.benchmarks.throughput import roofline
+from stm_experiments.benchmarks.throughput.records import callback_shares
 
 
 def test_bytes_are_those_that_kernels_read_and_write():
@@ -29,3 +30,11 @@ def test_no_loop_is_drawn_above_the_limits(monkeypatch):
     limit, *points = axes.lines
     assert len(points) == len(roofline.LABELS)
     assert all(point.get_ydata()[0] < limit.get_ydata().max() for point in points)
+
+
+def test_the_time_of_each_record_is_a_part_of_the_training():
+    shares = callback_shares(epochs=1, images=4)
+    names = {"CheckpointWriter", "History", "RichProgressBar", "FirstReconstruction"}
+    assert names <= set(shares)
+    assert all(shares[name] > 0 for name in names)
+    assert sum(shares.values()) < 1

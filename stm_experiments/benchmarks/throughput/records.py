@@ -1,15 +1,17 @@
-"""What the records of every run cost: a training with them against the same one without.
+"""What the records of every run cost: the share of its training's processor time.
 
     python -m stm_experiments.benchmarks.throughput.records
 
-Both train CAE-A on simulated fcc patches as ``python train.py`` does. The records are metrics.csv,
-the checkpoints, the first reconstructions and the progress bar. Trainings with and without them
-take turns; processor time counts, so that a busy machine tells almost the same.
+Trains CAE-A on simulated fcc patches as ``python train.py`` does, and measures the processor time
+of the callbacks that every run has: those of metrics.csv, the checkpoints, the first
+reconstructions and the progress bar. Measured so, a busy machine tells almost the same; trainings
+with and without records differ by more than the records cost.
 """
 
 import argparse
 import statistics
 import time
+from collections import defaultdict
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +19,7 @@ from tempfile import TemporaryDirectory
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.profilers import Profiler
 from torch.optim import Adam
 from torch.optim.lr_scheduler import OneCycleLR
 
@@ -29,7 +32,37 @@ from stm_experiments.models.checkpoint import card_of
 from stm_experiments.training import Reconstruction
 from stm_experiments.training.callbacks import CheckpointWriter, FirstReconstruction, History
 
-EPOCHS, IMAGES = 4, 256  # epochs as long as those of train.py, which has 16 of them
+EPOCHS, IMAGES = 16, 256  # those of train.py
+CALLBACK = "[Callback]"  # before the names of callbacks and their hooks in Lightning's profilers
+
+
+class CallbackTimes(Profiler):
+    """Adds up the processor time of each callback.
+
+    Attributes:
+        seconds: By the name of the callback, s.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._under_way: list[str] = []
+        self._began = 0.0
+
+    def start(self, action_name: str) -> None:
+        """Note when a callback begins."""
+        if action_name.startswith(CALLBACK):
+            if not self._under_way:
+                self._began = time.process_time()
+            self._under_way.append(action_name)
+
+    def stop(self, action_name: str) -> None:
+        """Add the time of a callback that was not called by another."""
+        if action_name.startswith(CALLBACK):
+            self._under_way.remove(action_name)
+            if not self._under_way:
+                name = action_name.removeprefix(CALLBACK).partition(".")[0]
+                self.seconds[name] += time.process_time() - self._began
 
 
 def records(net: CAEA, data: PatchData, folder: Path) -> list[Callback]:
@@ -42,48 +75,55 @@ def records(net: CAEA, data: PatchData, folder: Path) -> list[Callback]:
     ]
 
 
-def training_seconds(recorded: bool) -> float:
-    """Return the processor time of a training, s."""
+def callback_shares(epochs: int = EPOCHS, images: int = IMAGES) -> dict[str, float]:
+    """Return the part of a training's processor time that each callback takes.
+
+    Args:
+        epochs: Of the training.
+        images: Of an epoch.
+    """
     torch.manual_seed(0)
     data = PatchData(
-        SimulatedData("fcc", images_per_epoch=IMAGES, validation_images=4, test_images=8),
+        SimulatedData("fcc", images_per_epoch=images, validation_images=4, test_images=8),
         PatchSettings(window=CAEA.window, num_workers=0),
     )
     net = CAEA()
     model = Reconstruction(
         net, partial(Adam, lr=0.005), partial(OneCycleLR, max_lr=0.005), fused="auto"
     )
+    times = CallbackTimes()
     with TemporaryDirectory() as folder:
         trainer = Trainer(
             accelerator="cpu",
-            max_epochs=EPOCHS,
-            callbacks=records(net, data, Path(folder)) if recorded else [],
+            max_epochs=epochs,
+            callbacks=records(net, data, Path(folder)),
+            profiler=times,
             logger=False,
             num_sanity_val_steps=0,
-            enable_checkpointing=recorded,
             enable_model_summary=False,
-            enable_progress_bar=recorded,
             use_distributed_sampler=False,
         )
         start = time.process_time()
         trainer.fit(model, data)
-        return time.process_time() - start
+        whole = time.process_time() - start
+    return {name: seconds / whole for name, seconds in times.seconds.items()}
 
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description="Compare trainings with and without records.")
-    parser.add_argument("--repeats", type=int, default=5, help="pairs of trainings")
+    parser = argparse.ArgumentParser(description="Measure what the records of a training cost.")
+    parser.add_argument("--repeats", type=int, default=3, help="trainings")
     repeats = parser.parse_args().repeats
     torch.set_num_threads(1)
     keep_freed_memory()
     quieten_lightning()
-    training_seconds(True)  # imports, and compiles the fused step
-    pairs = [(training_seconds(True), training_seconds(False)) for _ in range(repeats)]
-    ratios = sorted(recorded / bare for recorded, bare in pairs)
-    medians = [statistics.median(column) for column in zip(*pairs, strict=True)]
-    print(f"with records {medians[0]:.2f} CPU s, without {medians[1]:.2f} CPU s")
-    print(f"ratio {statistics.median(ratios):.3f} (from {ratios[0]:.3f} to {ratios[-1]:.3f})")
+    callback_shares(epochs=1)  # imports, and compiles the fused step
+    shares = [callback_shares() for _ in range(repeats)]
+    for name in shares[0]:
+        median = statistics.median(each[name] for each in shares)
+        print(f"{name}: {median:.2%} of the processor time of a training")
+    sums = sorted(sum(each.values()) for each in shares)
+    print(f"together {statistics.median(sums):.2%} (from {sums[0]:.2%} to {sums[-1]:.2%})")
 
 
 if __name__ == "__main__":
