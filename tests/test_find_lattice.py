@@ -271,25 +271,31 @@ def test_what_is_unknown_in_the_image_itself_is_unknown(image):
     assert sorted(back.cell.tolist()) == sorted(fit.cell.tolist())
 
 
-def test_a_refusal_hints_at_the_steps_that_can_help(command, tmp_path):
+def test_a_refusal_hints_at_the_steps_that_help(command, image, tmp_path):
     random = np.random.default_rng(0)
-    rows, columns = np.indices((96, 96)) / 96
-    noise = 0.1 * random.standard_normal((96, 96))
-    for name, disturbance, hint in (
-        ("bow", 4 * (rows - 0.5) ** 2 + columns**2, "is a bow: try prepare=[poly2]"),
-        ("rows", random.standard_normal((96, 1)), "offsets of rows: try prepare=[plane,rows_med"),
-        ("noise", 0.0, "can be found"),
+    offsets = 5 * np.ptp(image) * random.standard_normal((120, 1))
+    for name, data, helps in (
+        ("rows", image + offsets, True),
+        ("noise", random.standard_normal((96, 96)) + random.standard_normal((96, 1)), False),
     ):
-        np.save(tmp_path / f"{name}.npy", noise + disturbance)
-        code, _, error = command(
-            find_lattice.main,
-            f"image={tmp_path / name}.npy",
-            "denoise=false",
-            f"hydra.run.dir={tmp_path / name}",
-        )
+        np.save(tmp_path / f"{name}.npy", data)
+        settings = (f"image={tmp_path / name}.npy", "denoise=false")
+        code, _, error = command(find_lattice.main, *settings, f"hydra.run.dir={tmp_path / name}")
         assert code == 1
-        assert hint in error
-        assert (hint == "can be found") == ("prepare=" not in error)
+        assert "can be found" in error
+        hint = "a lattice is found with prepare=[plane,rows_differences]"
+        assert (hint in error, "prepare=" in error) == (helps, helps)
+    out = tmp_path / "prepared"
+    code, _, _ = command(
+        find_lattice.main,
+        f"image={tmp_path / 'rows'}.npy",
+        "denoise=false",
+        "prepare=[plane,rows_differences]",
+        f"hydra.run.dir={out}",
+    )
+    assert code == 0
+    (about,) = json.loads((out / "rows_lattice.json").read_text(encoding="utf-8"))
+    assert about["lengths_px"] == pytest.approx([10, 10], rel=0.003)
 
 
 def test_steps_come_before_the_search(command, image, tmp_path):

@@ -24,6 +24,7 @@ from stm_experiments.lattice.motif import Maxima, Motif, differ_in_height, find_
 from stm_experiments.lattice.occupancy.verdict import Candidates, judge_occupancy
 from stm_experiments.lattice.phases import map_cells
 from stm_experiments.lattice.sites import (
+    TOO_FEW,
     Growth,
     fit_mean_lattice,
     fit_surroundings,
@@ -41,11 +42,14 @@ from stm_experiments.lattice.vectors import (
 )
 
 PART = 768  # px; of larger images a part tells the lattice
+_LEAST_SIDE = 24  # of an image, px
 _SCALES = (1.0, 0.6, 0.36)  # on which atoms are searched for, typical periods of the Bragg peaks
 _FEWEST = 12  # atoms of a lattice
 _LEAST_SCORE = 0.3  # of a lattice
 _AS_GOOD = 0.93  # score of a lattice with a smaller cell that is preferred, of the best score
 _LARGEST_CELL = 4  # smallest cells in one that atoms of unlike heights make
+_ALONG = 0.1  # sine of the angle within which a wave lies along another
+_FINER_PERIOD = 0.7  # period of the waves off the strongest one's line that is searched on too
 _FINER = 0.85  # score of a lattice on a finer scale that is preferred, of the best score
 _TALL = 0.4  # least height of an atom off the lattice, of the median of the others
 _DISORDER = 0.7  # within which two of them make a site unknown, distances of nearest neighbours
@@ -296,17 +300,24 @@ def covered_area(fit: LatticeFit, shape: tuple[int, ...]) -> Mask:
 
 def _levelled(data: Array, mask: Mask | None) -> tuple[Array, Mask]:
     """Return the image without its plane, 0 where it was not measured, and where it was."""
-    if data.ndim != 2 or min(data.shape) < 24:
+    if data.ndim != 2 or min(data.shape) < _LEAST_SIDE:
         raise LatticeError(
-            f"a lattice needs an image [H,W] of at least 24 px, not {list(data.shape)}"
+            f"a lattice needs an image of at least {_LEAST_SIDE} rows and columns, and this one "
+            f"has the shape {list(data.shape)}: scan or cut out a larger one"
         )
     valid = np.isfinite(data) if mask is None else np.isfinite(data) & mask
     if valid.sum() < 0.1 * valid.size:
-        raise LatticeError(f"only {valid.mean():.0%} of the image was measured: too little")
+        raise LatticeError(
+            f"only {valid.mean():.0%} of the image was measured, and a lattice needs 10%: cut out "
+            "the part that was"
+        )
     plane = fit_plane(data, valid).heights(data.shape)
     data = np.where(valid, data - plane, 0.0)
     if is_rounding(float(np.ptp(data)), float(np.abs(plane).max())):
-        raise LatticeError("no lattice was found: the image is constant or nothing but a plane")
+        raise LatticeError(
+            "no lattice was found: the image is constant or nothing but a plane; choose another "
+            "channel or scan"
+        )
     return data, valid
 
 
@@ -344,11 +355,11 @@ def _match_part(data: Array, valid: Mask) -> _Match:
     lattices = candidate_lattices(bragg, amplitude, min(data.shape)) if len(bragg) > 1 else []
     if not lattices:
         raise LatticeError(
-            f"no lattice was found: the spectrum has {len(bragg)} peaks above its background, "
-            f"and a lattice needs two in different directions{_limits(bragg, data.shape)}"
+            f"no lattice was found: the spectrum has {len(bragg)} peak"
+            f"{'' if len(bragg) == 1 else 's'} above its background, and a lattice needs two in "
+            f"different directions{_limits(bragg, data.shape)}"
         )
-    period = _typical_period(bragg, amplitude)
-    periods = [scale * period for scale in _SCALES]
+    periods = _search_periods(bragg, amplitude)
     scales = [(find_maxima(data, valid, period), period) for period in periods]
     scales = [(maxima, period) for maxima, period in scales if len(maxima.atoms) >= _FEWEST]
     motifs: list[list[Motif]] = [[] for _ in scales]
@@ -399,13 +410,32 @@ def _with_unlike_atoms(
 
 def _limits(bragg: Array, shape: tuple[int, ...]) -> str:
     """Return between which limits periods can be found, as the end of a sentence."""
-    words = (
-        f"; periods from {LEAST_PERIOD:.0f} px to a quarter of the image "
-        f"({LARGEST_PERIOD * min(shape):.0f} px here) can be found"
-    )
+    wave = ""
     if len(bragg):
-        words += f", and the strongest wave has a period of {1 / np.linalg.norm(bragg[0]):.3g} px"
-    return words
+        wave = f", and the strongest wave has a period of {1 / np.linalg.norm(bragg[0]):.3g} px"
+    return (
+        f"; periods from {LEAST_PERIOD:.0f} px to a quarter of the image "
+        f"({LARGEST_PERIOD * min(shape):.0f} px here) can be found{wave}: scan a smaller area if "
+        "atoms are closer, a larger one if they are further apart, and average scans if noise "
+        "hides them"
+    )
+
+
+def _search_periods(bragg: Array, amplitude: Array) -> list[float]:
+    """Return the periods on which atoms are searched for, longest first, px.
+
+    They follow from the typical period of all Bragg peaks. Those off the line of the strongest one
+    can have another: then hum or regular steps are stronger than the lattice.
+    """
+    typical = [_typical_period(bragg, amplitude)]
+    off = np.abs(bragg @ [-bragg[0, 1], bragg[0, 0]]) > _ALONG * np.linalg.norm(bragg, axis=1) * (
+        np.linalg.norm(bragg[0])
+    )
+    if off.any():
+        other = _typical_period(bragg[off], amplitude[off])
+        if other < _FINER_PERIOD * typical[0]:
+            typical.append(other)
+    return sorted((scale * period for period in typical for scale in _SCALES), reverse=True)
 
 
 def _typical_period(bragg: Array, amplitude: Array) -> float:
@@ -440,7 +470,7 @@ def _judge_sites(growth: Growth, maxima: Maxima, data: Array, valid: Mask) -> _J
     support = around.support / np.maximum(measure_support(every), 1e-9)
     core: Mask = inside & (support > _SURROUNDED)
     if not core.any():
-        raise LatticeError("no lattice was found: too few atoms lie on one")
+        raise LatticeError(TOO_FEW)
     place = np.where((atom >= 0)[:, None], maxima.atoms[atom], around.place)
     place = np.where(inside[:, None], place, 0.0)
     candidates = Candidates(sites, place, inside & (atom >= 0), spacing)
@@ -449,7 +479,7 @@ def _judge_sites(growth: Growth, maxima: Maxima, data: Array, valid: Mask) -> _J
     near_core = KDTree(sites.ideal[core]).query(sites.ideal)[0] < reach
     occupied: Mask = inside & near_core & verdict.full & (support > _SUPPORT)
     if not occupied.any():
-        raise LatticeError("no lattice was found: too few atoms lie on one")
+        raise LatticeError(TOO_FEW)
     empty: Mask = core & verdict.low & ~verdict.doubtful & ~disordered
     unknown: Mask = in_image & near_core & (support > _SURROUNDED) & ~occupied & ~empty
     unknown[unknown] = _are_amid(sites.ideal[unknown], sites.ideal[occupied])
@@ -472,7 +502,7 @@ def _describe(
     atom = np.where(judged.occupied, growth.atom, -1)
     measured = atom >= 0
     if measured.sum() < _FEWEST:
-        raise LatticeError("no lattice was found: too few atoms lie on one")
+        raise LatticeError(TOO_FEW)
     around = fit_surroundings(Growth(sites, atom, growth.reach), maxima.atoms, spacing)
     alone: Mask = np.isnan(around.place[:, 0])
     expected = np.where(alone[:, None], maxima.atoms[atom], around.place)

@@ -30,7 +30,10 @@ _WEAK = 0.1  # least eigenvalue of a local fit: it is less with few neighbours o
 _MARGIN = 0.15  # around the image in which sites are numbered, shares of its sides
 _MOST = 4_000_000  # sites in and around an image, to bound time and memory
 _BLOCK = 2_000  # sites that are fitted at a time: their numbers stay in the cache
-_TOO_FEW = "no lattice was found: too few atoms lie on one"
+TOO_FEW = (
+    "no lattice was found: too few of the image's maxima lie on one; cut out the part that shows "
+    "it, or average scans if noise hides atoms"
+)
 
 
 class MeanLattice(NamedTuple):
@@ -120,7 +123,7 @@ def number_atoms(motif: Motif, maxima: Maxima, shape: tuple[int, ...]) -> Growth
     numbered = _first_atoms(motif, maxima)
     for _ in range(2):  # the mean lattice of all atoms fits them better than that of the first
         if not np.array_equal(np.unique(numbered.kind), np.arange(len(motif.basis))):
-            raise LatticeError(_TOO_FEW)
+            raise LatticeError(TOO_FEW)
         places = maxima.atoms[numbered.atom]
         lattice = fit_mean_lattice(numbered.cell, numbered.kind, places)
         sites, number = _all_sites(lattice, numbered, shape)
@@ -131,8 +134,8 @@ def number_atoms(motif: Motif, maxima: Maxima, shape: tuple[int, ...]) -> Growth
         on = growth.atom >= 0
         numbered = NumberedAtoms(growth.atom[on], sites.cell[on], sites.kind[on])
     for _ in range(2):  # few neighbours placed the first atoms
-        if not len(numbered.atom):
-            raise LatticeError(_TOO_FEW)
+        if not (growth.atom >= 0).any():
+            raise LatticeError(TOO_FEW)
         around = fit_surroundings(growth, maxima.atoms, maxima.spacing)
         atom = _nearest_atoms(around.place, KDTree(maxima.atoms), maxima.spacing)
         growth = growth._replace(atom=atom)
@@ -164,7 +167,7 @@ def _first_atoms(motif: Motif, maxima: Maxima) -> NumberedAtoms:
     piece = connected_components(graph, directed=False)[1]
     good = good[piece == np.bincount(piece).argmax()]
     if len(np.unique(kind[good])) < len(motif.basis) or len(good) < 3 * len(motif.basis) + 3:
-        raise LatticeError(_TOO_FEW)
+        raise LatticeError(TOO_FEW)
     return NumberedAtoms(good, cell[good], kind[good])
 
 

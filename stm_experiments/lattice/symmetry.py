@@ -169,10 +169,9 @@ def find_symmetries(
     measured = as_measured(image, mask)
     symmetries: list[Symmetry | None] = []
     for fit in fits:
-        area = measured.mask
-        if len(fits) > 1:
-            grain = covered_area(fit, measured.data.shape)
-            area = grain if area is None else area & grain
+        area = covered_area(fit, measured.data.shape)
+        if measured.mask is not None:
+            area &= measured.mask
         try:
             symmetries.append(find_symmetry(measured.data, area, fit.pixel_nm, fit.vectors))
         except LatticeError:

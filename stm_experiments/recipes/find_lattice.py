@@ -35,12 +35,7 @@ FEWER = 0.95  # share of the sites of the other image below which an image is le
 CLEAR = 0.03  # residual up to which an image needs no denoiser, distances of nearest neighbours
 TRIAL = 384  # px; of a scan twice as large as this square, a part tells whether a denoiser helps
 CLOSER = 0.9  # residual of the denoised part up to which it does, of that of the part itself
-MOSTLY = 0.7  # share of the variance that a step takes away, if it is hinted at
-HINTS = {
-    ("poly2",): "a bow",
-    ("plane", "rows_median"): "offsets of rows",
-    ("poly2", "rows_median"): "a bow and offsets of rows",
-}
+STEPS = (["plane", "rows_differences"], ["poly2", "rows_differences"])  # that can show a lattice
 DENOISE = ("auto", True, False)
 
 
@@ -134,8 +129,7 @@ def _is_worth_denoising(scan: Scan, net: Network, sign: int) -> bool:
     """
     if scan.data.size < 2 * TRIAL**2:
         return True
-    window = fullest_window(scan.mask, TRIAL)
-    part = replace(scan, data=scan.data[window], mask=scan.mask[window])
+    part = _cut_part(scan)
     try:
         first = fit_lattice(sign * part.data, part.mask)
     except LatticeError:
@@ -190,17 +184,29 @@ def _find(name: str, data: Array, scan: Scan, grains: int | str) -> Found:
     return Found(name, data, parts.fits, parts)
 
 
-def hint_at_steps(scan: Scan) -> str:
-    """Return which steps take away most of what a scan varies by, as the end of a sentence.
+def hint_at_steps(scan: Scan, sign: int) -> str:
+    """Return which steps of preparation show a lattice in a refused scan, as the end of a sentence.
 
-    Empty if none does.
+    They are tried in a part of the scan. Empty if none helps.
+
+    Args:
+        scan: The scan.
+        sign: 1; -1 if atoms are dark.
     """
-    left = float(prepare(scan, ["plane"]).data[scan.mask].var())
-    for steps, what in HINTS.items():
-        share = 1 - float(prepare(scan, steps).data[scan.mask].var()) / (left or 1.0)
-        if share > MOSTLY:
-            return f"; {share:.0%} of its variance is {what}: try prepare=[{','.join(steps)}]"
+    part = _cut_part(scan)
+    for steps in STEPS:
+        try:
+            fit_lattice(sign * prepare(part, steps).data, part.mask)
+        except ValueError:
+            continue
+        return f"; a lattice is found with prepare=[{','.join(steps)}]"
     return ""
+
+
+def _cut_part(scan: Scan) -> Scan:
+    """Return the fullest part of a scan that is not larger than ``TRIAL``."""
+    window = fullest_window(scan.mask, TRIAL)
+    return replace(scan, data=scan.data[window], mask=scan.mask[window])
 
 
 def describe_found(scan: Scan, found: Found) -> list[dict[str, Any]]:
@@ -232,7 +238,8 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     try:
         found = find_precisely(scan, net, settings)
     except LatticeError as error:
-        raise LatticeError(f"{error}{hint_at_steps(scan)}") from error
+        sign = -1 if settings["invert"] else 1
+        raise LatticeError(f"{error}{hint_at_steps(scan, sign)}") from error
     fits, about = found.fits, describe_found(scan, found)
     write_json(Path(f"{stem}_lattice.json"), about)
     tables = [site_table(fit, grain) for grain, fit in enumerate(fits)]

@@ -342,6 +342,21 @@ def test_hum_that_is_finer_than_any_lattice_does_not_set_its_scale():
     assert np.linalg.norm(fit.vectors, axis=1) == pytest.approx([11, 11], rel=0.01)
 
 
+def test_coarse_hum_that_is_stronger_than_the_lattice_does_not_set_its_scale():
+    image = example("hexagonal")[1]
+    rows, columns = np.indices(image.shape)
+    hum = 4 * np.ptp(image) * np.cos(2 * np.pi * (0.011 * rows + columns / 40))
+    fit = find_lattice(image + hum)
+    assert np.linalg.norm(fit.vectors, axis=1) == pytest.approx([11, 11], rel=0.01)
+
+
+def test_narrow_high_terraces_are_refused_in_a_sentence():
+    image = example("hexagonal")[1]
+    rows, columns = np.indices(image.shape)
+    with pytest.raises(LatticeError, match="no lattice was found"):
+        find_lattice(image + 5 * np.ptp(image) * np.floor((columns + 0.4 * rows) / 45))
+
+
 def test_a_refusal_names_the_limits():
     places = sites_of([[0, 60], [60, 0]], [[0, 0]])
     with pytest.raises(LatticeError, match=r"from 3 px to a quarter of the image \(38 px here\)"):
