@@ -1,10 +1,12 @@
 """From the command line to Hydra: paths with any characters, and resumed runs."""
 
+import gc
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from stm_experiments.app.launching import hydra_arguments, quote_path
+from stm_experiments.app.launching import hydra_arguments, imported, quote_path
 from stm_experiments.train import main
 
 ODD_PATHS = [
@@ -85,3 +87,20 @@ def test_help_has_the_comments_and_the_config_as_composed(command):
     assert printed.count("seed: 7") == 1
     code, _, errors = command(main, "--help", "model=cae_z")
     assert (code, errors.count("\n")) == (1, 1)
+
+
+def test_a_recipe_is_imported_once_and_no_garbage_is_collected_meanwhile():
+    collects = []
+
+    def recipe():
+        collects.append(gc.isenabled())
+        return print
+
+    def broken():
+        raise ImportError
+
+    assert imported(recipe) is imported(recipe) is print
+    assert collects == [False]
+    with pytest.raises(ImportError):
+        imported(broken)
+    assert gc.isenabled()
