@@ -149,6 +149,12 @@ def attempt(path, random):
     return True
 
 
+def write_anew(path, content):
+    """Write a file in the place of another; over the old one, it would wait for the disk."""
+    path.unlink()
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_damaged_files(tmp_path, write, capfd, caplog, recwarn, name):
     path = FORMATS[name](tmp_path, write)
@@ -166,9 +172,9 @@ def test_damaged_files(tmp_path, write, capfd, caplog, recwarn, name):
     read = 0
     for case in range(CASES):
         target = targets[case % len(targets)]
-        target.write_bytes(damage(whole[target], random))
+        write_anew(target, damage(whole[target], random))
         read += attempt(path, random)
-        target.write_bytes(whole[target])
+        write_anew(target, whole[target])
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown * 1024 < MOST_MEMORY
     assert 0 < read < CASES  # the damage is neither all harmless nor all fatal
