@@ -51,7 +51,9 @@ def describe_lattice(
     about["standard_errors"] = errors
     about["errors_limited_by"] = fit.error_limit
     symmetry_words, symmetry_values = _describe_symmetry(fit, symmetry, is_doubtful=is_doubtful)
-    about["summary"] = f"{', '.join(fit.facts)}; {symmetry_words}"
+    about["summary"] = (
+        f"{', '.join(fit.facts)}; {symmetry_words}; errors limited by {fit.error_limit}"
+    )
     return (
         about
         | symmetry_values
