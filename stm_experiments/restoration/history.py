@@ -12,6 +12,7 @@ from stm_experiments.restoration.denoised import Denoised, NetworkRun
 from stm_experiments.restoration.fitness import surplus_sentence
 from stm_experiments.restoration.waves.wave_report import wave_report
 from stm_experiments.restoration.whole_atoms import UncertainAtoms
+from stm_experiments.restoration.whole_network import NetworkAlone
 
 
 def history_of(
@@ -83,7 +84,14 @@ def _fitness_sentences(run: NetworkRun, unit: str) -> list[str]:
         return run.fitness.sentences()
     if run.unrepaired is not None:  # it replaces damage, which is larger than any noise
         return []
-    return surplus_sentence(run.image, run.output, run.affine.scale, unit)
+    surplus = surplus_sentence(run.image, run.output, run.affine.scale, unit)
+    if isinstance(run.net, NetworkAlone):
+        return [
+            "the network was used alone: nothing kept what it took for noise and is the sample's "
+            "(look for steps, waves and islands in the residual)",
+            *surplus,
+        ]
+    return surplus
 
 
 def _seam_sentence(run: NetworkRun) -> list[str]:

@@ -281,6 +281,7 @@ def test_a_network_alone_is_one_pass_without_the_mixture():
     np.testing.assert_allclose(result.data, denormalise(expected, affine), rtol=0, atol=1e-16)
     assert result.fitness is None
     assert result.model.startswith("denoiser alone (denoiser")
+    assert any(line.startswith("the network was used alone") for line in result.history)
     assert not np.allclose(result.data, denoise(scan(), net).data, rtol=0, atol=1e-14)
     with pytest.raises(ValueError, match="is not mixed with other estimates"):
         NetworkAlone(CAEA())

@@ -47,7 +47,9 @@ def test_noise_of_any_kind_is_not_given_back():
     impulses = np.where(rng.random(SHAPE) < 0.02, 30.0, 0.0)
     lines = rng.normal(0, 2, (SHAPE[0], 1))
     uneven = white * np.linspace(0.3, 3, SHAPE[1])
-    for removed in (white, white + impulses, white + lines, uneven, 0 * white):
+    scar = np.zeros(SHAPE)
+    scar[60:63, 20:100] = 3
+    for removed in (white, white + impulses, white + lines, uneven, white + scar, 0 * white):
         found = lost(removed)
         assert found.share == 0
         assert not found.heights.any()
