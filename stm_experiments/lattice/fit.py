@@ -49,7 +49,7 @@ _LEAST_SCORE = 0.3  # of a lattice
 _AS_GOOD = 0.93  # score of a lattice with a smaller cell that is preferred, of the best score
 _LARGEST_CELL = 4  # smallest cells in one that atoms of unlike heights make
 _ALONG = 0.1  # sine of the angle within which a wave lies along another
-_FINER_PERIOD = 0.7  # period of the waves off the strongest one's line that is searched on too
+_FAR_STRONGER = 5.0  # ratio of the strongest wave to those that are not on its line
 _FINER = 0.85  # score of a lattice on a finer scale that is preferred, of the best score
 _TALL = 0.4  # least height of an atom off the lattice, of the median of the others
 _DISORDER = 0.7  # within which two of them make a site unknown, distances of nearest neighbours
@@ -424,17 +424,14 @@ def _limits(bragg: Array, shape: tuple[int, ...]) -> str:
 def _search_periods(bragg: Array, amplitude: Array) -> list[float]:
     """Return the periods on which atoms are searched for, longest first, px.
 
-    They follow from the typical period of all Bragg peaks. Those off the line of the strongest one
-    can have another: then hum or regular steps are stronger than the lattice.
+    They follow from the typical period of all Bragg peaks. If one is far stronger than all that are
+    not on its line, it can be hum or regular steps, and the others tell periods too.
     """
     typical = [_typical_period(bragg, amplitude)]
-    off = np.abs(bragg @ [-bragg[0, 1], bragg[0, 0]]) > _ALONG * np.linalg.norm(bragg, axis=1) * (
-        np.linalg.norm(bragg[0])
-    )
-    if off.any():
-        other = _typical_period(bragg[off], amplitude[off])
-        if other < _FINER_PERIOD * typical[0]:
-            typical.append(other)
+    sine = np.abs(bragg @ [-bragg[0, 1], bragg[0, 0]]) / np.linalg.norm(bragg, axis=1)
+    off = sine > _ALONG * np.linalg.norm(bragg[0])
+    if off.any() and amplitude[0] > _FAR_STRONGER * amplitude[off].max():
+        typical.append(_typical_period(bragg[off], amplitude[off]))
     return sorted((scale * period for period in typical for scale in _SCALES), reverse=True)
 
 
