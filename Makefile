@@ -11,7 +11,7 @@ train: install
 	$(BIN)/python train.py $(ARGS)
 
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 APT := apt-get install -y -q --no-install-recommends slurm-wlm munge
 

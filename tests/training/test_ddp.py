@@ -17,9 +17,6 @@ from pathlib import Path
 import pytest
 import torch
 
-# Their runs take half a minute: one worker of pytest-xdist has all tests of this file.
-pytestmark = pytest.mark.xdist_group("ddp")
-
 # Batches of 21, 21, 21 and 1 patches: the last one leaves the second process with none.
 RUN = (
     "data.size=64", "data.images_per_epoch=4", "data.validation_images=2", "data.test_images=2",
