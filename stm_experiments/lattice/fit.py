@@ -51,8 +51,6 @@ _LARGEST_CELL = 4  # smallest cells in one that atoms of unlike heights make
 _ALONG = 0.1  # sine of the angle within which a wave lies along another
 _FAR_STRONGER = 5.0  # ratio of the strongest wave to those that are not on its line
 _FINER = 0.85  # score of a lattice on a finer scale that is preferred, of the best score
-_TALL = 0.4  # least height of an atom off the lattice, of the median of the others
-_DISORDER = 0.7  # within which two of them make a site unknown, distances of nearest neighbours
 _SUPPORT = 0.4  # least weight of a site's measured neighbours, of all that the image could hold
 _SURROUNDED = 0.7  # the same of an empty site, and of a site next to any other one
 _AROUND = 12  # nearest occupied sites that must lie all around an unknown one
@@ -468,16 +466,13 @@ def _judge_sites(growth: Growth, maxima: Maxima, data: Array, valid: Mask) -> _J
     core: Mask = inside & (support > _SURROUNDED)
     if not core.any():
         raise LatticeError(TOO_FEW)
-    place = np.where((atom >= 0)[:, None], maxima.atoms[atom], around.place)
-    place = np.where(inside[:, None], place, 0.0)
-    candidates = Candidates(sites, place, inside & (atom >= 0), spacing)
-    verdict = judge_occupancy(data, valid, candidates)
-    disordered = _disordered(around.place, atom, maxima)
     near_core = KDTree(sites.ideal[core]).query(sites.ideal)[0] < reach
+    place = np.where(inside[:, None], around.place, 0.0)
+    verdict = judge_occupancy(data, valid, Candidates(sites, place, inside & near_core, spacing))
     occupied: Mask = inside & near_core & verdict.full & (support > _SUPPORT)
     if not occupied.any():
         raise LatticeError(TOO_FEW)
-    empty: Mask = core & verdict.low & ~verdict.doubtful & ~disordered
+    empty: Mask = core & verdict.empty
     unknown: Mask = in_image & near_core & (support > _SURROUNDED) & ~occupied & ~empty
     unknown[unknown] = _are_amid(sites.ideal[unknown], sites.ideal[occupied])
     return _Judged(occupied | empty, occupied, unknown, verdict.height)
@@ -556,23 +551,3 @@ def _are_amid(places: Array, others: Array) -> Mask:
     distance, index = KDTree(others).query(places, min(_AROUND, len(others)))
     offset = np.linalg.norm((others[index] - places[:, None]).mean(1), axis=1)
     return np.asarray(offset < _ONE_SIDED * distance.mean(1), bool)
-
-
-def _disordered(place: Array, atom: Indices, maxima: Maxima) -> Mask:
-    """Return which sites have two tall atoms near them that lie on no site, [S].
-
-    A single one can be an adatom.
-
-    Args:
-        place: Positions (row, column) of the sites, [S, 2] px, NaN if unknown.
-        atom: The atom of each site, -1 for none, [S].
-        maxima: The atoms.
-    """
-    pixel = tuple(np.round(maxima.atoms).astype(int).T)
-    height = maxima.heights[pixel]
-    off = np.setdiff1d(np.arange(len(maxima.atoms)), atom)
-    tall = off[height[off] > _TALL * np.median(height[atom[atom >= 0]])]
-    if not len(tall):
-        return np.zeros(len(place), bool)
-    distance = KDTree(maxima.atoms[tall]).query(np.nan_to_num(place, nan=-1e6), [2])[0][:, 0]
-    return np.asarray(distance < _DISORDER * maxima.spacing, bool)

@@ -1,60 +1,54 @@
 """Which sites of a lattice hold an atom, which are empty, and which cannot be judged.
 
-A site holds an atom if the image is about as high there as at other sites of its kind, and is empty
-if it is as low as a lattice without its atom would be. Between them lie foreign atoms, and all
-atoms where noise, a superlattice or domains scatter the heights widely: such a site is unknown. So
-is a site in whose surroundings something else can be low: a step, a cluster, a strong scar. Rows
-that are shifted as a whole, as by 1/f noise, are told by what the mean cell does not explain beside
-the site.
+The height of a site is compared with the one that its neighbours predict. What it lacks, as a share
+of what an atom adds, is the missing share: 0 at an atom, 1 at an empty site. Foreign atoms and
+half-filled columns lie between them. A site is unknown where its missing share is between those of
+atoms and of empty sites, where the sites around it differ from their predictions as much, and on
+the slope of a step or of a cluster. Rows that are shifted as a whole, as by 1/f noise, are told by
+what the mean cell does not explain beside the site.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from stm_experiments.core.arrays import Array, Mask
+from stm_experiments.core.arrays import Array, Indices, Mask
 from stm_experiments.lattice.occupancy.mean_cell import Layout, MeanCell, average_cell
-from stm_experiments.lattice.sites import LatticeSites
+from stm_experiments.lattice.occupancy.prediction import predict_heights
+from stm_experiments.lattice.sites import LatticeSites, MeanLattice
 
 _BAND = (0.16, 0.35)  # widths of the band-pass in which heights are judged, spacings
 _BESIDE = (0.6, 3.0, 0.15)  # from where to where a row is judged beside a site, and step, spacings
 _AROUND = 8  # directions in which the surroundings of a site are judged
 _RADIUS = 1.0  # how far from it, spacings
-# Heights are relative to the usual one of the kind; their deviation is the local one.
-_MISSING = -0.05  # highest mean height of an empty site: most are lower, as the band-pass sinks it
-_LEAST_EMPTY, _MOST_EMPTY = 0.15, 0.25  # limits of the height below which a site is empty
-_LEAST_FULL, _MOST_FULL = 0.3, 0.5  # limits of the height above which it holds an atom
-_REACH = 3.0  # of the heights of empty sites above their mean, deviations
-_RARE = 3.2  # below the usual height, deviations: atoms that are as low by chance are rare
-_NEIGHBOURS = 13  # of the same kind that tell the usual height
-_MANY = 60  # of the same kind that tell its deviation
-_MIXED = 0.5  # height of the lower quarter of the neighbours, below which the kind has two heights
-_DEEP = 0.15  # least depth of an empty site, usual heights of the highest kind
-_LOWER = 0.6  # least depth of an empty site below its neighbours in the image, usual heights
-_SIDE = 1.2  # largest depth of the surroundings below an empty site, usual heights
-_STEEP = 4.0  # largest range of the neighbours' middle half, usual heights
-_SHIFTED = 1.5  # largest shift of a row, usual heights
-_BLOCK = 20_000  # sites whose rows are judged at a time, to bound the memory
+_ATOM = 0.24  # width of an atom, taken as a Gaussian, spacings
+_REACH = 3  # cells to each side whose atoms lower a site in the band-passed image
+_GAINS = (0.2, 5.0)  # between which the strength of the lattice lies, of its mean
+_ATOMIC, _EMPTY = 0.5, 0.7  # largest missing share of an atom, and least one of an empty site
+_RARE = 2.75  # least missing share of an empty site, standard deviations of those of its kind
+_CLEAR = 1.8  # the same, missing shares that a quarter of the sites around it exceed
+_SIDE = 1.2  # largest depth of the surroundings below an empty site, heights of the tallest atom
+_USUAL = 13  # nearest sites of the same kind that tell the usual height
+_ALIKE = 60  # the same that tell the standard deviation of their missing shares
+_ANY = 24  # nearest sites of any kind, whose missing shares tell how clear the lattice is
+_BLOCK = 20_000  # sites whose surroundings are judged at a time, to bound the memory
 _NORMAL_MAD = 1.4826  # standard deviation over median absolute deviation of a normal distribution
 
 
 class Occupancy(NamedTuple):
-    """The verdict on sites. S sites.
+    """The verdict on sites; those that are neither full nor empty are unknown. S sites.
 
     Attributes:
         height: How far the image stands out of its surroundings at the site, in its unit, [S].
         full: Whether the site holds an atom, [S].
-        low: Whether it is as low as an empty site, [S].
-        doubtful: Whether something else than a missing atom can make it so low, [S].
+        empty: Whether it is empty, [S].
     """
 
     height: Array
     full: Mask
-    low: Mask
-    doubtful: Mask
+    empty: Mask
 
 
 class Candidates(NamedTuple):
@@ -62,14 +56,14 @@ class Candidates(NamedTuple):
 
     Attributes:
         sites: Of the undistorted lattice.
-        place: In the image, (row, column), finite, [S, 2] px.
-        held: Whether an atom was found there, [S].
+        place: Where their neighbours place them in the image, (row, column), finite, [S, 2] px.
+        known: Whether the site lies in the image and on the lattice, [S].
         spacing: Distance of nearest neighbours, px.
     """
 
     sites: LatticeSites
     place: Array
-    held: Mask
+    known: Mask
     spacing: float
 
 
@@ -79,41 +73,115 @@ def judge_occupancy(image: Array, valid: Mask, candidates: Candidates) -> Occupa
     Args:
         image: Without its plane, [H, W].
         valid: Where it was measured, [H, W].
-        candidates: The sites; at least four hold an atom.
+        candidates: The sites; at least four are known.
     """
-    sites, place, held, spacing = candidates
+    sites, place, known, spacing = candidates
     narrow, wide = (ndimage.gaussian_filter(image, share * spacing) for share in _BAND)
     band = narrow - wide
-    kinds = range(int(sites.kind.max()) + 1)
-    known = Layout(sites.lattice.vectors, sites.ideal[held], place[held], spacing)
-    blocks = [slice(start, start + _BLOCK) for start in range(0, len(place), _BLOCK)]
+    layout = Layout(sites.lattice.vectors, sites.ideal[known], place[known], spacing)
+    near = _find_nearest(sites, known)
     height = _sample(band, place)
-    near = _Neighbours(sites, held)
-    usual = near.median(height)
-    typical = np.array([np.median(usual[sites.kind == kind]) for kind in kinds])[sites.kind]
-    gain = np.clip(usual / np.where(typical > 0, typical, np.inf), 0.2, 5.0)
-    cell = average_cell(band, valid, known)
-    shift = np.concatenate(
-        [_row_shifts(band, cell, place[block], gain[block], spacing) for block in blocks]
-    )
-    level_height = height - shift
-    usual = near.median(level_height)
-    scale = np.maximum(usual, 1e-9 * np.abs(height).max())
-    ratio = level_height / scale
-    deviation = near.deviation(ratio)
-    empty_below = np.clip(_MISSING + _REACH * deviation, _LEAST_EMPTY, _MOST_EMPTY)
-    low = (ratio < np.minimum(empty_below, 1 - _RARE * deviation)) & (usual > 0)
-    full = ratio >= np.clip(_MISSING + _REACH * deviation, _LEAST_FULL, _MOST_FULL)
-    level = _sample(narrow, place)
-    depth, spread = near.median(level) - level, near.middle_half(level)
-    tall = np.maximum(scale, gain * typical.max())
-    doubtful = usual - level_height < _DEEP * tall
-    doubtful |= (depth < _LOWER * scale) | (spread > _STEEP * scale)
-    doubtful |= (np.abs(shift) > _SHIFTED * scale) | (near.lower_quarter(ratio) < _MIXED)
-    cell = average_cell(wide, valid, known)
+    gain = _gain(np.median(height[near.alike[:, :_USUAL]], axis=1), sites)
+    cell = average_cell(band, valid, layout)
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(place), _BLOCK)]
+    shift = [_row_shifts(band, cell, place[block], gain[block], spacing) for block in blocks]
+    level = height - np.concatenate(shift)
+    usual = np.median(level[near.alike[:, :_USUAL]], axis=1)
+    whole = atom_heights(sites.lattice, _typical(usual, sites), spacing)
+    added = _gain(usual, sites) * whole[sites.kind]
+    judged = usual > 0
+    above = (level - usual) / np.where(judged, added, np.inf)
+    missing = predict_heights(sites, above, known) - above
+    least = np.maximum(_EMPTY, _least_significant(missing, near))
+    cell = average_cell(wide, valid, layout)
     beside = [_depth_beside(wide, cell, place[block], spacing) for block in blocks]
-    doubtful |= np.concatenate(beside) > _SIDE * tall
-    return Occupancy(height, np.asarray(full & (usual > 0), bool), low, np.asarray(doubtful, bool))
+    flat = np.concatenate(beside) <= _SIDE * gain * whole.max()
+    full, empty = judged & (missing < _ATOMIC), judged & flat & (missing > least)
+    return Occupancy(height, np.asarray(full, bool), np.asarray(empty, bool))
+
+
+def atom_heights(lattice: MeanLattice, usual: Array, spacing: float) -> Array:
+    """Return what an atom adds to the height of its site in the band-passed image, [K].
+
+    It adds more than the whole height: the band-pass lowers a site between other atoms.
+
+    Args:
+        lattice: With K atoms in the cell.
+        usual: Heights of the K kinds of sites, [K].
+        spacing: Distance of nearest neighbours, px.
+    """
+    cells = np.stack(np.meshgrid(*[np.arange(-_REACH, _REACH + 1)] * 2, indexing="ij"), -1)
+    apart = lattice.basis[:, None] - lattice.basis
+    away = (apart[:, :, None] + cells.reshape(-1, 2)) @ lattice.vectors / spacing
+    square = (away**2).sum(-1)
+    narrow, wide = (_ATOM**2 + width**2 for width in _BAND)
+    response = np.exp(-0.5 * square / narrow) / narrow - np.exp(-0.5 * square / wide) / wide
+    added = np.linalg.solve(response.sum(2), usual) * (1 / narrow - 1 / wide)
+    return np.asarray(np.maximum(added, usual))
+
+
+def _typical(usual: Array, sites: LatticeSites) -> Array:
+    """Return the median of values [S] over the sites of each kind, [K]."""
+    kinds = range(len(sites.lattice.basis))
+    return np.array([np.median(usual[sites.kind == kind]) for kind in kinds])
+
+
+def _gain(usual: Array, sites: LatticeSites) -> Array:
+    """Return how strong each kind is around each site, relative to the whole image, [S].
+
+    Args:
+        usual: Height of the kind around each site, [S].
+        sites: S sites.
+    """
+    typical = _typical(usual, sites)[sites.kind]
+    return np.clip(usual / np.where(typical > 0, typical, np.inf), *_GAINS)
+
+
+class _Nearest(NamedTuple):
+    """The nearest known sites of each of S sites, itself included.
+
+    Attributes:
+        alike: Of its kind, the nearest first, [S, 60].
+        any: Of any kind, the nearest first, [S, 24].
+    """
+
+    alike: Indices
+    any: Indices
+
+
+def _find_nearest(sites: LatticeSites, known: Mask) -> _Nearest:
+    """Find the nearest known sites of each site; fewer are repeated.
+
+    For a kind of which none is known, those of any kind are taken.
+    """
+    every = np.flatnonzero(known)
+    alike = np.zeros((len(known), _ALIKE), int)
+    for kind in range(len(sites.lattice.basis)):
+        of_kind = np.flatnonzero(sites.kind == kind)
+        among = every[sites.kind[every] == kind]
+        alike[of_kind] = _nearest(
+            sites.ideal[of_kind], sites.ideal, every if len(among) == 0 else among, _ALIKE
+        )
+    return _Nearest(alike, _nearest(sites.ideal, sites.ideal, every, _ANY))
+
+
+def _nearest(places: Array, ideal: Array, among: Indices, count: int) -> Indices:
+    """Return which of some sites are the nearest to places [P, 2] px, [P, count]."""
+    found = min(count, len(among))
+    index = KDTree(ideal[among]).query(places, range(1, found + 1))[1]
+    return np.asarray(among[index[:, np.arange(count) % found]])
+
+
+def _least_significant(missing: Array, near: _Nearest) -> Array:
+    """Return the least missing share that sites do not have by chance, [S].
+
+    Args:
+        missing: Missing shares, [S].
+        near: The nearest known sites of each.
+    """
+    size = np.abs(missing)
+    deviation = _NORMAL_MAD * np.median(size[near.alike], axis=1)
+    return np.maximum(_RARE * deviation, _CLEAR * np.percentile(size[near.any], 75, axis=1))
 
 
 def _sample(image: Array, place: Array) -> Array:
@@ -162,40 +230,3 @@ def _depth_beside(wide: Array, cell: MeanCell, place: Array, spacing: float) -> 
     inside = ((points >= 0) & (points <= np.array(wide.shape) - 1)).all(1)
     rest = np.where(inside, rest, np.nan).reshape(len(place), -1)
     return np.asarray(np.fmax.reduce(rest[:, :1] - rest[:, 1:], axis=1, initial=-np.inf))
-
-
-class _Neighbours:
-    """The nearest sites of the same kind at which an atom was found."""
-
-    def __init__(self, sites: LatticeSites, used: Mask) -> None:
-        self.index = np.zeros((len(used), _MANY), np.int32)
-        for kind in range(int(sites.kind.max()) + 1):
-            same = np.flatnonzero(sites.kind == kind)
-            among = np.flatnonzero((sites.kind == kind) & used)
-            if len(among) == 0:
-                among = np.flatnonzero(used)
-            order = np.arange(_MANY) % min(_MANY, len(among))
-            _, nearest = KDTree(sites.ideal[among]).query(sites.ideal[same], min(_MANY, len(among)))
-            self.index[same] = among[nearest.reshape(len(same), -1)[:, order]]
-
-    def median(self, values: Array) -> Array:
-        """Return the median of the nearest 13 sites' values [S], [S]."""
-        return np.asarray(np.median(values[self.index[:, :_NEIGHBOURS]], axis=1))
-
-    def middle_half(self, values: Array) -> Array:
-        """Return the range of the middle half of the nearest 13 sites' values [S], [S]."""
-        low, high = np.percentile(values[self.index[:, :_NEIGHBOURS]], [25, 75], axis=1)
-        return np.asarray(high - low)
-
-    def deviation(self, ratio: Array) -> Array:
-        """Return the robust standard deviation of the nearest 60 sites' ratios [S] from 1, [S]."""
-        medians = [np.median(np.abs(ratio[block] - 1), axis=1) for block in self._blocks()]
-        return _NORMAL_MAD * np.concatenate(medians)
-
-    def lower_quarter(self, ratio: Array) -> Array:
-        """Return the height above which three quarters of the nearest 60 sites' ratios lie, [S]."""
-        return np.concatenate([np.percentile(ratio[block], 25, axis=1) for block in self._blocks()])
-
-    def _blocks(self) -> list[NDArray[np.int32]]:
-        """Return the neighbours of some sites at a time, to bound the memory."""
-        return [self.index[start : start + _BLOCK] for start in range(0, len(self.index), _BLOCK)]
