@@ -16,8 +16,6 @@ _EQUAL = 1.05  # ratio of two distances up to which neighbours belong to one she
 _SHRINK = 0.1  # ridge of the fit, of the sum of squares of the heights
 _ROUNDS = 4  # of the fit, in each of which sites without an atom are left out
 _ODD = 0.6  # missing share of a site that is left out
-_OUTLIER = 0.25  # missing share at which a site's weight in the fit is halved
-_HIGHEST = 3.0  # height above the usual one at which a site tells nothing, what an atom adds
 
 
 def predict_heights(sites: LatticeSites, height: Array, known: Mask) -> Array:
@@ -68,16 +66,14 @@ def _predict(grid: Array, cell: Indices, pairs: Indices, height: Array) -> Array
     predicted = np.zeros(len(cell))
     for _ in range(_ROUNDS):
         missing = predicted - height
-        good = (missing < _ODD) & (height < _HIGHEST)
+        good = missing < _ODD
         grid[tuple(cell.T)] = np.where(good, height, np.nan)
         both = np.array(
             [[grid[tuple(at.T)] for at in (cell + pair, cell - pair)] for pair in pairs]
         )
         count = np.isfinite(both).sum(1)
         terms = (np.nansum(both, axis=1) / np.maximum(count, 1)).T
-        weight = 1 / (1 + (missing[good] / _OUTLIER) ** 2)
         used, aim = terms[good], height[good]
-        normal = (used.T * weight) @ used
-        normal += (_SHRINK * weight @ aim**2 + 1e-12) * np.eye(len(pairs))
-        predicted = terms @ np.linalg.solve(normal, (used.T * weight) @ aim)
+        normal = used.T @ used + (_SHRINK * aim @ aim + 1e-12) * np.eye(len(pairs))
+        predicted = terms @ np.linalg.solve(normal, used.T @ aim)
     return predicted

@@ -27,14 +27,11 @@ _ATOM = 0.24  # width of an atom, taken as a Gaussian, spacings
 _REACH = 3  # cells to each side whose atoms lower a site in the band-passed image
 _GAINS = (0.2, 5.0)  # between which the strength of the lattice lies, of its mean
 _ATOMIC, _EMPTY = 0.5, 0.7  # largest missing share of an atom, and least one of an empty site
-_RARE = 2.75  # least missing share of an empty site, standard deviations of those of its kind
 _CLEAR = 1.8  # the same, missing shares that a quarter of the sites around it exceed
-_SIDE = 1.2  # largest depth of the surroundings below an empty site, heights of the tallest atom
+_SIDE = 1.0  # largest depth of the surroundings below an empty site, heights of the tallest atom
 _USUAL = 13  # nearest sites of the same kind that tell the usual height
-_ALIKE = 60  # the same that tell the standard deviation of their missing shares
 _ANY = 24  # nearest sites of any kind, whose missing shares tell how clear the lattice is
 _BLOCK = 20_000  # sites whose surroundings are judged at a time, to bound the memory
-_NORMAL_MAD = 1.4826  # standard deviation over median absolute deviation of a normal distribution
 
 
 class Occupancy(NamedTuple):
@@ -81,18 +78,19 @@ def judge_occupancy(image: Array, valid: Mask, candidates: Candidates) -> Occupa
     layout = Layout(sites.lattice.vectors, sites.ideal[known], place[known], spacing)
     near = _find_nearest(sites, known)
     height = _sample(band, place)
-    gain = _gain(np.median(height[near.alike[:, :_USUAL]], axis=1), sites)
+    gain = _gain(np.median(height[near.alike], axis=1), sites)
     cell = average_cell(band, valid, layout)
     blocks = [slice(start, start + _BLOCK) for start in range(0, len(place), _BLOCK)]
     shift = [_row_shifts(band, cell, place[block], gain[block], spacing) for block in blocks]
     level = height - np.concatenate(shift)
-    usual = np.median(level[near.alike[:, :_USUAL]], axis=1)
+    usual = np.median(level[near.alike], axis=1)
     whole = atom_heights(sites.lattice, _typical(usual, sites), spacing)
     added = _gain(usual, sites) * whole[sites.kind]
     judged = usual > 0
     above = (level - usual) / np.where(judged, added, np.inf)
     missing = predict_heights(sites, above, known) - above
-    least = np.maximum(_EMPTY, _least_significant(missing, near))
+    exceeded = np.percentile(np.abs(missing)[near.any], 75, axis=1)
+    least = np.maximum(_EMPTY, _CLEAR * exceeded)
     cell = average_cell(wide, valid, layout)
     beside = [_depth_beside(wide, cell, place[block], spacing) for block in blocks]
     flat = np.concatenate(beside) <= _SIDE * gain * whole.max()
@@ -141,7 +139,7 @@ class _Nearest(NamedTuple):
     """The nearest known sites of each of S sites, itself included.
 
     Attributes:
-        alike: Of its kind, the nearest first, [S, 60].
+        alike: Of its kind, the nearest first, [S, 13].
         any: Of any kind, the nearest first, [S, 24].
     """
 
@@ -155,12 +153,12 @@ def _find_nearest(sites: LatticeSites, known: Mask) -> _Nearest:
     For a kind of which none is known, those of any kind are taken.
     """
     every = np.flatnonzero(known)
-    alike = np.zeros((len(known), _ALIKE), int)
+    alike = np.zeros((len(known), _USUAL), int)
     for kind in range(len(sites.lattice.basis)):
         of_kind = np.flatnonzero(sites.kind == kind)
         among = every[sites.kind[every] == kind]
         alike[of_kind] = _nearest(
-            sites.ideal[of_kind], sites.ideal, every if len(among) == 0 else among, _ALIKE
+            sites.ideal[of_kind], sites.ideal, every if len(among) == 0 else among, _USUAL
         )
     return _Nearest(alike, _nearest(sites.ideal, sites.ideal, every, _ANY))
 
@@ -170,18 +168,6 @@ def _nearest(places: Array, ideal: Array, among: Indices, count: int) -> Indices
     found = min(count, len(among))
     index = KDTree(ideal[among]).query(places, range(1, found + 1))[1]
     return np.asarray(among[index[:, np.arange(count) % found]])
-
-
-def _least_significant(missing: Array, near: _Nearest) -> Array:
-    """Return the least missing share that sites do not have by chance, [S].
-
-    Args:
-        missing: Missing shares, [S].
-        near: The nearest known sites of each.
-    """
-    size = np.abs(missing)
-    deviation = _NORMAL_MAD * np.median(size[near.alike], axis=1)
-    return np.maximum(_RARE * deviation, _CLEAR * np.percentile(size[near.any], 75, axis=1))
 
 
 def _sample(image: Array, place: Array) -> Array:
