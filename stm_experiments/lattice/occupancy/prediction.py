@@ -15,7 +15,7 @@ _PAIRS = 9  # of neighbours of the same kind that lie opposite each other: three
 _EQUAL = 1.05  # ratio of two distances up to which neighbours belong to one shell
 _SHRINK = 0.1  # ridge of the fit, of the sum of squares of the heights
 _ROUNDS = 4  # of the fit, in each of which sites without an atom are left out
-_ODD = 0.6  # missing share of a site that is left out
+_ODD = 0.7  # missing share of a site that is left out
 
 
 def predict_heights(sites: LatticeSites, height: Array, known: Mask) -> Array:
