@@ -15,9 +15,9 @@ def test_sites_come_back_from_their_csv_file(tmp_path):
     rows = list(zip(*table.values(), strict=True))
     write_csv(tmp_path / "sites.csv", list(table), rows)
     back = read_csv(tmp_path / "sites.csv")
-    assert [[float(cell) for cell in row.values()] for row in back] == [
-        [float(cell) for cell in row] for row in rows
-    ]
+    read = [[float(cell) if cell else None for cell in row.values()] for row in back]
+    assert read == [[None if cell is None else float(cell) for cell in row] for row in rows]
     places = np.array([[float(row["row_nm"]), float(row["column_nm"])] for row in back])
-    np.testing.assert_array_equal(places, fit.sites * (0.03, 0.02))
-    assert [int(row["occupied"]) for row in back] == fit.occupied.astype(int).tolist()
+    np.testing.assert_array_equal(places, np.concatenate([fit.sites, fit.unknown]) * (0.03, 0.02))
+    occupied = [str(int(full)) for full in fit.occupied] + [""] * len(fit.unknown)
+    assert [row["occupied"] for row in back] == occupied
