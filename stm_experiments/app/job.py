@@ -19,6 +19,7 @@ PATH_KEYS = (
     "init",
     "data.root",
 )
+FOLDER_KEYS = ("hydra.run.dir", "hydra.sweep.dir")  # the same, unless they refer to settings by ${
 # The groups by whose choices runs are told apart.
 NAMED_GROUPS = ("lattice", "noise", "data", "model", "trainer")
 MOST_CHARACTERS = 99  # of a folder's name, without the underscore before it
@@ -72,7 +73,9 @@ def new_folder() -> Path:
     """
     job, folder = HydraConfig.get(), job_folder()
     if any(path.name != f"{job.job.name}.log" for path in folder.iterdir()):
-        raise ValueError(f"{folder} holds results already: choose another folder")
+        raise ValueError(
+            f"{folder} holds results already: choose another folder, hydra.run.dir=<folder>"
+        )
     return folder
 
 

@@ -25,7 +25,7 @@ from stm_experiments.app.command_line.own_code import (
     plugins_named,
     refuse_unknown_flags,
 )
-from stm_experiments.app.job import PATH_KEYS
+from stm_experiments.app.job import FOLDER_KEYS, PATH_KEYS
 from stm_experiments.app.logs import log_traceback
 from stm_experiments.app.messages import one_sentence
 from stm_experiments.app.orphans import end_with_sweep
@@ -236,7 +236,8 @@ def _resumed_folder(value: str) -> Path:
 def quote_path(argument: str) -> str:
     """Quote the value of an override whose key takes a path."""
     key, equals, value = argument.partition("=")
-    if not equals or key.lstrip("+") not in PATH_KEYS or not value or value in ("null", "''", '""'):
+    takes_path = key.lstrip("+") in PATH_KEYS or (key in FOLDER_KEYS and "${" not in value)
+    if not equals or not takes_path or not value or value in ("null", "''", '""'):
         return argument
     if re.fullmatch(r"""'([^'\\]|\\.)*'|"([^"\\]|\\.)*\"""", value):
         return argument

@@ -88,8 +88,12 @@ def _as_key_and_value(error: BaseException, text: str) -> str:
         return f"{lone[1]!r} sets nothing: write key=value, without blanks around ="
     if several := re.match(r"Ambiguous value for argument '([^=]+)=(.*?)' 1\.", text):
         return f"{several[1]} has several values: write {several[1]}=[{several[2]}], or sweep by -m"
+    if lone := re.match(r"Error parsing override '([^=]+)' extraneous input", text):
+        return f"{lone[1]!r} sets nothing: write key=value; --help lists the keys"
     if quoted := re.match(r"LexerNoViableAltException: ([\"'].*?) +\^", text):
         return f"{quoted[1]} is not understood: write key=value, without quotes inside the shell's"
+    if odd := re.match(r"LexerNoViableAltException: (.*?) +\^", text):
+        return f"{odd[1]} is not understood: put a value with special characters in quotes"
     return text
 
 

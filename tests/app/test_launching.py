@@ -45,10 +45,13 @@ def test_only_paths_are_quoted_and_only_once():
     for argument in (
         "data.size=64", "lattice=[sc,fcc]", "model=cae_a", "-m", "data.root=null", "resume=",
         "data.root='already (quoted)'", 'image="already"', "data.rooted=a(b",
+        "hydra.run.dir=runs/${lattice}",
     ):  # fmt: skip
         assert quote_path(argument) == argument
-    once = quote_path("data.root=a (b)")
-    assert quote_path(once) == once
+    for argument in ("data.root=a (b)", "hydra.run.dir=my run [1]"):
+        once = quote_path(argument)
+        assert once != argument
+        assert quote_path(once) == once
 
 
 def test_resume_goes_into_its_own_folder(tmp_path):

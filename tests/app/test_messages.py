@@ -18,6 +18,8 @@ MISTAKES = [
     (["model.net.latents=4"], ["did you mean 'model.net.latent'?"]),
     (["xyz=4"], ["there is no key 'xyz': --help lists all"]),
     (["seed"], ["'seed' sets nothing: write key=value, without blanks around ="]),
+    (["/a/b/scan.sxm"], ["'/a/b/scan.sxm' sets nothing: write key=value; --help lists the keys"]),
+    (["a b"], ["a b is not understood: put a value with special characters in quotes"]),
     (["data.size=abc"], ["data.size is a number, not 'abc'"]),
     (["data.augment=maybe"], ["data.augment is true or false, not 'maybe'"]),
     (["seed=one"], ["seed is a number"]),
