@@ -22,7 +22,7 @@ def surface(seed=0, missing=0.0):
     return image, places, vacant
 
 
-@pytest.mark.parametrize("surface_name", ["sc", "hex2", "srtio3"])
+@pytest.mark.parametrize("surface_name", ["sc", "hex2", "srtio3", "tise2"])
 def test_simulated_vacancies(surface_name):
     truth = simulate_lattice_scan(surface_name, Settings("realistic", 1, 257), 7)
     measures = compare(truth, find_lattice(truth.noisy))
