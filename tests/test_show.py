@@ -64,9 +64,10 @@ def test_a_batch_ends_with_what_was_passed_over(command, folder):
     (folder / "d.txt").write_text("a diary")
     (folder / "2020_0001.mtrx").write_bytes(b"ONTMATRX0101")
     code, out, err = command(
-        main, f"image={folder}", "list=true", f"hydra.run.dir={folder / 'run'}"
+        main, f"image={folder}", "list=true", "frame=3", f"hydra.run.dir={folder / 'run'}"
     )
     assert code == 0
+    assert out.startswith("list=true shows all images as they are stored, without frame=\n")
     assert "Z (forward): 80 x 60 px, 4 x 6 nm, 300 nm to 301 nm" in out
     assert "image (forward): 80 x 60 px, -2e-11 to 2e-11" in out
     passed = [line for line in err.splitlines() if "passed over" in line]

@@ -16,14 +16,22 @@ from stm_experiments.io.scan import WRITERS, NotAScanError
 log = logging.getLogger(__name__)
 
 
-def list_scans(image: str) -> None:
+def list_scans(settings: dict[str, Any]) -> None:
     """Print the images of each file that ``image`` names, and what it says of the measurement.
+
+    Args:
+        settings: Of the command; those that choose or change an image have no effect, and it says
+            so.
 
     Raises:
         ValueError: As ``for_each_file``.
     """
-    paths = scan_files.find_scan_files(image)
-    left_out = scan_files.passed_over(image)
+    given = [key for key in scan_files.READING if settings[key] not in (None, "forward")]
+    if given:
+        keys = ", ".join(f"{key}=" for key in given)
+        print(f"list=true shows all images as they are stored, without {keys}")
+    paths = scan_files.find_scan_files(settings["image"])
+    left_out = scan_files.passed_over(settings["image"])
     for_each_file(paths, lambda path: print(scan_files.describe_channels(path)), left_out)
 
 

@@ -39,7 +39,7 @@ def reconstruct(cfg: DictConfig) -> None:
     """
     settings = resolve(cfg)
     if settings["list"]:
-        return list_scans(settings["image"])
+        return list_scans(settings)
     settings["prepare"] = listed(settings["prepare"])
     net = checkpoint.load(settings["checkpoint"] or DEFAULT)
     checked = {key: settings[key] for key in DENOISING if key != "uncertainty"}

@@ -30,7 +30,7 @@ def show(cfg: DictConfig) -> None:
     """
     settings = resolve(cfg)
     if settings["list"]:
-        return list_scans(settings["image"])
+        return list_scans(settings)
     settings["prepare"] = listed(settings["prepare"])
     check_steps(settings["prepare"])
     endings = check_formats(settings["formats"])
