@@ -74,7 +74,7 @@ KEPT = 0.5  # share of a wave below which its removal is to be reported
 MATERIALS = ("fcc", "zrte3", "tas2", "bcc", "hex2", "srtio3")  # half of them never trained on
 OFF: dict[type, dict[str, Any]] = {
     StripeRules: {"rough": 1.0, "reach": 0, "sure": math.inf, "fewest": 0},
-    ReportRules: {"share": 0.0, "rms": 0.0, "periods": 0.0},
+    ReportRules: {"share": 0.0, "rms": 0.0, "periods": 0.0, "prominence": 0.0},
     MixtureRules: {"prior": 0.0, "least_gain": 0.0, "caution": 0.0, "least_advantage": 0.0},
 }
 

@@ -3,7 +3,9 @@
 import math
 import re
 
+import pytest
 import torch
+from scipy.ndimage import gaussian_filter1d
 
 from stm_experiments.restoration.waves.wave_report import wave_report
 
@@ -37,3 +39,18 @@ def test_what_is_no_wave_is_not_reported():
     assert report(LATTICE + WHITE, 0.9 * LATTICE) == []
     assert report(LATTICE + (0.02 * ROWS).cos(), LATTICE) == []
     assert report(*(x[:90, :90] for x in (LATTICE + WAVE, LATTICE))) == []
+
+
+@pytest.mark.parametrize("kind", ["slow along the lines", "a random walk along the lines", "lines"])
+def test_noise_of_lines_is_no_wave_and_hides_no_striation(kind):
+    for seed in range(7):
+        white = torch.randn(200, 180, generator=torch.Generator().manual_seed(seed))
+        if kind == "slow along the lines":
+            noise = torch.from_numpy(gaussian_filter1d(white.numpy(), 5, axis=1))
+        elif kind == "lines":
+            noise = white[:, :1].expand(200, 180)
+        else:
+            noise = white.cumsum(1)
+        noise = 0.3 * (noise - noise.mean()) / noise.std()
+        assert report(LATTICE + noise, LATTICE) == []
+        assert len(report(LATTICE + noise + 2 * WAVE, LATTICE)) == 1
