@@ -15,14 +15,16 @@ from stm_experiments.core.noise import (
 from stm_experiments.core.units import amount
 from stm_experiments.restoration.mixture.local_risk import SMALLEST, WholeMixture
 from stm_experiments.restoration.mixture.single_features import CERTAIN
+from stm_experiments.restoration.whole_atoms import find_rises
 
 _LINES = 4.0  # level of whole lines over that of slow changes from which lines count as offset
-_CORRELATED = 3.0  # ratio of the levels of slow and fast changes from which noise is called slow
+_CORRELATED = 2.0  # ratio of the levels of slow and fast changes; white noise reaches 1.7
 _BEHIND = 2.0  # dB behind the best filter from which the network counts as unfit
 _LEAST_SHARE = 0.05  # of the noise; a smaller error cannot be told from the noise's own uncertainty
 _TOGETHER = 0.2  # correlation of successive steps from line to line above which they are no offsets
 _SEEN = 0.002  # level from which noise that is correlated between lines counts, of half the range
 _CENTRE = 1024  # px, side of the part that is judged by its levels
+_CLEAR = 5.0  # deviations of the noise by which atoms rise where no vacancy is filled
 
 
 class Verdict(Enum):
@@ -41,7 +43,8 @@ class Fitness:
     Attributes:
         verdict: In one word.
         reasons: Sentences without a full stop, with the scan's numbers.
-        expected_gain: Noise before over estimated error after, dB, at most 13.
+        expected_gain: Noise before over estimated error after, dB, at most 13. Noise that is slow
+            along the fast axis or of whole lines is not counted in full.
     """
 
     verdict: Verdict
@@ -69,6 +72,10 @@ def assess_fitness(image: Tensor, mixture: WholeMixture, scale: float, unit: str
     share, used = float(mixture.shares[0]), float(mixture.shares.sum())
     network, *filters = (_gain(mixture.noise, float(error)) for error in mixture.alone)
     total = _gain(mixture.noise, mixture.error)
+    slow = _slow_noise_sentences(image, scale, unit)
+    counted = (
+        "; they can be far too high, as noise that is slow or of whole lines does not count in full"
+    )
     if used == 0:
         verdict = Verdict.UNCHANGED
         reasons = [f"{noise} rms of noise were measured; to remove them would change the sample"]
@@ -78,12 +85,14 @@ def assess_fitness(image: Tensor, mixture: WholeMixture, scale: float, unit: str
         reasons = [
             f"{noise} rms of noise were measured; the network alone would "
             f"{_change(network, 'the error')}, the best Wiener filter of the scan's own patches "
-            f"would {_change(max(filters))}, their mixture would {_change(total)} (estimates)",
+            f"would {_change(max(filters))}, their mixture would {_change(total)} "
+            f"(estimates{counted if slow else ''})",
             f"of the result, {share:.0%} come from the network, {used - share:.0%} from the "
             f"filters, {max(0.0, 1 - used):.0%} from the scan itself",
             *_returned_sentence(mixture.returned),
+            *([] if mixture.deviation is not None else _filled_sentence(image, mixture.output)),
         ]
-    return Fitness(verdict, (*reasons, *_noise_sentences(image, scale, unit)), total)
+    return Fitness(verdict, (*reasons, *slow, *_correlated_sentence(image)), total)
 
 
 def _returned_sentence(share: float) -> list[str]:
@@ -93,6 +102,20 @@ def _returned_sentence(share: float) -> list[str]:
     return [
         f"on {share:.2%} of the pixels the estimates lack something that is more than "
         f"{CERTAIN:g} deviations of the noise, such as a vacancy: there the result follows the scan"
+    ]
+
+
+def _filled_sentence(image: Tensor, output: Tensor) -> list[str]:
+    """Say that vacancies may be filled; nothing where the atoms rise far above the noise."""
+    recorded, result = (_centre(part).cpu().numpy() for part in (image, output))
+    rises = find_rises(result)
+    spread = rises.spread_of_removed(recorded)
+    if rises.usual >= _CLEAR * spread:
+        return []
+    return [
+        "single vacancies may be filled if the maxima of the result are atoms: they rise by "
+        f"{rises.usual / spread:.1f} deviations of the noise smoothed alike, and vacancies are "
+        f"kept from {_CLEAR:g} on (uncertainty=true marks the atoms that are not certain)"
     ]
 
 
@@ -144,11 +167,9 @@ def _change(gain: float, error: str = "it") -> str:
     return f"{'raise' if gain < 0 else 'lower'} {error} by {abs(gain):.1f} dB"
 
 
-def _noise_sentences(image: Tensor, scale: float, unit: str) -> list[str]:
-    """Say what kind of noise cannot be removed without doubt."""
+def _slow_noise_sentences(image: Tensor, scale: float, unit: str) -> list[str]:
+    """Say that noise is slow or of whole lines, which cannot be removed without doubt."""
     part = _centre(image)
-    if min(part.shape) < 16:
-        return []
     _, slow, _, fast = noise_levels(part[None, None])[0].tolist()
     spectrum = noise_spectrum(part)
     whole_lines, neighbour = spectrum[:, 0].mean(), spectrum[:, 3].mean()
@@ -167,12 +188,17 @@ def _noise_sentences(image: Tensor, scale: float, unit: str) -> list[str]:
             "slow noise stays in part; if the sample is flat here, without steps, islands, moiré "
             "or waves, reconstruct checkpoint=denoiser alone=true removes more of it"
         )
-    if correlated_noise(part) > _SEEN:
-        sentences.append(
-            "the noise is correlated between lines, as after smoothing or compression: most of it "
-            "cannot be told from the sample and stays"
-        )
     return sentences
+
+
+def _correlated_sentence(image: Tensor) -> list[str]:
+    """Say that noise is correlated between lines; nothing where it is not."""
+    if correlated_noise(_centre(image)) <= _SEEN:
+        return []
+    return [
+        "the noise is correlated between lines, as after smoothing or compression: most of it "
+        "cannot be told from the sample and stays"
+    ]
 
 
 def _advice(image: Tensor) -> str:

@@ -66,6 +66,11 @@ class Rises(NamedTuple):
         """Return the rises in another image of the same surface, [H, W]."""
         return band_passed(image, self.period)
 
+    def spread_of_removed(self, image: Array) -> float:
+        """Return the robust deviation of the rises in what the result lacks of an image."""
+        removed = self.of(image) - self.heights
+        return 1.4826 * float(np.median(np.abs(removed - np.median(removed))))
+
     def highest_near(self, heights: Array) -> Array:
         """Return the highest rise within reach of each px, [H, W]."""
         near: Array = ndimage.maximum_filter(heights, 2 * self.reach + 1)
@@ -201,9 +206,7 @@ def score_atoms(image: Array, output: Array, deviation: Array, rises: Rises) -> 
     if usual <= 0:  # a constant image
         return AtomScores(np.empty((0, 2)), np.empty(0), np.empty((0, 2)), np.empty(0))
     recorded = rises.of(image)
-    removed = recorded - rises.heights
-    spread = 1.4826 * float(np.median(np.abs(removed - np.median(removed))))
-    error = np.hypot(spread, np.maximum(deviation, 1e-9 * usual))
+    error = np.hypot(rises.spread_of_removed(image), np.maximum(deviation, 1e-9 * usual))
     atoms = rises.maxima(rises.heights) & (rises.heights >= ATOM * usual)
     absent = (ATOM * usual - recorded) / error
     absent[rises.highest_near(rises.heights) >= NONE * usual] = np.inf

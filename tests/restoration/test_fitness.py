@@ -107,6 +107,27 @@ def test_lines_that_are_offset_are_told_and_stay(width):
         assert not any(sentence in reason for reason in plain.fitness.sentences())
 
 
+@pytest.mark.parametrize("kind", ["a random walk along the lines", "whole lines"])
+def test_a_gain_that_leaves_out_slow_noise_says_so(kind):
+    white = np.random.default_rng(1).normal(0, 0.08, SHAPE)
+    slow = white.cumsum(1) if kind.startswith("a random") else 5 * white[:, :1]
+    clean = surface("kagome")
+    for added, told in ((0, False), (slow, True)):
+        result = denoise(noisy(clean, 0.1) + added, mixed(), normalisation="minmax")
+        gains = result.fitness.reasons[0]
+        assert "(estimates" in gains
+        assert ("does not count in full" in gains) is told
+
+
+def test_noise_that_can_hide_vacancies_is_told():
+    clean = hexagonal(9, 1.8)
+    for sigma, told in ((0.2, False), (0.8, True)):
+        sentences = denoise(noisy(clean, sigma), mixed()).fitness.sentences()
+        assert any("vacancies may be filled" in line for line in sentences) is told
+        sure = denoise(noisy(clean, sigma), mixed(), uncertainty=True)
+        assert not any("vacancies may be filled" in line for line in sure.history)
+
+
 def test_lines_that_rise_and_fall_together_are_not_to_be_aligned():
     wave = 0.4 * np.sin(2 * np.pi * np.arange(128) / 12)[:, None]
     scan = noisy(surface("kagome") + wave, 0.05)
