@@ -26,7 +26,7 @@ from stm_experiments.benchmarks.printing import wide_console
 from stm_experiments.core.arrays import Array
 from stm_experiments.core.seeds import seed_of
 from stm_experiments.core.texts import printable
-from stm_experiments.lattice.symmetry import BRAVAIS, Symmetry, find_symmetry
+from stm_experiments.lattice.symmetry.bravais import BRAVAIS, Symmetry, find_symmetry
 from stm_experiments.lattice.vectors import LatticeError
 
 WHITE = 250  # grey level of a border

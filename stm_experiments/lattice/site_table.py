@@ -8,11 +8,17 @@ from stm_experiments.core.arrays import Array
 from stm_experiments.lattice.errors import measure_cell, reciprocal_errors
 from stm_experiments.lattice.fit import LatticeFit
 from stm_experiments.lattice.grains import Grains
-from stm_experiments.lattice.symmetry import Symmetry
+from stm_experiments.lattice.symmetry.bravais import Symmetry
+from stm_experiments.lattice.symmetry.plane_group import PlaneGroup
 
 
 def describe_lattice(
-    fit: LatticeFit, symmetry: Symmetry | None, unit: str, *, is_doubtful: bool = False
+    fit: LatticeFit,
+    symmetry: Symmetry | None,
+    unit: str,
+    group: PlaneGroup | None = None,
+    *,
+    is_doubtful: bool = False,
 ) -> dict[str, Any]:
     """Return a lattice in plain numbers.
 
@@ -20,6 +26,7 @@ def describe_lattice(
         fit: The lattice.
         symmetry: Of the same lattice; None: it could not be judged.
         unit: Of the image's heights.
+        group: Its plane group; None: not judged.
         is_doubtful: Whether the lattice may be none, so that its class has a low confidence.
 
     Returns:
@@ -27,7 +34,8 @@ def describe_lattice(
         ``vectors_px`` and ``origin_px`` (row, column); ``vectors_nm`` and ``reciprocal_per_nm``
         (without 2 pi) as (x, y), x along the rows, which are the fast axis, and y up the image;
         ``standard_errors`` of lengths, angle and vectors under the same names;
-        the class ``bravais``, its ``confidence`` and ``runner_up``; basis and so on.
+        the class ``bravais``, its ``confidence`` and ``runner_up``; the same of ``plane_group``;
+        basis and so on.
     """
     about: dict[str, Any] = {"vectors_px": fit.vectors.tolist()}
     errors: dict[str, Any] = {"vectors_px": _root(fit.covariance)}
@@ -51,12 +59,13 @@ def describe_lattice(
     about["standard_errors"] = errors
     about["errors_limited_by"] = fit.error_limit
     symmetry_words, symmetry_values = _describe_symmetry(fit, symmetry, is_doubtful=is_doubtful)
-    about["summary"] = (
-        f"{', '.join(fit.facts)}; {symmetry_words}; errors limited by {fit.error_limit}"
-    )
+    group_words, group_values = _describe_group(group, symmetry_values["confidence"])
+    words = [", ".join(fit.facts), symmetry_words, *group_words]
+    about["summary"] = "; ".join([*words, f"errors limited by {fit.error_limit}"])
     return (
         about
         | symmetry_values
+        | group_values
         | {
             "basis": fit.basis.tolist(),
             "origin_px": fit.origin.tolist(),
@@ -103,6 +112,21 @@ def _describe_symmetry(
         "symmetry_strain": symmetry.strain,
         "symmetry_asymmetry": symmetry.asymmetry,
         f"foreign_period_{unit}": foreign,
+    }
+
+
+def _describe_group(
+    group: PlaneGroup | None, class_confidence: str
+) -> tuple[list[str], dict[str, Any]]:
+    """Return a lattice's plane group in words and as values; no surer than its Bravais class."""
+    if group is None:
+        return [], {"plane_group": None}
+    confidence = group.confidence if class_confidence == "high" else "low"
+    words = f"plane group {group.name}, {confidence} confidence (next: {group.runner_up})"
+    return [words], {
+        "plane_group": group.name,
+        "plane_group_confidence": confidence,
+        "plane_group_runner_up": group.runner_up,
     }
 
 

@@ -22,7 +22,8 @@ from stm_experiments.lattice.fit import find_lattice as fit_lattice
 from stm_experiments.lattice.grains import Grains, segment_grains
 from stm_experiments.lattice.measured import fullest_window
 from stm_experiments.lattice.site_table import describe_grains, describe_lattice, site_table
-from stm_experiments.lattice.symmetry import find_symmetries
+from stm_experiments.lattice.symmetry.bravais import find_symmetries
+from stm_experiments.lattice.symmetry.plane_group import plane_group_of
 from stm_experiments.lattice.vectors import LatticeError
 from stm_experiments.models import checkpoint
 from stm_experiments.models.interfaces import Network
@@ -221,7 +222,8 @@ def describe_found(scan: Scan, found: Found) -> list[dict[str, Any]]:
     for fit, symmetry in zip(found.fits, symmetries, strict=True):
         doubts = [doubt_lattice(scan, fit.vectors, other), None if about else found.doubt]
         reason = "; ".join(doubt for doubt in doubts if doubt) or None
-        text = describe_lattice(fit, symmetry, scan.unit, is_doubtful=reason is not None)
+        group = plane_group_of(scan, fit, symmetry)
+        text = describe_lattice(fit, symmetry, scan.unit, group, is_doubtful=reason is not None)
         text |= {"found_in": found.name, "reason": reason}
         if not about and found.runner_up is not None:
             text["runner_up_vectors_px"] = found.runner_up.tolist()

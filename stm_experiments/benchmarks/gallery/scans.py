@@ -21,7 +21,7 @@ from stm_experiments.lattice.fit import find_grains
 from stm_experiments.lattice.grains import segment_grains
 from stm_experiments.lattice.point_defects import find_point_defects
 from stm_experiments.lattice.site_table import describe_lattice
-from stm_experiments.lattice.symmetry import find_symmetries
+from stm_experiments.lattice.symmetry.bravais import find_symmetries
 from stm_experiments.restoration.denoise import denoise
 from stm_experiments.restoration.denoised import Denoised, compare_with_clean
 from stm_experiments.restoration.frames import align_frames

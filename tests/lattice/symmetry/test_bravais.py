@@ -11,7 +11,7 @@ from stm_experiments import render_topographs
 from stm_experiments.benchmarks import bravais
 from stm_experiments.lattice.fit import find_lattice
 from stm_experiments.lattice.site_table import describe_lattice
-from stm_experiments.lattice.symmetry import BRAVAIS, find_symmetry
+from stm_experiments.lattice.symmetry.bravais import BRAVAIS, find_symmetry
 from stm_experiments.lattice.vectors import LatticeError
 
 SIZE = 200

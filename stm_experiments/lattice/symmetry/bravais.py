@@ -324,14 +324,33 @@ def _fit_class(vectors: Array, waves: _Waves, turns: list[Indices]) -> _Fit:
     return min(fits)
 
 
-def _strain(vectors: Array, turn: Indices) -> float:
-    """Return the strain that separates vectors from the nearest ones with a symmetry."""
+def class_metric(vectors: Array, bravais: str) -> Array:
+    """Return the scalar products of the nearest vectors that are exactly of a class, [2, 2].
+
+    Args:
+        vectors: Reduced, in one unit of length, [2, 2].
+        bravais: The class.
+    """
+    if bravais == "oblique":
+        return np.asarray(vectors @ vectors.T)
+    turn = min(_TURNS[bravais], key=lambda turn: _strain(vectors, turn))
+    return _turned_metric(vectors, turn)
+
+
+def _turned_metric(vectors: Array, turn: Indices) -> Array:
+    """Return the mean scalar products of vectors and of those that a symmetry makes of them."""
     metric = vectors @ vectors.T
     metrics, power = [metric], turn
     while not np.array_equal(power, np.eye(2)):
         metrics.append(power @ metric @ power.T)
         power = power @ turn
-    stretches = np.sqrt(np.abs(np.linalg.eigvals(np.linalg.solve(np.mean(metrics, 0), metric))))
+    return np.asarray(np.mean(metrics, 0))
+
+
+def _strain(vectors: Array, turn: Indices) -> float:
+    """Return the strain that separates vectors from the nearest ones with a symmetry."""
+    metric = _turned_metric(vectors, turn)
+    stretches = np.sqrt(np.abs(np.linalg.eigvals(np.linalg.solve(metric, vectors @ vectors.T))))
     return float(np.ptp(stretches) / stretches.sum())
 
 
