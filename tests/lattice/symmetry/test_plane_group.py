@@ -4,10 +4,10 @@ import re
 
 import numpy as np
 import pytest
-from stm_experiments.lattice.symmetry.plane_group import find_plane_group, plane_group_of
 
 from stm_experiments.lattice.fit import find_lattice
 from stm_experiments.lattice.symmetry.bravais import find_symmetries
+from stm_experiments.lattice.symmetry.plane_group import find_plane_group, plane_group_of
 from stm_experiments.restoration.measured import as_scan
 
 OBLIQUE = np.array([[1.0, -0.2], [-0.2, 1.7]])
