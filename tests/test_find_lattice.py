@@ -31,7 +31,7 @@ def test_files_of_a_lattice(command, image, tmp_path):
         find_lattice.main, f"image={path}", "pixel_nm=0.05", "unit=m", f"hydra.run.dir={out}"
     )
     assert code == 0
-    assert re.search(r"90\.0\d ± 0\.\d+°, 1 atom in the cell", said)
+    assert re.search(r"90\.0\d+ ± 0\.\d+°, 1 atom in the cell", said)
     about = json.loads((out / f"{path.stem}_lattice.json").read_text(encoding="utf-8"))[0]
     assert about["lengths_px"] == pytest.approx([10, 10], rel=0.01)
     assert about["lengths_nm"] == pytest.approx([0.5, 0.5], rel=0.01)

@@ -54,3 +54,17 @@ def amount(value: float, unit: str) -> str:
         return f"{value:.3g} {unit}".rstrip()
     factor, prefixed = fitting_unit(value, unit)
     return f"{value / factor:.4g} {prefixed}"
+
+
+def with_error(value: float, error: float, unit: str) -> str:
+    """Return a value with as many digits as its error has: "1.0404 ± 0.0013 nm" for .00132.
+
+    Args:
+        value: In ``unit``.
+        error: Standard error, given to two digits.
+        unit: Is appended as it is.
+    """
+    if not error > 0:
+        return f"{value:.4g} ± {error:.2g}{unit}"
+    digits = max(0, 1 - math.floor(math.log10(float(f"{error:.1e}"))))
+    return f"{value:.{digits}f} ± {error:.{digits}f}{unit}"

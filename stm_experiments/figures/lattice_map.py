@@ -30,7 +30,8 @@ _CAPTION = (
     "lattice vectors, {times}. "
     "Spectrum: the arrows are the reciprocal vectors, the rings mark the Bragg peaks of the "
     "lattice. Dilation: half the sum of the strains along both axes, relative to the mean lattice. "
-    "Shear: half the difference between the largest and the least strain. {drift}"
+    "Shear: half the difference between the largest and the least strain. Noise of the positions "
+    "alone gives about {dilation:.2g} % (rms) of dilation and {shear:.2g} % of shear. {drift}"
 )
 _ARROW = 0.17  # length of the drawn vectors, longer sides of the image
 _BANDS = 8  # of rows, whose mean dilations are compared
@@ -64,9 +65,12 @@ def lattice_map(
     strains = np.linalg.eigvalsh(np.concatenate([fit.strain for fit in fits]))
     dilation, shear = strains.mean(1), (strains[:, 1] - strains[:, 0]) / 2
     times = max(1, round(_ARROW * max(heights.shape) / max(_longest(fit) for fit in fits)))
+    noise = max(fit.strain_noise for fit in fits)
     caption = note + _CAPTION.format(
         marks=_explain_marks(fits, labels),
         times=f"{times} times as long" if times > 1 else "as long as they are",
+        dilation=100 * noise / np.sqrt(2),
+        shear=100 * noise,
         drift=_explain_drift(fits, dilation),
     )
     figure = new_figure(11.5, 12.3, title, caption)

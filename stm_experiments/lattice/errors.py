@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stm_experiments.core.arrays import Array, Indices
+from stm_experiments.core.units import with_error
 
 _STRIPS = 10  # of rows; fewer if rows far apart are shifted alike, more for independent ones
 _PLACING = 0.006  # error of a maximum between pixels that is there without noise, px
@@ -29,8 +30,8 @@ class Cell(NamedTuple):
         """Return the lengths, in a unit, and the angle as phrases."""
         sides = zip("ab", self.lengths, self.length_errors, strict=True)
         return [
-            *(f"{name} = {side:.4g} ± {error:.2g} {unit}" for name, side, error in sides),
-            f"{self.angle:.2f} ± {self.angle_error:.2g}°",
+            *(f"{name} = {with_error(side, error, f' {unit}')}" for name, side, error in sides),
+            with_error(self.angle, self.angle_error, "°"),
         ]
 
 

@@ -28,6 +28,7 @@ from stm_experiments.lattice.sites import (
     Growth,
     fit_mean_lattice,
     fit_surroundings,
+    measure_gradient_error,
     measure_support,
     number_atoms,
 )
@@ -55,6 +56,8 @@ _SUPPORT = 0.4  # least weight of a site's measured neighbours, of all that the 
 _SURROUNDED = 0.7  # the same of an empty site, and of a site next to any other one
 _AROUND = 12  # nearest occupied sites that must lie all around an unknown one
 _ONE_SIDED = 0.45  # largest distance of their centre, mean distances
+_ONE_GRAIN = 0.13  # strain against the median above which an empty site may lie in another grain
+_SAMPLE = 500  # sites on which the error of the strain is measured
 _SAME_SITE = 0.3  # largest distance of a site in two fits of one scan, the same unit
 _EQUAL = 0.1  # distance within which a maximum of a part is one of the image, the same unit
 _BORDER = 0.75  # nearer to the border the band-pass shifts atoms: they tell no vectors, same unit
@@ -95,6 +98,7 @@ class LatticeFit:
         unknown_kind: Which atom of the cell, [U].
         spacing: Typical distance of nearest neighbours, px.
         residual: Root mean square of ``shift`` per axis over the measured atoms, px.
+        strain_noise: Root mean square of a component of the strain that ``residual`` alone causes.
         pixel_nm: Size of a pixel along axes 0 and 1, nm; None: unknown.
     """
 
@@ -115,6 +119,7 @@ class LatticeFit:
     unknown_kind: Indices
     spacing: float
     residual: float
+    strain_noise: float
     pixel_nm: tuple[float, float] | None = None
 
     def __repr__(self) -> str:
@@ -296,6 +301,13 @@ def covered_area(fit: LatticeFit, shape: tuple[int, ...]) -> Mask:
     return np.asarray(ndimage.distance_transform_edt(empty) <= 0.9 * fit.spacing, bool)
 
 
+def covered_share(fit: LatticeFit, mask: Mask) -> float:
+    """Return the share of the measured pixels [H, W] on which a lattice has sites."""
+    sites = len(fit.sites) + len(fit.unknown)
+    area = sites * abs(np.linalg.det(fit.vectors)) / len(fit.basis)
+    return min(1.0, float(area / mask.sum()))
+
+
 def _levelled(data: Array, mask: Mask | None) -> tuple[Array, Mask]:
     """Return the image without its plane, 0 where it was not measured, and where it was."""
     if data.ndim != 2 or min(data.shape) < _LEAST_SIDE:
@@ -475,6 +487,8 @@ def _judge_sites(growth: Growth, maxima: Maxima, data: Array, valid: Mask) -> _J
     empty: Mask = core & verdict.empty
     unknown: Mask = in_image & near_core & (support > _SURROUNDED) & ~occupied & ~empty
     unknown[unknown] = _are_amid(sites.ideal[unknown], sites.ideal[occupied])
+    foreign: Mask = empty & ~_is_like_the_rest(around.gradient, occupied)
+    empty, unknown = empty & ~foreign, unknown | foreign
     return _Judged(occupied | empty, occupied, unknown, verdict.height)
 
 
@@ -516,6 +530,9 @@ def _describe(
     local = sites.lattice.vectors @ (np.eye(2) + around.gradient[keep])
     scale = np.diag(pixel)  # if pixels are not square, strain in nm differs
     strain = np.linalg.inv(scale) @ (np.linalg.inv(mean.vectors) @ local - np.eye(2)) @ scale
+    residual = float(np.sqrt(np.mean(shift[measured & keep] ** 2)))
+    some = np.flatnonzero(keep)[:: max(1, keep.sum() // _SAMPLE)]
+    noise = residual * measure_gradient_error(Growth(sites, atom, growth.reach), some)
     return LatticeFit(
         vectors=change @ mean.vectors,
         covariance=both @ (scatter + placing) @ both.T,
@@ -533,9 +550,23 @@ def _describe(
         unknown_cell=np.round(sites.cell[hidden] @ back).astype(int),
         unknown_kind=sites.kind[hidden],
         spacing=spacing,
-        residual=float(np.sqrt(np.mean(shift[measured & keep] ** 2))),
+        residual=residual,
+        strain_noise=noise,
         pixel_nm=pixel_nm,
     )
+
+
+def _is_like_the_rest(gradient: Array, typical: Mask) -> Mask:
+    """Return whether the lattice around sites is no more strained than within one grain, [S].
+
+    Args:
+        gradient: Of the displacement around each site, [S, 2, 2].
+        typical: The sites whose median is the lattice of the grain, [S].
+    """
+    local = np.eye(2) + gradient
+    change = np.linalg.inv(np.median(local[typical], 0)) @ local - np.eye(2)
+    strain = np.nan_to_num((change + change.transpose(0, 2, 1)) / 2, nan=1.0)
+    return np.asarray(np.abs(np.linalg.eigvalsh(strain)).max(1) < _ONE_GRAIN, bool)
 
 
 def _inside(place: Array, valid: Mask, edge: float) -> Mask:

@@ -27,6 +27,7 @@ _SAME = (
     0.07  # largest difference of the vectors of one distorted lattice, of their length: 4 degrees
 )
 _LEAST = 0.05  # smallest grain, of the image
+_DIGITS = 9  # after the point that are kept, so that a lattice is not turned from itself
 _STRAIN = 0.12  # largest strain between two grains of one crystal, the distortion by drift included
 _WEAK = 0.25  # amplitude below which a pixel is in no grain, of the typical one
 
@@ -39,11 +40,26 @@ class Grains(NamedTuple):
         fits: The lattice of each grain, the largest grain first.
         misorientation: Least angle that turns the lattice of a grain into that of another, in
             degrees, counter-clockwise in the picture; NaN where the lattices differ, [G, G].
+        strain: Largest strain between the two lattices that the turn leaves, [G, G].
     """
 
     labels: Indices
     fits: list[LatticeFit]
     misorientation: Array
+    strain: Array
+
+
+class Misorientation(NamedTuple):
+    """How two lattices differ.
+
+    Attributes:
+        angle: Least angle that turns one into the other, degrees, counter-clockwise in the picture,
+            whose axis 0 points down; NaN if they differ by too large a strain.
+        strain: Largest strain that the turn leaves.
+    """
+
+    angle: float
+    strain: float
 
 
 def segment_grains(
@@ -77,16 +93,15 @@ def segment_grains(
     rank = np.append(np.argsort(order), -1)
     fits = [fits[number] for number in order]
     pixel = np.array(pixel_nm or (1.0, 1.0))
-    angles = [
+    pairs = [
         [find_misorientation(a.vectors * pixel, b.vectors * pixel) for b in fits] for a in fits
     ]
-    return Grains(rank[labels], fits, np.array(angles))
+    angles, strains = np.moveaxis(np.array(pairs), 2, 0)
+    return Grains(rank[labels], fits, angles, strains)
 
 
-def find_misorientation(first: Array, second: Array) -> float:
-    """Return the least angle that turns a lattice into another, degrees; NaN if they differ.
-
-    The angle counts counter-clockwise in the picture, whose axis 0 points down.
+def find_misorientation(first: Array, second: Array) -> Misorientation:
+    """Return the least turn of a lattice into another, and the strain that is left.
 
     Args:
         first: Its vectors (row, column) in one unit of length, [2, 2].
@@ -104,8 +119,11 @@ def find_misorientation(first: Array, second: Array) -> float:
             found.append((strain, float(np.degrees(np.arctan2(turn[0, 1], turn[0, 0])))))
     least = min(strain for strain, _ in found)
     if least > _STRAIN:
-        return float("nan")
-    return min((angle for strain, angle in found if strain < least + 0.01), key=abs)
+        return Misorientation(float("nan"), least)
+    strain, angle = min(
+        (one for one in found if one[0] < least + 0.01), key=lambda one: abs(one[1])
+    )
+    return Misorientation(round(angle, _DIGITS), round(strain, _DIGITS))
 
 
 def _lattices_of_parts(

@@ -11,6 +11,8 @@ from stm_experiments.lattice.grains import Grains
 from stm_experiments.lattice.symmetry.bravais import Symmetry
 from stm_experiments.lattice.symmetry.plane_group import PlaneGroup
 
+_STRAINED = 0.02  # strain between grains that is worth a word
+
 
 def describe_lattice(
     fit: LatticeFit,
@@ -99,7 +101,7 @@ def _describe_symmetry(
     unit = "px" if fit.pixel_nm is None else "nm"
     if round(abs(float(np.linalg.det(symmetry.vectors @ np.linalg.inv(fit.vectors))))) > 1:
         a, b = np.linalg.norm(symmetry.vectors * pixel, axis=1)
-        words += f"; heights repeat after a = {a:.4g} {unit}, b = {b:.4g} {unit} only"
+        words += f"; the pattern repeats after a = {a:.4g} {unit}, b = {b:.4g} {unit} only"
     foreign = None
     if symmetry.foreign is not None:
         foreign = float(1 / np.linalg.norm(symmetry.foreign / pixel))
@@ -135,27 +137,29 @@ def describe_grains(grains: Grains) -> list[dict[str, Any]]:
 
     Returns:
         ``grain_share``: share of the image; ``orientation_degrees``: of the first lattice vector,
-        counter-clockwise from the rows; ``misorientation_degrees``: to each grain, null where the
-        lattices differ; ``grain_summary``: one sentence.
+        counter-clockwise from the rows; ``misorientation_degrees``: of the grain from each grain,
+        null where the lattices differ, and ``misorientation_strain``, which the turn leaves;
+        ``grain_summary``: one sentence.
     """
     about = []
-    for number, (fit, turns) in enumerate(zip(grains.fits, grains.misorientation, strict=True)):
+    for number, fit in enumerate(grains.fits):
+        turns, strains = grains.misorientation[:, number], grains.strain[:, number]
         down, across = fit.vectors[0] * np.array(fit.pixel_nm or (1.0, 1.0))
         share = float((grains.labels == number).mean())
         orientation = float(np.degrees(np.arctan2(-down, across)))
         words = f"grain {number}: {share:.0%} of the image, a at {orientation:.2f}°"
-        if number:
-            turn = turns[0]
-            words += (
-                ", another lattice than grain 0"
-                if np.isnan(turn)
-                else f", turned from grain 0 by {-turn:.2f}°"
-            )
+        if number and np.isnan(turns[0]):
+            words += ", another lattice than grain 0"
+        elif number:
+            words += f", turned from grain 0 by {turns[0]:.2f}°"
+            if strains[0] > _STRAINED:
+                words += f"; besides, their lattices differ by a strain of {strains[0]:.1%}"
         about.append(
             {
                 "grain_share": share,
                 "orientation_degrees": orientation,
                 "misorientation_degrees": [None if np.isnan(turn) else turn for turn in turns],
+                "misorientation_strain": strains.tolist(),
                 "grain_summary": words,
             }
         )
@@ -173,7 +177,7 @@ def site_table(fit: LatticeFit, grain: int) -> dict[str, list[Any]]:
         For each name a value per site, the unknown ones last: positions (px; nm if the size of a
         pixel is known), cell and kind, ``occupied`` 0 or 1, height, shift (px) and strain: along a
         column (``rows``), along a row (``columns``) and their ``shear``. From ``occupied`` on all
-        is None for unknown sites.
+        is None for unknown sites; the shift also where no atom was measured.
     """
     places = np.concatenate([fit.sites, fit.unknown])
     columns: dict[str, Any] = {"grain": np.full(len(places), grain)}
@@ -189,7 +193,10 @@ def site_table(fit: LatticeFit, grain: int) -> dict[str, list[Any]]:
     measured |= zip(("strain_rows", "strain_shear", "strain_columns"), strain.T, strict=True)
     table = {name: values.tolist() for name, values in columns.items()}
     nothing = [None] * len(fit.unknown)
-    return table | {name: values.tolist() + nothing for name, values in measured.items()}
+    table |= {name: values.tolist() + nothing for name, values in measured.items()}
+    for site in np.flatnonzero(~fit.shift.any(1)):
+        table["shift_row_px"][site] = table["shift_column_px"][site] = None
+    return table
 
 
 def site_rows(fit: LatticeFit, grain: int) -> list[dict[str, Any]]:

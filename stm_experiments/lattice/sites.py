@@ -242,6 +242,25 @@ def measure_support(growth: Growth) -> Array:
     return np.concatenate(blocks)
 
 
+def measure_gradient_error(growth: Growth, at: Indices) -> float:
+    """Return the standard error of the gradient if those of the atoms are 1 px, median, 1/px.
+
+    Args:
+        growth: The sites, and the atom of each.
+        at: Indices of the sites around which the gradient is fitted.
+    """
+    place = growth.sites.ideal[at]
+    neighbours = _find_neighbours(growth, growth.sites.ideal)
+    index, weight = _weigh(neighbours, place)
+    apart = (neighbours.ideal[index] - place[:, None]) / growth.reach
+    terms = np.concatenate([np.ones((*apart.shape[:2], 1)), apart], 2)
+    weighted = terms * weight[..., None]
+    across = weighted.transpose(0, 2, 1)
+    slopes = np.linalg.pinv(across @ terms, hermitian=True)[:, 1:]
+    variance = (slopes @ (across @ weighted) @ slopes.transpose(0, 2, 1)).diagonal(0, 1, 2)
+    return float(np.sqrt(np.median(variance))) / growth.reach
+
+
 def _blocks(places: Array) -> list[Array]:
     """Return places [P, 2] in parts, at least one, to bound the memory of what is done with one."""
     return [places[start : start + _BLOCK] for start in range(0, max(len(places), 1), _BLOCK)]

@@ -18,6 +18,11 @@ _REACH = 2  # half width of a Hann-windowed peak, frequency steps
 _PROMINENCE = 30.0  # power of a Bragg peak over its background; noise reaches about 15
 _RIGHT = 0.052  # cosine of 87 degrees: an angle up to which noise may decide
 _TOLERANCE = 1.5  # largest distance of a Bragg peak from a lattice's, frequency steps
+_ALONG = 0.1  # sine of the angle within which a wave lies along another
+_ROUNDING = 0.01  # amplitude of leakage and rounding, of the strongest wave
+_HARMONIC = 0.3  # largest amplitude of a folded harmonic, of the strongest wave
+_HARMONICS = 15  # that sampling folds back
+_ON_HARMONIC = 0.5  # distance along each axis, frequency steps
 
 
 class LatticeError(ValueError):
@@ -46,7 +51,8 @@ def find_bragg_vectors(image: Array, most: int = 24) -> tuple[Array, Array]:
     """Find the strongest peaks of the Hann-windowed power spectrum, one of each pair g, -g.
 
     A peak stands out of the median power at its radius *and* of the median of its own column of the
-    spectrum, which holds what is constant along the rows: row offsets and 1/f noise.
+    spectrum, which holds what is constant along the rows: row offsets and 1/f noise. If no other
+    direction has a wave of its own (``are_across``), peaks of other directions are left out.
 
     Args:
         image: [H, W].
@@ -57,7 +63,36 @@ def find_bragg_vectors(image: Array, most: int = 24) -> tuple[Array, Array]:
     """
     power = hann_power(torch.from_numpy(image), periodic=False)
     peaks = bragg_peaks(power, prominence=_PROMINENCE, most=most, reach=_REACH, along_columns=True)
-    return peaks.frequency.numpy(), peaks.power.sqrt().numpy()
+    bragg, amplitude = peaks.frequency.numpy(), peaks.power.sqrt().numpy()
+    if not are_across(bragg, amplitude, image.shape).any():
+        along = _sines(bragg) <= _ALONG
+        return bragg[along], amplitude[along]
+    return bragg, amplitude
+
+
+def are_across(bragg: Array, amplitude: Array, shape: tuple[int, ...]) -> Mask:
+    """Return which Bragg peaks are waves of another direction than the strongest one, [P].
+
+    A strong wave alone has peaks of other directions too: its leakage, its rounding to steps of the
+    file, and its harmonics, which sampling folds back. They do not count.
+
+    Args:
+        bragg: Bragg vectors (row, column), strongest first, [P, 2] 1/px.
+        amplitude: Their amplitudes, [P].
+        shape: Of the image, px.
+    """
+    share = amplitude / amplitude[:1]
+    orders = np.arange(-_HARMONICS, _HARMONICS + 1)[:, None, None]
+    away = bragg - orders * bragg[:1]
+    steps = np.abs(away - np.round(away)) * np.array(shape)
+    folded = (steps.max(2) < _ON_HARMONIC).any(0) & (share < _HARMONIC)
+    return np.asarray((_sines(bragg) > _ALONG) & (share > _ROUNDING) & ~folded, bool)
+
+
+def _sines(bragg: Array) -> Array:
+    """Return the sines of the angles between Bragg vectors [P, 2] and the first one, [P]."""
+    unit = bragg / np.linalg.norm(bragg, axis=1)[:, None]
+    return np.asarray(np.abs(unit[:, 0] * unit[:1, 1] - unit[:, 1] * unit[:1, 0]))
 
 
 def reduce_vectors(vectors: Array) -> Array:
@@ -173,9 +208,7 @@ def refine_lattice(
 
 def _first_two(waves: Array) -> int:
     """Return how many of the strongest waves have two clearly different directions."""
-    unit = waves / np.linalg.norm(waves, axis=1)[:, None]
-    across = np.abs(unit[:, 0] * unit[:1, 1] - unit[:, 1] * unit[:1, 0])
-    return int(np.argmax(across > 0.3)) + 1
+    return int(np.argmax(_sines(waves) > 0.3)) + 1
 
 
 def _same(one: Array, other: Array) -> bool:

@@ -17,7 +17,7 @@ from stm_experiments.figures.lattice_map import lattice_map
 from stm_experiments.io import scan_files
 from stm_experiments.io.read import read_other_trace
 from stm_experiments.io.scan import Scan
-from stm_experiments.lattice.fit import LatticeFit, find_grains, with_verdicts
+from stm_experiments.lattice.fit import LatticeFit, covered_share, find_grains, with_verdicts
 from stm_experiments.lattice.fit import find_lattice as fit_lattice
 from stm_experiments.lattice.grains import Grains, segment_grains
 from stm_experiments.lattice.measured import fullest_window
@@ -32,6 +32,7 @@ from stm_experiments.restoration.denoise import DEFAULT, denoise
 from stm_experiments.restoration.preparation import check_steps, listed, prepare
 from stm_experiments.restoration.waves.lattice_waves import doubt_lattice
 
+COVERED = 0.8  # share of the image on the sites below which it is told
 FEWER = 0.95  # share of the sites of the other image below which an image is left
 CLEAR = 0.03  # residual up to which an image needs no denoiser, distances of nearest neighbours
 TRIAL = 384  # px; of a scan twice as large as this square, a part tells whether a denoiser helps
@@ -197,8 +198,11 @@ def hint_at_steps(scan: Scan, sign: int) -> str:
     part = _cut_part(scan)
     for steps in STEPS:
         try:
-            fit_lattice(sign * prepare(part, steps).data, part.mask)
+            levelled = prepare(part, steps)
+            fit = fit_lattice(sign * levelled.data, part.mask)
         except ValueError:
+            continue
+        if doubt_lattice(part, fit.vectors) is not None:
             continue
         return f"; a lattice is found with prepare=[{','.join(steps)}]"
     return ""
@@ -225,6 +229,7 @@ def describe_found(scan: Scan, found: Found) -> list[dict[str, Any]]:
         group = plane_group_of(scan, fit, symmetry)
         text = describe_lattice(fit, symmetry, scan.unit, group, is_doubtful=reason is not None)
         text |= {"found_in": found.name, "reason": reason}
+        text["covered_share"] = covered_share(fit, scan.mask)
         if not about and found.runner_up is not None:
             text["runner_up_vectors_px"] = found.runner_up.tolist()
         about.append(text)
@@ -232,6 +237,20 @@ def describe_found(scan: Scan, found: Found) -> list[dict[str, Any]]:
         return about
     grains = describe_grains(found.grains)
     return [text | grain for text, grain in zip(about, grains, strict=True)]
+
+
+def tell_covered(about: list[dict[str, Any]], grains: int | str) -> str:
+    """Return that the lattices cover a part of the image only, as a sentence; empty if they do not.
+
+    Args:
+        about: From ``describe_found``.
+        grains: The setting.
+    """
+    share = sum(text["covered_share"] for text in about)
+    if share >= COVERED:
+        return ""
+    advice = ": grains=auto looks for other lattices" if grains == 1 else ""
+    return f"the sites cover {share:.0%} of the image{advice}"
 
 
 def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) -> None:
@@ -252,6 +271,8 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
     labels = None if found.grains is None else found.grains.labels
     doubts = dict.fromkeys(text["reason"] for text in about if text["reason"] is not None)
     note = "".join(f"Low confidence: {doubt}. " for doubt in doubts)
+    covered = tell_covered(about, settings["grains"])
+    note += f"{covered[:1].upper()}{covered[1:]}. " if covered else ""
     figure = lattice_map(recorded, fits, title, labels, note)
     endings = save_figure(figure, f"{stem}_lattice.png")
     written = ["_lattice.json", *(f"_lattice{ending}" for ending in endings), "_sites.csv"]
@@ -264,4 +285,6 @@ def work(path: Path, stem: Path, net: Network | None, settings: dict[str, Any]) 
             print_and_log(f"{path.name}: low confidence: {text['reason']}")
         if found.grains is not None:
             print_and_log(f"{path.name}: {text['grain_summary']}")
+    if covered:
+        print_and_log(f"{path.name}: {covered}")
     print_written(stem, written)

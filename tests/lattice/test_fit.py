@@ -8,7 +8,7 @@ from drawn_lattices import LATTICES, SIZE, drawn, example, sites_of, turned
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from stm_experiments.lattice.fit import find_grains, find_lattice
+from stm_experiments.lattice.fit import covered_share, find_grains, find_lattice
 from stm_experiments.lattice.site_table import describe_lattice, site_table
 from stm_experiments.lattice.vectors import LatticeError, find_bragg_vectors, reduce_vectors
 
@@ -22,6 +22,11 @@ def unfound(true, found, reach):
     missed = (KDTree(found).query(inner(true))[0] > reach).mean()
     false = (KDTree(true).query(inner(found))[0] > reach).mean()
     return missed, false
+
+
+def plane_wave(slope):
+    """A single wave without noise, such as hum."""
+    return np.sin(2 * np.pi * np.add.outer(np.arange(SIZE), slope * np.arange(SIZE)) / 12.4)
 
 
 def wave(strain, period=100):
@@ -126,10 +131,26 @@ def test_scale():
         drawn(np.random.default_rng(3).uniform(0, SIZE, (250, 2)), 2.0),
         np.add.outer(np.arange(SIZE), 2.0 * np.arange(SIZE)),
         np.full((SIZE, SIZE), np.nan),
+        plane_wave(1.7),
+        np.tanh(3 * plane_wave(0.18)),
+        np.round(20 * plane_wave(1.13)),
         np.zeros((8, 200)),
         np.zeros((3, 40, 40)),
     ],
-    ids=["noise", "hills", "stripes", "rows", "no order", "plane", "gaps", "small", "stack"],
+    ids=[
+        "noise",
+        "hills",
+        "stripes",
+        "rows",
+        "no order",
+        "plane",
+        "gaps",
+        "wave",
+        "edged wave",
+        "rounded wave",
+        "small",
+        "stack",
+    ],
 )
 def test_no_lattice_is_an_error_in_one_sentence(image):
     with pytest.raises(LatticeError) as error:
@@ -219,6 +240,28 @@ def test_two_grains():
         grain = min(grains, key=lambda g: KDTree(g).query(fit.sites)[0].mean())
         assert (KDTree(grain).query(fit.sites)[0] < 1).mean() > 0.97
         assert (KDTree(fit.sites).query(inner(grain))[0] < 1).mean() > 0.9
+        assert 0.35 < covered_share(fit, np.ones((SIZE, SIZE), bool)) < 0.6
+
+
+def test_no_site_is_empty_towards_another_grain():
+    size = 200
+    right, left = (
+        drawn(sites_of(turned(LATTICES["hexagonal"][0], angle), [[0, 0]], size=size), 2.4, size)
+        for angle in (5, 15)
+    )
+    rows, columns = np.indices((size, size))
+    image = np.where(columns + 0.3 * rows > 140, right, left)
+    image += 0.1 * np.random.default_rng(0).standard_normal(image.shape)
+    assert find_lattice(image).occupied.all()
+
+
+@pytest.mark.parametrize("name", ["square", "honeycomb"])
+def test_strain_of_noise_alone_is_told(name):
+    vectors, basis, width = LATTICES[name]
+    true = sites_of(turned(vectors, 17), basis)
+    fit = find_lattice(drawn(true + np.random.default_rng(0).normal(0, 0.3, true.shape), width))
+    strains = np.linalg.eigvalsh(fit.strain)
+    assert strains.mean(1).std() * np.sqrt(2) == pytest.approx(fit.strain_noise, rel=0.4)
 
 
 def test_bragg_vectors_of_waves():

@@ -54,9 +54,18 @@ def test_a_single_crystal_is_one_grain(name):
 
 def test_misorientation_is_the_least_of_equal_turns():
     vectors, _, _ = LATTICES["hexagonal"]
-    assert find_misorientation(turned(vectors, 3), turned(vectors, 55)) == pytest.approx(-8)
-    assert find_misorientation(turned(vectors, 55), turned(vectors, 3)) == pytest.approx(8)
-    assert math.isnan(find_misorientation(np.array(vectors), np.array(LATTICES["square"][0])))
+    assert find_misorientation(turned(vectors, 3), turned(vectors, 55)) == pytest.approx(
+        (-8, 0), abs=1e-4
+    )
+    assert find_misorientation(turned(vectors, 55), turned(vectors, 3)) == pytest.approx(
+        (8, 0), abs=1e-4
+    )
+    assert find_misorientation(turned(vectors, 20), turned(vectors, 20)) == (0, 0)
+    stretched = turned(vectors, 6) * 1.05
+    assert find_misorientation(np.array(vectors, float), stretched) == pytest.approx(
+        (6, math.log(1.05)), abs=1e-4
+    )
+    assert math.isnan(find_misorientation(np.array(vectors), np.array(LATTICES["square"][0])).angle)
 
 
 def test_the_boundary_in_gold(shared):

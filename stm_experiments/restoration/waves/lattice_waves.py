@@ -15,6 +15,7 @@ from stm_experiments.core.images import fill_nearest
 from stm_experiments.core.planes import subtract_plane
 from stm_experiments.core.spectra import bragg_peaks, hann_power
 from stm_experiments.io.scan import Scan
+from stm_experiments.lattice.vectors import are_across
 from stm_experiments.restoration.waves.plane_waves import fit_wave
 
 LARGEST = 1024  # px; of larger images the middle is judged
@@ -41,9 +42,7 @@ def doubt_lattice(scan: Scan, vectors: Array, other: Scan | None = None) -> str 
     away = (waves - orders @ np.linalg.inv(vectors).T) * np.array(image.shape)
     own = (np.linalg.norm(away, axis=1) < _NEAR) & orders.any(1)
     waves, orders = waves[own], orders[own]
-    lengths = np.linalg.norm(waves, axis=1)
-    across = np.abs(waves @ [[0, -1], [1, 0]] @ waves[:1].T)[:, 0] if len(waves) else lengths
-    unlike = across > 0.1 * lengths * lengths[:1]
+    unlike = are_across(waves, peaks.power.sqrt().numpy()[own], tuple(image.shape))
     if not unlike.any():
         return (
             "the scan as it was recorded shows its waves in one direction at most: noise or a "
@@ -64,7 +63,8 @@ def doubt_lattice(scan: Scan, vectors: Array, other: Scan | None = None) -> str 
     if not (parts > 0.1).all(1).any():
         return (
             "its spectrum has two plane waves without their sums, which atoms cause: they can be "
-            "two hums; compare with the other trace or another scan speed"
+            "two hums; compare with the other trace or another scan speed, or notch them: "
+            f"prepare=[{{notch: [{_named(basic[0])}, {_named(basic[1])}]}}]"
         )
     return None
 
@@ -75,6 +75,13 @@ def _middle(scan: Scan) -> torch.Tensor:
     rows, columns = (slice(max(0, n // 2 - half), n // 2 + half) for n in scan.data.shape)
     filled = fill_nearest(scan.data[rows, columns], scan.mask[rows, columns])
     return torch.from_numpy(subtract_plane(filled)).double()
+
+
+def _named(wave: Array) -> str:
+    """Return a wave (row, column) [2] 1/px as the step ``notch`` takes it."""
+    down, across = wave
+    angle = math.degrees(math.atan2(down, across)) % 180
+    return f"[{1 / math.hypot(down, across):.4g}, {angle:.1f}]"
 
 
 def _is_in(other: torch.Tensor, image: torch.Tensor, wave: Array) -> bool:
