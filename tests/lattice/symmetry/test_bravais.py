@@ -1,7 +1,6 @@
 """The Bravais class of drawn lattices: known, turned, noisy, strained, with weak superlattices."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from stm_experiments.lattice.symmetry.bravais import BRAVAIS, find_symmetry
 from stm_experiments.lattice.vectors import LatticeError
 
 SIZE = 200
-YARDSTICK = Path(__file__).parents[3] / "shared/data/bravais"
 # Vectors (px), and places and heights of the atoms of a cell, where the class allows them.
 CELLS = {
     "hexagonal": ([[0, 20], [10 * math.sqrt(3), 10]], [(0, 0, 1), (1 / 3, 1 / 3, 0.6)]),
@@ -120,10 +118,12 @@ def test_noise_has_no_class():
         find_symmetry(np.random.default_rng(0).standard_normal((SIZE, SIZE)))
 
 
-@pytest.mark.skipif(not YARDSTICK.is_dir(), reason="the pictures of AtomVision are not here")
-def test_simulated_micrographs():
+def test_simulated_micrographs(shared):
     """The first picture of each class, with noise as strong as the signal."""
-    pictures = bravais.find_pictures(YARDSTICK, "development")
+    folder = shared / "data" / "bravais"
+    if not folder.is_dir():
+        pytest.skip(f"needs the pictures of AtomVision in {folder}")
+    pictures = bravais.find_pictures(folder, "development")
     for path, label in [next(p for p in pictures if p[1] == label) for label in range(5)]:
         assert bravais.classify(path, label, 1.0).number == label
 
