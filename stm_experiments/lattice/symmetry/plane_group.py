@@ -72,7 +72,7 @@ def plane_group_of(image: Scan, fit: LatticeFit, symmetry: Symmetry | None) -> P
         symmetry: The lattice's Bravais class, and the cell that repeats; None: not known.
 
     Returns:
-        None if the class is not known or the cell is constant.
+        None if the class is not known, or no wave of the cell stands out of its noise.
     """
     if symmetry is None:
         return None
@@ -88,7 +88,10 @@ def plane_group_of(image: Scan, fit: LatticeFit, symmetry: Symmetry | None) -> P
     cell = average_cell(heights, image.mask, layout).values
     pixel = np.array(fit.pixel_nm or (1.0, 1.0))
     metric = class_metric(symmetry.vectors * pixel, symmetry.bravais)
-    return find_plane_group(cell, metric) if np.ptp(cell) > 0 else None
+    try:
+        return find_plane_group(cell, metric)
+    except ValueError:
+        return None
 
 
 def find_plane_group(cell: Array, metric: Array) -> PlaneGroup:
@@ -99,9 +102,10 @@ def find_plane_group(cell: Array, metric: Array) -> PlaneGroup:
         metric: Scalar products of the vectors of the lattice's class, [2, 2].
 
     Raises:
-        ValueError: If the cell is constant.
+        ValueError: If no wave of the cell stands out of its noise.
     """
-    turns = [_fit(cell, turn) for turn in lattice_turns(metric)]
+    spectrum = _clear_waves(cell)
+    turns = [_fit(spectrum, turn) for turn in lattice_turns(metric)]
     lengths = metric / np.diag(metric).min()
     name = _name(turns, lengths, DIFFERENCE)
     values = {value for turn in turns for value in (turn.mirrored, turn.glided)}
@@ -128,10 +132,9 @@ def lattice_turns(metric: Array) -> list[Indices]:
     return [turn for turn in found if not np.array_equal(turn, np.eye(2))]
 
 
-def _fit(cell: Array, turn: Indices) -> _Turn:
-    """Return how much a cell differs from its image at the best translation."""
-    spectrum = _clear_waves(cell)
-    half = (np.array(cell.shape) - 1) // 2
+def _fit(spectrum: AnyArray, turn: Indices) -> _Turn:
+    """Return how much a cell, of this spectrum, differs from its image at the best translation."""
+    half = (np.array(spectrum.shape) - 1) // 2
     orders = np.stack(
         np.meshgrid(*(np.arange(-n, n + 1) for n in half), indexing="ij"), -1
     ).reshape(-1, 2)
@@ -140,7 +143,7 @@ def _fit(cell: Array, turn: Indices) -> _Turn:
     first, second = (spectrum[tuple(h[inside].T)] for h in (orders, images))
     power = (np.abs(first) ** 2 + np.abs(second) ** 2).sum() / 2
     if power == 0:
-        raise ValueError("a constant cell has no plane group")
+        raise ValueError("a constant cell, or one without clear waves, has no plane group")
     product = np.zeros((_FINE, _FINE), complex)
     np.add.at(product, tuple((orders[inside] % _FINE).T), first * second.conj())
     difference = 1 - np.fft.ifft2(product).real * _FINE**2 / power

@@ -105,3 +105,12 @@ def test_a_herringbone_is_told_from_a_centred_lattice():
 def test_a_constant_cell_has_no_group():
     with pytest.raises(ValueError, match="constant cell"):
         find_plane_group(np.ones((8, 8)), SQUARE)
+    fit = find_lattice(square_lattice())
+    (symmetry,) = find_symmetries(square_lattice(), None, [fit])
+    assert plane_group_of(as_scan(np.random.default_rng(0).random((96, 96))), fit, symmetry) is None
+
+
+def square_lattice():
+    """Return an image of a square lattice of 12 px, [96, 96]."""
+    rows, columns = np.indices((96, 96)) * (2 * np.pi / 12)
+    return np.exp(np.cos(rows) + np.cos(columns))
