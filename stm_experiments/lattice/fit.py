@@ -37,6 +37,7 @@ from stm_experiments.lattice.vectors import (
     LEAST_PERIOD,
     LatticeCandidate,
     LatticeError,
+    are_off_line,
     candidate_lattices,
     find_bragg_vectors,
     reduce_vectors,
@@ -49,7 +50,6 @@ _FEWEST = 12  # atoms of a lattice
 _LEAST_SCORE = 0.3  # of a lattice
 _AS_GOOD = 0.93  # score of a lattice with a smaller cell that is preferred, of the best score
 _LARGEST_CELL = 4  # smallest cells in one that atoms of unlike heights make
-_ALONG = 0.1  # sine of the angle within which a wave lies along another
 _FAR_STRONGER = 5.0  # ratio of the strongest wave to those that are not on its line
 _FINER = 0.85  # score of a lattice on a finer scale that is preferred, of the best score
 _SUPPORT = 0.4  # least weight of a site's measured neighbours, of all that the image could hold
@@ -438,8 +438,7 @@ def _search_periods(bragg: Array, amplitude: Array) -> list[float]:
     not on its line, it can be hum or regular steps, and the others tell periods too.
     """
     typical = [_typical_period(bragg, amplitude)]
-    sine = np.abs(bragg @ [-bragg[0, 1], bragg[0, 0]]) / np.linalg.norm(bragg, axis=1)
-    off = sine > _ALONG * np.linalg.norm(bragg[0])
+    off = are_off_line(bragg)
     if off.any() and amplitude[0] > _FAR_STRONGER * amplitude[off].max():
         typical.append(_typical_period(bragg[off], amplitude[off]))
     return sorted((scale * period for period in typical for scale in _SCALES), reverse=True)

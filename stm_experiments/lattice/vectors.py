@@ -65,7 +65,7 @@ def find_bragg_vectors(image: Array, most: int = 24) -> tuple[Array, Array]:
     peaks = bragg_peaks(power, prominence=_PROMINENCE, most=most, reach=_REACH, along_columns=True)
     bragg, amplitude = peaks.frequency.numpy(), peaks.power.sqrt().numpy()
     if not are_across(bragg, amplitude, image.shape).any():
-        along = _sines(bragg) <= _ALONG
+        along = ~are_off_line(bragg)
         return bragg[along], amplitude[along]
     return bragg, amplitude
 
@@ -86,7 +86,12 @@ def are_across(bragg: Array, amplitude: Array, shape: tuple[int, ...]) -> Mask:
     away = bragg - orders * bragg[:1]
     steps = np.abs(away - np.round(away)) * np.array(shape)
     folded = (steps.max(2) < _ON_HARMONIC).any(0) & (share < _HARMONIC)
-    return np.asarray((_sines(bragg) > _ALONG) & (share > _ROUNDING) & ~folded, bool)
+    return np.asarray(are_off_line(bragg) & (share > _ROUNDING) & ~folded, bool)
+
+
+def are_off_line(bragg: Array) -> Mask:
+    """Return which Bragg vectors [P, 2] have another direction than the first one, [P]."""
+    return np.asarray(_sines(bragg) > _ALONG, bool)
 
 
 def _sines(bragg: Array) -> Array:
